@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+
+# AQ_CHECK_SLURM: find slurm/spank.h, its version, and the directory from
+# which that Slurm loads its plugins.  A plugin must be compiled against the
+# Slurm that loads it.
+AC_DEFUN([AQ_CHECK_SLURM], [
+  AC_ARG_WITH([slurm],
+    [AS_HELP_STRING([--with-slurm=PREFIX], [where Slurm is installed (default: found by pkg-config or in /usr, /usr/local, /opt/slurm)])],
+    [], [with_slurm=auto])
+  AC_ARG_WITH([slurm-plugindir],
+    [AS_HELP_STRING([--with-slurm-plugindir=DIR], [where that Slurm looks for its plugins (default: next to its own)])],
+    [], [with_slurm_plugindir=auto])
+
+  SLURM_CPPFLAGS=
+  SLURM_PREFIX=
+  AS_IF([test "x$with_slurm" != xauto && test "x$with_slurm" != xyes],
+    [aq_slurm_candidates=$with_slurm],
+    [aq_slurm_candidates="`$PKG_CONFIG --variable=prefix slurm 2>/dev/null` /usr /usr/local /opt/slurm"])
+  for aq_dir in $aq_slurm_candidates; do
+    AS_IF([test -f "$aq_dir/include/slurm/spank.h"], [SLURM_PREFIX=$aq_dir; break])
+  done
+  AS_IF([test -z "$SLURM_PREFIX"],
+    [AC_MSG_ERROR([cannot find slurm/spank.h: install Slurm's headers (Debian: libslurm-dev, Red Hat: slurm-devel) or say --with-slurm=PREFIX])])
+  AS_IF([test "$SLURM_PREFIX" != /usr], [SLURM_CPPFLAGS="-I$SLURM_PREFIX/include"])
+  AC_SUBST([SLURM_CPPFLAGS])
+  AC_SUBST([SLURM_PREFIX])
+
+  AC_MSG_CHECKING([the version of Slurm in $SLURM_PREFIX])
+  SLURM_VERSION_FOUND=`$SED -n 's/^#define[[ 	]]*SLURM_VERSION[[ 	]]*"\([[^"]]*\)".*/\1/p' "$SLURM_PREFIX/include/slurm/slurm_version.h" 2>/dev/null`
+  AS_IF([test -z "$SLURM_VERSION_FOUND"], [
+    aq_hex=`$SED -n 's/^#define[[ 	]]*SLURM_VERSION_NUMBER[[ 	]]*0x\([[0-9a-fA-F]]*\).*/\1/p' "$SLURM_PREFIX/include/slurm/slurm_version.h" 2>/dev/null`
+    AS_IF([test -z "$aq_hex"], [SLURM_VERSION_FOUND=unknown],
+      [SLURM_VERSION_FOUND=`echo "$aq_hex" | $SED 's/^\(..\)\(..\)\(..\)$/\1 \2 \3/' | { read a b c; printf '%d.%02d.%d' "0x$a" "0x$b" "0x$c"; }`])])
+  AC_MSG_RESULT([$SLURM_VERSION_FOUND])
+  AC_SUBST([SLURM_VERSION_FOUND])
+
+  AC_MSG_CHECKING([where that Slurm loads plugins from])
+  AS_IF([test "x$with_slurm_plugindir" != xauto], [slurmplugindir=$with_slurm_plugindir], [
+    slurmplugindir=
+    aq_multiarch=`$CC -print-multiarch 2>/dev/null`
+    for aq_dir in "$SLURM_PREFIX/lib/$aq_multiarch/slurm-wlm" "$SLURM_PREFIX/lib/$aq_multiarch/slurm" \
+                  "$SLURM_PREFIX/lib64/slurm" "$SLURM_PREFIX/lib/slurm" "$SLURM_PREFIX/lib/slurm-wlm"; do
+      AS_IF([test -f "$aq_dir/auth_munge.so" || test -f "$aq_dir/select_cons_tres.so"], [slurmplugindir=$aq_dir; break])
+    done
+    AS_IF([test -z "$slurmplugindir"], [slurmplugindir='${libdir}/slurm'])
+  ])
+  AC_MSG_RESULT([$slurmplugindir])
+  AC_SUBST([slurmplugindir])
+])
+
+# AQ_SANITIZE: --enable-sanitize builds everything but the plugin's rim with
+# ASan and UBSan (Slurm's programs cannot load a sanitized plugin without a
+# preload; the rim's logic is sanitized in the unit tests and the fake).
+AC_DEFUN([AQ_SANITIZE], [
+  AC_ARG_ENABLE([sanitize],
+    [AS_HELP_STRING([--enable-sanitize], [build with AddressSanitizer and UBSan])],
+    [], [enable_sanitize=no])
+  AS_IF([test "x$enable_sanitize" = xyes],
+    [SANITIZE_CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1"
+     SANITIZE_LDFLAGS="-fsanitize=address,undefined"])
+  AM_CONDITIONAL([SANITIZE], [test "x$enable_sanitize" = xyes])
+  AC_SUBST([SANITIZE_CFLAGS])
+  AC_SUBST([SANITIZE_LDFLAGS])
+])
+
+# AQ_WARNINGS: what flux and systemd have; errors with --enable-werror (CI).
+AC_DEFUN([AQ_WARNINGS], [
+  AC_ARG_ENABLE([werror],
+    [AS_HELP_STRING([--enable-werror], [make warnings errors])], [], [enable_werror=no])
+  WARN_CFLAGS="-Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wswitch-enum -Wformat=2 -Wpointer-arith -Wvla -Wwrite-strings -Wundef -fno-strict-aliasing"
+  HARDEN_CFLAGS="-fstack-protector-strong -fPIC"
+  AS_IF([test "x$enable_sanitize" != xyes], [HARDEN_CFLAGS="$HARDEN_CFLAGS -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2"])
+  AS_IF([test "x$enable_werror" = xyes], [WARN_CFLAGS="$WARN_CFLAGS -Werror"])
+  AC_SUBST([WARN_CFLAGS])
+  AC_SUBST([HARDEN_CFLAGS])
+])
