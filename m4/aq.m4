@@ -26,11 +26,11 @@ AC_DEFUN([AQ_CHECK_SLURM], [
   AC_SUBST([SLURM_PREFIX])
 
   AC_MSG_CHECKING([the version of Slurm in $SLURM_PREFIX])
-  SLURM_VERSION_FOUND=`$SED -n 's/^#define[[ 	]]*SLURM_VERSION[[ 	]]*"\([[^"]]*\)".*/\1/p' "$SLURM_PREFIX/include/slurm/slurm_version.h" 2>/dev/null`
-  AS_IF([test -z "$SLURM_VERSION_FOUND"], [
-    aq_hex=`$SED -n 's/^#define[[ 	]]*SLURM_VERSION_NUMBER[[ 	]]*0x\([[0-9a-fA-F]]*\).*/\1/p' "$SLURM_PREFIX/include/slurm/slurm_version.h" 2>/dev/null`
-    AS_IF([test -z "$aq_hex"], [SLURM_VERSION_FOUND=unknown],
-      [SLURM_VERSION_FOUND=`echo "$aq_hex" | $SED 's/^\(..\)\(..\)\(..\)$/\1 \2 \3/' | { read a b c; printf '%d.%02d.%d' "0x$a" "0x$b" "0x$c"; }`])])
+  aq_saved_CPPFLAGS=$CPPFLAGS
+  CPPFLAGS="$CPPFLAGS $SLURM_CPPFLAGS"
+  AC_COMPUTE_INT([aq_number], [SLURM_VERSION_NUMBER], [#include <slurm/slurm_version.h>], [aq_number=0])
+  CPPFLAGS=$aq_saved_CPPFLAGS
+  SLURM_VERSION_FOUND=`printf '%d.%02d.%d' $((aq_number >> 16)) $(((aq_number >> 8) & 255)) $((aq_number & 255))`
   AC_MSG_RESULT([$SLURM_VERSION_FOUND])
   AC_SUBST([SLURM_VERSION_FOUND])
 
