@@ -84,6 +84,6 @@ static inline void aq_close_dir(DIR **d)
 			type##_free(*p);                                       \
 		errno = saved_;                                                \
 	}                                                                      \
-	struct type
+	struct type /* takes the macro's semicolon */
 
 #endif
