@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The answer to "which environment?": one fixed-size block of memory, written
+ * by whoever found out (the stage worker on a hit, aq-builder on a miss) and
+ * read by a hook that trusts nothing in it but its bounds.  It lies in a
+ * memfd or a shared anonymous mapping: no pointer, no length that is not
+ * checked against this struct.
+ */
+#ifndef AQ_ANSWER_H
+#define AQ_ANSWER_H
+
+#include <stdint.h>
+
+#include "common/envops.h"
+#include "common/err.h"
+
+#define AQ_ANSWER_MAGIC 0x41515231u /* "AQR1": also the layout's version */
+#define AQ_ANSWER_PATH_MAX 1024     /* prefix and log, with the NUL */
+
+struct aq_answer {
+	uint32_t magic;
+	uint32_t done;     /* 0 until the writer is through; written last */
+	int32_t class;     /* enum aq_class: AQ_OK, AQ_MISS, AQ_USER, AQ_SYS */
+	uint32_t ops_len;  /* bytes of ops[] */
+	uint64_t build_ms; /* what the build took; 0 if reused */
+	uint64_t new_bytes; /* new on disk; 0 if reused */
+	char resolution[16]; /* reused|inherited|linked|created */
+	char key[72];        /* 64 hex digits */
+	char lock[72];       /* 64 hex digits */
+	char prefix[AQ_ANSWER_PATH_MAX];
+	char log[AQ_ANSWER_PATH_MAX]; /* the build's log, or "" */
+	char text[AQ_ERR_TEXT_MAX];   /* class != AQ_OK: why, for the user */
+	char ops[AQ_ENVOPS_MAX];      /* what to do to the task's environment */
+};
+
+/* Whether 'a' is complete and within its bounds: magic, done, every text
+ * terminated, ops well formed.  Pure; any process.
+ */
+bool aq_answer_is_sound(const struct aq_answer *a);
+
+/* Fill 'a' with a failure of 'class' and 'text' and mark it done. */
+void aq_answer_fail(struct aq_answer *a, enum aq_class class,
+		    const char *text);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a build is started: by the stage hook, the prolog (prefetch), `aq build`
+ * and `aq run` alike, all by executing aq-builder with these descriptors.
+ *
+ *   aq-builder --config FILE [--node NAME] [--personal] [--detached]
+ *
+ * One aq-builder serves one step (or one command).  It waits for its turn (the
+ * key's lock), looks again, builds if the environment is still missing, fills
+ * the answer, ends.  It ends early when nobody waits any more: the alive
+ * pipe's end of file says that its own step is gone, and a shared lock
+ * `wait-KEY`, which every aq-builder holds while it waits for the key, says
+ * whether another step's still does.  When it is killed its answer is never
+ * marked done, and the waiters see the progress pipe's end of file.
+ */
+#ifndef AQ_BUILD_H
+#define AQ_BUILD_H
+
+#include "common/answer.h"
+#include "common/err.h"
+
+#define AQ_BUILDER_PATH AQ_PKGLIBEXECDIR "/aq-builder"
+
+enum aq_builder_fd {
+	AQ_BUILDER_FD_ANSWER = 3,  /* memfd of sizeof(struct aq_answer) */
+	AQ_BUILDER_FD_REQUEST = 4, /* readable: the canonical request */
+	AQ_BUILDER_FD_PROGRESS = 5, /* pipe, write end, non-blocking: lines of
+				     * text for the user; lost when full */
+	AQ_BUILDER_FD_ALIVE = 6,   /* pipe, read end; absent if --detached */
+};
+
+struct aq_build_start {
+	const char *builder;   /* path of aq-builder */
+	const char *conf_path; /* aq.conf */
+	const char *node;      /* or NULL */
+	bool is_personal;      /* somebody without root, in their own cache */
+	bool is_detached;      /* nobody waits: a prefetch */
+	int answer_fd, request_fd, progress_fd, alive_fd;
+};
+
+/* Start aq-builder as a grandchild (reparented to init: no zombie for
+ * slurmstepd, no SIGCHLD) in its own session, with exactly the descriptors
+ * above, /dev/null for the standard ones, an empty signal mask, default
+ * dispositions, umask 077, directory /, and a constructed environment.
+ * Async-signal-safe between fork and exec.  Any process; who calls it decides
+ * as whom it runs.
+ */
+AQ_CHECK int aq_build_spawn(const struct aq_build_start *start,
+			    struct aq_err *err);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* File locks in run_dir/locks: 0600 files in a 0700 directory, since whoever
+ * can open a file can hold its lock.
+ */
+#ifndef AQ_FLOCK_H
+#define AQ_FLOCK_H
+
+#include "common/conf.h"
+#include "common/err.h"
+
+enum aq_flock_mode { AQ_FLOCK_SHARED, AQ_FLOCK_EXCLUSIVE };
+
+/* Open (create) and flock(2) run_dir/locks/NAME without waiting.
+ * Returns 0 and sets *ret_fd (close it to release; the kernel does when the
+ * process dies), AQ_BUSY (held), or AQ_SYS.  A lock file that was unlinked
+ * between open and flock is opened again.
+ */
+AQ_CHECK int aq_flock_try(const struct aq_conf *conf, const char *name,
+			  enum aq_flock_mode mode, int *ret_fd,
+			  struct aq_err *err);
+
+/* The same, waiting; gives up with AQ_BUSY when 'is_cancelled' (may be NULL),
+ * asked every AQ_FLOCK_POLL_MS, returns true.
+ */
+#define AQ_FLOCK_POLL_MS 50
+AQ_CHECK int aq_flock_wait(const struct aq_conf *conf, const char *name,
+			   enum aq_flock_mode mode,
+			   bool (*is_cancelled)(void *arg), void *arg,
+			   int *ret_fd, struct aq_err *err);
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The directories of docs/design.md, "On the node": made with their owners and
+ * modes, opened without following links.
+ */
+#ifndef AQ_LAYOUT_H
+#define AQ_LAYOUT_H
+
+#include "common/conf.h"
+#include "common/err.h"
+
+/* Make what is missing of cache_dir (0755) and run_dir (0700) and their
+ * subdirectories: envs 0755; meta, work, private, trash, logs 0700 …; leases,
+ * locks, jobs 0700; public_dir 0755.  The umask of the caller does not matter.
+ * What is there with another owner or more rights than these is AQ_SYS with
+ * the remedy in its text.
+ */
+AQ_CHECK int aq_layout_prepare(const struct aq_conf *conf, struct aq_err *err);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A lock: the exact packages and wheels that a key resolved to, and the
+ * virtual packages they need.  Text, one item a line, sorted by bytes; its
+ * SHA-256 names the environment, so one lock is one environment.
+ *
+ *   aq-lock 1
+ *   platform linux-64
+ *   python 3.9.6
+ *   base <64 hex>                              (inherited only: the base's lock)
+ *   conda <url> <sha256> <name> <version> <build>
+ *   virtual __glibc >=2.17
+ *   wheel <url> <sha256> <name> <version>
+ *
+ * URLs are percent-encoded, without credentials.
+ */
+#ifndef AQ_LOCK_H
+#define AQ_LOCK_H
+
+#include "common/err.h"
+#include "common/sha256.h"
+#include "common/str.h"
+
+#define AQ_LOCK_MAX (1024 * 1024) /* 2,000 packages with long URLs */
+#define AQ_LOCK_ITEMS_MAX 4096
+
+enum aq_lock_kind { AQ_LOCK_CONDA, AQ_LOCK_WHEEL };
+
+struct aq_lock_item {
+	enum aq_lock_kind kind;
+	char *name;
+	char *version;
+	char *build; /* conda only, else NULL */
+	char *url;
+	char sha256[AQ_SHA256_HEX_SIZE];
+};
+
+struct aq_lock {
+	char *platform;
+	char *python;       /* full version, or NULL */
+	char base[AQ_SHA256_HEX_SIZE]; /* lock digest, or "" */
+	struct aq_lock_item *items;    /* sorted as in the text */
+	size_t n_items;
+	struct aq_strv virtuals; /* "__glibc >=2.17" */
+	char *text;              /* the canonical text */
+	size_t text_len;
+	char digest[AQ_SHA256_HEX_SIZE];
+};
+
+/* Build one item by item, in any order, then aq_lock_finish() sorts, drops
+ * equal items, refuses two versions of one package, writes text and digest.
+ */
+AQ_CHECK int aq_lock_new(const char *platform, struct aq_lock **ret,
+			 struct aq_err *err);
+AQ_CHECK int aq_lock_add(struct aq_lock *lock, enum aq_lock_kind kind,
+			 const char *url, const char *sha256, const char *name,
+			 const char *version, const char *build,
+			 struct aq_err *err);
+AQ_CHECK int aq_lock_finish(struct aq_lock *lock, struct aq_err *err);
+
+/* Strict parser of the text: hostile input; print(parse(x)) == x or
+ * AQ_CORRUPT.
+ */
+AQ_CHECK int aq_lock_parse(const char *text, size_t len, struct aq_lock **ret,
+			   struct aq_err *err);
+
+void aq_lock_free(struct aq_lock *lock);
+DEFINE_CLEANUP(aq_lock);
+#define cleanup_lock __attribute__((cleanup(aq_lock_cleanup_)))
+
+#endif

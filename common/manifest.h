@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* meta/NAME/: what root knows of an environment, from which cache.db can be
+ * rebuilt: files `request` (canonical), `lock` (text), `activation`
+ * (serialised operations), `manifest` (key value lines: name, key, digest,
+ * context, kind, base, python, created, build_ms, sizes).  Written after the
+ * prefix is sealed, flushed (files, directory, parent) before the row, and
+ * unlinked before its environment goes to trash.
+ */
+#ifndef AQ_MANIFEST_H
+#define AQ_MANIFEST_H
+
+#include "common/lock.h"
+#include "common/store.h"
+
+AQ_CHECK int aq_manifest_write(const struct aq_conf *conf,
+			       const struct aq_env *env,
+			       const struct aq_binding *b,
+			       const struct aq_lock *lock, struct aq_err *err);
+
+struct aq_manifest {
+	struct aq_env *env;
+	char *key, *digest, *context, *canonical;
+	struct aq_lock *lock;
+};
+/* AQ_MISS: no such; AQ_CORRUPT: damaged or half written. */
+AQ_CHECK int aq_manifest_read(const struct aq_conf *conf, const char *name,
+			      struct aq_manifest **ret, struct aq_err *err);
+AQ_CHECK int aq_manifest_remove(const struct aq_conf *conf, const char *name,
+				struct aq_err *err);
+void aq_manifest_free(struct aq_manifest *m);
+DEFINE_CLEANUP(aq_manifest);
+#define cleanup_manifest __attribute__((cleanup(aq_manifest_cleanup_)))
+
+#endif

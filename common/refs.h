@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* refs.db: which job and step of which node uses which request's environment;
+ * and the leases that say whether a step still lives.  In run_dir, which is
+ * gone with the boot, so nothing here is flushed to disk.
+ *
+ * A reference names the request's digest, not an environment: a reader inserts
+ * it *first* and looks up then, so that whatever it finds is already held.
+ */
+#ifndef AQ_REFS_H
+#define AQ_REFS_H
+
+#include <stdint.h>
+
+#include "common/conf.h"
+#include "common/err.h"
+#include "common/sha256.h"
+
+/* Slurm's ids; the batch step is 0xfffffffb, see slurm.h. */
+#define AQ_STEP_NONE UINT32_MAX /* the job as a whole */
+struct aq_step {
+	uint32_t job;
+	uint32_t step; /* or AQ_STEP_NONE */
+	uint32_t het;  /* component of a het step, or UINT32_MAX */
+};
+
+struct aq_refs;
+
+/* Open conf->run_dir/refs.db, creating it; a damaged one or one of another
+ * boot is set aside and made anew.  Root (or the owner of a personal cache).
+ */
+AQ_CHECK int aq_refs_open(const struct aq_conf *conf, struct aq_refs **ret,
+			  struct aq_err *err);
+void aq_refs_close(struct aq_refs *refs);
+#define aq_refs_free aq_refs_close
+DEFINE_CLEANUP(aq_refs);
+#define cleanup_refs __attribute__((cleanup(aq_refs_cleanup_)))
+
+/* Take a reference for 'step' on conf->node; taking it twice is one. */
+AQ_CHECK int aq_refs_take(struct aq_refs *refs, const struct aq_step *step,
+			  const char *digest, struct aq_err *err);
+/* Drop it; not there is no failure. */
+AQ_CHECK int aq_refs_drop(struct aq_refs *refs, const struct aq_step *step,
+			  struct aq_err *err);
+/* The epilog: the job's own reference and those of all its steps whose lease
+ * is free, on conf->node.
+ */
+AQ_CHECK int aq_refs_drop_job(struct aq_refs *refs, uint32_t job,
+			      struct aq_err *err);
+/* How many references hold 'digest' (NULL: any). */
+AQ_CHECK int aq_refs_count(struct aq_refs *refs, const char *digest,
+			   uint64_t *ret, struct aq_err *err);
+
+/* The lease of a step: a file in run_dir/leases, flocked through the
+ * descriptor that is returned, which the caller passes to slurmstepd to keep.
+ * The kernel releases it when the last holder dies.  AQ_BUSY: held.
+ */
+AQ_CHECK int aq_lease_acquire(const struct aq_conf *conf,
+			      const struct aq_step *step, int *ret_fd,
+			      struct aq_err *err);
+/* Remove the lease's file (the holder, at release). */
+AQ_CHECK int aq_lease_remove(const struct aq_conf *conf,
+			     const struct aq_step *step, struct aq_err *err);
+
+/* run_dir/jobs/JOB: made with a job's first reference, so that the epilog of
+ * a job that never took one costs one access(2).
+ */
+AQ_CHECK int aq_job_mark(const struct aq_conf *conf, uint32_t job,
+			 struct aq_err *err);
+AQ_CHECK int aq_job_unmark(const struct aq_conf *conf, uint32_t job,
+			   struct aq_err *err);
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cache.db: which environments this node has, and for which requests.  Only a
+ * row says that an environment is valid, never a directory.
+ *
+ * Tables (schema in store_schema.c, versioned by PRAGMA user_version, with
+ * migrations): environments; keys (key -> environment, several locks a key);
+ * requests ((digest, context) -> key, with the canonical bytes); failures
+ * (key -> reason, until); later issues add workflows.
+ * Rollback journal, synchronous=FULL: several SQLite releases can corrupt a
+ * WAL with two writers.  No transaction is open during a build; no handle
+ * crosses a fork or outlives a hook's worker.
+ */
+#ifndef AQ_STORE_H
+#define AQ_STORE_H
+
+#include <stdint.h>
+
+#include "common/conf.h"
+#include "common/envops.h"
+#include "common/err.h"
+#include "common/request.h"
+#include "common/sha256.h"
+
+#define AQ_ENV_NAME_SIZE 40 /* 20 hex digits, '-', generation, NUL */
+
+enum aq_env_kind {
+	AQ_ENV_CREATED,
+	AQ_ENV_LINKED,
+	AQ_ENV_INHERITED,
+	AQ_ENV_BASE,
+};
+
+/* One environment. */
+struct aq_env {
+	char name[AQ_ENV_NAME_SIZE];
+	char lock[AQ_SHA256_HEX_SIZE];
+	uint32_t generation; /* 1, 2, … of one lock */
+	enum aq_env_kind kind;
+	char base[AQ_ENV_NAME_SIZE]; /* inherited: the base's name, else "" */
+	char python[32];             /* full version, or "" */
+	uint64_t created;    /* Unix seconds; for people and LRU order only */
+	uint64_t last_used;  /* the same */
+	uint64_t uses;
+	uint64_t build_ms;
+	uint64_t size_own;    /* bytes that only this environment holds */
+	uint64_t size_shared; /* bytes hard-linked elsewhere too */
+	bool pinned;
+	char *ops; /* activation, serialised (common/envops.h) */
+	size_t ops_len;
+};
+
+void aq_env_free(struct aq_env *env);
+DEFINE_CLEANUP(aq_env);
+#define cleanup_env __attribute__((cleanup(aq_env_cleanup_)))
+
+enum aq_store_mode { AQ_STORE_READ, AQ_STORE_WRITE };
+
+struct aq_store;
+
+/* Open conf->cache_dir/cache.db; AQ_STORE_WRITE creates it.  Waits at most
+ * AQ_STORE_BUSY_MS for a lock, then AQ_BUSY.  AQ_MISS: not there, or written
+ * by a newer version (said in err->text).  AQ_CORRUPT: damaged or foreign.
+ */
+#define AQ_STORE_BUSY_MS 1000
+AQ_CHECK int aq_store_open(const struct aq_conf *conf, enum aq_store_mode mode,
+			   struct aq_store **ret, struct aq_err *err);
+void aq_store_close(struct aq_store *store);
+#define aq_store_free aq_store_close
+DEFINE_CLEANUP(aq_store);
+#define cleanup_store __attribute__((cleanup(aq_store_cleanup_)))
+
+/* The ready environment of a request in 'context' (common/key.h), compared by
+ * its canonical bytes, not only by the digest.  AQ_MISS if there is none.
+ */
+AQ_CHECK int aq_store_find(struct aq_store *store, const char *digest,
+			   const char *context, const char *canonical,
+			   struct aq_env **ret, struct aq_err *err);
+/* By key, by lock (its newest generation), by name or unique prefix of it. */
+AQ_CHECK int aq_store_find_key(struct aq_store *store, const char *key,
+			       struct aq_env **ret, struct aq_err *err);
+AQ_CHECK int aq_store_find_lock(struct aq_store *store, const char *lock,
+				struct aq_env **ret, struct aq_err *err);
+AQ_CHECK int aq_store_find_name(struct aq_store *store, const char *name,
+				struct aq_env **ret, struct aq_err *err);
+
+/* Whether any request with this digest is known (the prolog's question). */
+AQ_CHECK int aq_store_has_digest(struct aq_store *store, const char *digest,
+				 bool *ret, struct aq_err *err);
+
+/* What ties a request to an environment. */
+struct aq_binding {
+	const char *key;
+	const char *digest;
+	const char *context;
+	const char *canonical;
+};
+
+/* Commit a new environment (env->name must not be there: AQ_BUSY) with its
+ * binding, in one transaction; a remembered failure of the key goes.
+ */
+AQ_CHECK int aq_store_commit(struct aq_store *store, const struct aq_env *env,
+			     const struct aq_binding *b, struct aq_err *err);
+
+/* Tie one more request to an environment that is there (AQ_MISS if not). */
+AQ_CHECK int aq_store_bind(struct aq_store *store, const char *env_name,
+			   const struct aq_binding *b, struct aq_err *err);
+
+/* The generation that the next environment of 'lock' gets: one more than any
+ * that the table or the directories (envs/, meta/, trash/) hold.
+ */
+AQ_CHECK int aq_store_next_generation(struct aq_store *store, const char *lock,
+				      uint32_t *ret, struct aq_err *err);
+
+/* Count one use. */
+AQ_CHECK int aq_store_used(struct aq_store *store, const char *env_name,
+			   uint64_t now, struct aq_err *err);
+
+/* A verdict about a request, remembered so that an array of 10,000 tasks
+ * fails fast.  'until' and 'now' are Unix seconds; an entry whose time lies
+ * more than its own ttl ahead (a clock was set back) counts as expired.
+ */
+AQ_CHECK int aq_store_fail_put(struct aq_store *store, const char *key,
+			       const char *reason, uint64_t now, uint64_t ttl,
+			       struct aq_err *err);
+/* AQ_MISS: none.  AQ_USER: there is one, its reason in err->text. */
+AQ_CHECK int aq_store_fail_get(struct aq_store *store, const char *key,
+			       uint64_t now, struct aq_err *err);
+
+/* Call 'each' for every environment, sorted by name, until it returns
+ * non-zero, which is returned.
+ */
+typedef int (*aq_store_each_fn)(const struct aq_env *env, void *arg,
+				struct aq_err *err);
+AQ_CHECK int aq_store_each(struct aq_store *store, aq_store_each_fn each,
+			   void *arg, struct aq_err *err);
+
+#endif
