@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/problems.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "common/request.h"
+#include "common/text.h"
+
+/* All lines together; aq_err cuts at AQ_ERR_TEXT_MAX. */
+#define PROBLEMS_TEXT_MAX (64 * 1024)
+
+void aq_place_note(struct aq_strv *to, struct aq_place at, const char *text)
+{
+	char show[AQ_SHOW_SIZE];
+
+	if (at.line)
+		aq_strv_add_fmt(to, "%s:%zu:%zu: %s", aq_show(at.file, show),
+				at.line, at.column, text);
+	else
+		aq_strv_add_fmt(to, "%s: %s", aq_show(at.file, show), text);
+}
+
+static void add(struct aq_problems *p, struct aq_place at, const char *text)
+{
+	p->lines.max = AQ_REQUEST_ERRORS_MAX;
+	if (p->n++ < AQ_REQUEST_ERRORS_MAX)
+		aq_place_note(&p->lines, at, text);
+}
+
+void aq_problem(struct aq_problems *p, struct aq_place at, const char *fmt, ...)
+{
+	char text[AQ_ERR_TEXT_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	add(p, at, text);
+}
+
+void aq_problem_err(struct aq_problems *p, struct aq_place at,
+		    const struct aq_err *err)
+{
+	add(p, at, err->text);
+	if (err->class != AQ_USER)
+		p->system = AQ_SYS;
+}
+
+int aq_problems_done(const struct aq_problems *p, struct aq_err *err)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(PROBLEMS_TEXT_MAX);
+
+	if (!p->n)
+		return 0;
+	for (size_t i = 0; i < p->lines.n; i++)
+		aq_str_add_fmt(&text, "%s%s", i ? "\n" : "", p->lines.v[i]);
+	if (p->n > p->lines.n)
+		aq_str_add_fmt(&text, "\nand %zu more", p->n - p->lines.n);
+	return aq_fail(err, p->system ? AQ_SYS : AQ_USER, "%s",
+		       aq_str_get(&text));
+}
+
+void aq_problems_free(struct aq_problems *p)
+{
+	aq_strv_free(&p->lines);
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/reqfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/pep508.h"
+#include "common/request.h"
+#include "common/text.h"
+#include "common/vspec.h"
+
+/* A path that -r or -c names, joined to its file's directory. */
+#define INCLUDE_PATH_MAX 4096
+
+static int open_file(const char *path, int *ret_fd, struct aq_err *err)
+{
+	/* O_NONBLOCK: a FIFO without a writer is empty, not for ever */
+	int fd = strcmp(path, "-") == 0 ?
+			 fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) :
+			 open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	if (fd < 0) {
+		int class = errno == ENOENT || errno == EACCES ||
+					    errno == ENOTDIR ||
+					    errno == ENAMETOOLONG ||
+					    errno == ELOOP ?
+				    AQ_USER :
+				    AQ_SYS;
+
+		aq_fail_errno(err, "cannot open it");
+		if (err)
+			err->class = class;
+		return class;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+int aq_file_read(const char *path, bool regular, size_t *budget,
+		 struct aq_str *out, struct stat *ret_st, struct aq_err *err)
+{
+	cleanup_str struct aq_str raw = AQ_STR_INIT(AQ_REQUEST_FILE_MAX);
+	cleanup_close int fd = -1;
+	struct stat st;
+	int rc = open_file(path, &fd, err);
+
+	if (rc)
+		return rc;
+	if (fstat(fd, &st) < 0)
+		return aq_fail_errno(err, "cannot look at it");
+	if (S_ISDIR(st.st_mode) || (regular && !S_ISREG(st.st_mode)))
+		return aq_fail(err, AQ_USER, "is not a regular file");
+	if (strcmp(path, "-") != 0 &&
+	    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) < 0)
+		return aq_fail_errno(err, "cannot read it");
+	rc = aq_text_read(fd, *budget, &raw, err);
+	if (rc == AQ_USER)
+		return aq_fail(err, AQ_USER,
+			       "is over %d KiB with what it includes: a "
+			       "request is smaller",
+			       AQ_REQUEST_FILE_MAX / 1024);
+	if (rc)
+		return rc;
+	*budget -= raw.len;
+	if (ret_st)
+		*ret_st = st;
+	return aq_text_decode(aq_str_get(&raw), raw.len, out, err);
+}
+
+static void add_requirement(struct aq_pip *pip, struct aq_place at,
+			    const char *text, bool constraint)
+{
+	cleanup_str struct aq_str out = AQ_STR_INIT(2 * AQ_SPEC_MAX);
+	cleanup_requirement struct aq_requirement r = { 0 };
+	char show[AQ_SHOW_SIZE];
+	struct aq_err err;
+	int rc = aq_requirement_parse(text, &r, &err);
+
+	if (!rc && constraint && r.extras.n)
+		rc = aq_fail(&err, AQ_USER,
+			     "constraint '%s' has extras, which pip does not "
+			     "take: leave them out",
+			     aq_show(text, show));
+	if (!rc) {
+		aq_requirement_print(&r, &out);
+		rc = aq_str_done(&out, "a requirement", &err);
+	}
+	if (rc)
+		aq_problem_err(pip->problems, at, &err);
+	else
+		aq_strv_add(constraint ? pip->constraints : pip->requirements,
+			    aq_str_get(&out));
+}
+
+/* pip: a '#' at the start or behind white space begins a comment; '\' at a
+ * line's end joins it with the next.  'line' is one of a file's, its end cut.
+ */
+static void strip_line(char *line)
+{
+	size_t len;
+
+	for (char *c = line; *c; c++)
+		if (*c == '#' && (c == line || strchr(" \t", c[-1]))) {
+			*c = '\0';
+			break;
+		}
+	len = strlen(line);
+	while (len && strchr(" \t\r\f\v", line[len - 1]))
+		line[--len] = '\0';
+}
+
+static void read_lines(struct aq_pip *pip, const char *file, char *text,
+		       bool constraint)
+{
+	size_t number = 1;
+
+	while (text) {
+		struct aq_place at = { file, number, 1 };
+		char *end = text, *next;
+
+		for (;;) {
+			end += strcspn(end, "\n");
+			number++;
+			if (end == text || !*end)
+				break;
+			if (end[-1] == '\\') {
+				end[-1] = end[0] = ' ';
+			} else if (end - text > 1 && end[-1] == '\r' &&
+				   end[-2] == '\\') {
+				end[-2] = end[-1] = end[0] = ' ';
+			} else {
+				break;
+			}
+		}
+		next = *end ? end + 1 : NULL;
+		*end = '\0';
+		strip_line(text);
+		at.column += strspn(text, " \t");
+		aq_pip_line(pip, at, text, constraint);
+		text = next;
+	}
+}
+
+/* Read the file that a line at 'at' includes. */
+static void include(struct aq_pip *pip, struct aq_place at, const char *name,
+		    bool constraint)
+{
+	cleanup_str struct aq_str path = AQ_STR_INIT(INCLUDE_PATH_MAX);
+	cleanup_str struct aq_str text = AQ_STR_INIT(2 * AQ_REQUEST_FILE_MAX);
+	const char *slash = strrchr(at.file, '/');
+	char show[AQ_SHOW_SIZE];
+	struct aq_err err;
+	struct stat st;
+
+	if (pip->depth >= AQ_INCLUDE_DEPTH_MAX) {
+		aq_problem(pip->problems, at,
+			   "more than %d files that include each other",
+			   AQ_INCLUDE_DEPTH_MAX);
+		return;
+	}
+	if (*name != '/' && slash)
+		aq_str_add_mem(&path, at.file, (size_t)(slash - at.file) + 1);
+	aq_str_add(&path, name);
+	if (path.broken || aq_file_read(aq_str_get(&path), true, &pip->budget,
+					&text, &st, &err)) {
+		if (path.broken)
+			aq_fail(&err, AQ_USER, "its path is too long");
+		aq_problem(pip->problems, at, "included file '%s': %s",
+			   aq_show(name, show), err.text);
+		return;
+	}
+	for (int i = 0; i < pip->depth; i++)
+		if (pip->open[i].dev == st.st_dev &&
+		    pip->open[i].ino == st.st_ino) {
+			aq_problem(pip->problems, at,
+				   "included file '%s' includes itself",
+				   aq_show(name, show));
+			return;
+		}
+	pip->open[pip->depth].dev = st.st_dev;
+	pip->open[pip->depth++].ino = st.st_ino;
+	if (text.len)
+		read_lines(pip, aq_str_get(&path), text.s, constraint);
+	pip->depth--;
+}
+
+/* The value behind option 'name' in 'text' ("-r x", "-rx", "--long x",
+ * "--long=x"), or NULL.
+ */
+static const char *option_value(const char *text, const char *name)
+{
+	size_t len = strlen(name);
+	bool is_long = name[1] == '-';
+
+	if (strncmp(text, name, len) != 0)
+		return NULL;
+	text += len;
+	if (is_long && *text && !strchr(" \t=", *text))
+		return NULL;
+	text += strspn(text, " \t");
+	if (is_long && *text == '=')
+		text++;
+	return text + strspn(text, " \t");
+}
+
+/* -r and -c: the name may be quoted, as a shell would. */
+static void read_include(struct aq_pip *pip, struct aq_place at,
+			 const char *value, bool constraint)
+{
+	char name[INCLUDE_PATH_MAX], show[AQ_SHOW_SIZE];
+	size_t len = strlen(value);
+
+	if (len >= 2 && strchr("'\"", *value) && value[len - 1] == *value) {
+		value++;
+		len -= 2;
+	}
+	if (!len || len >= sizeof(name)) {
+		aq_problem(pip->problems, at,
+			   "the name of the included file is missing");
+		return;
+	}
+	memcpy(name, value, len);
+	name[len] = '\0';
+	if (strstr(name, "://"))
+		aq_problem(pip->problems, at,
+			   "included file '%s' is a URL: write the path of a "
+			   "file",
+			   aq_show(name, show));
+	else
+		include(pip, at, name, constraint);
+}
+
+static void refuse_option(struct aq_pip *pip, struct aq_place at,
+			  const char *text)
+{
+	char show[AQ_SHOW_SIZE];
+
+	if (option_value(text, "-e") || option_value(text, "--editable"))
+		aq_problem(pip->problems, at,
+			   "'%s' is an editable install of code that the "
+			   "nodes may not have: remove it, or name a released "
+			   "package",
+			   aq_show(text, show));
+	else
+		aq_problem(pip->problems, at,
+			   "option '%.*s' is not supported: remove it, the "
+			   "administrator chooses where packages come from",
+			   (int)strcspn(aq_show(text, show), " \t="), show);
+}
+
+void aq_pip_line(struct aq_pip *pip, struct aq_place at, const char *text,
+		 bool constraint)
+{
+	const char *value;
+
+	text += strspn(text, " \t\f");
+	if (!*text || *text == '#')
+		return;
+	value = option_value(text, "-r");
+	if (!value)
+		value = option_value(text, "--requirement");
+	if (value) {
+		read_include(pip, at, value, false);
+		return;
+	}
+	value = option_value(text, "-c");
+	if (!value)
+		value = option_value(text, "--constraint");
+	if (value)
+		read_include(pip, at, value, true);
+	else if (*text == '-')
+		refuse_option(pip, at, text);
+	else
+		add_requirement(pip, at, text, constraint);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pip's requirement lines: a pip section's items and the files that -r and -c
+ * name (pip's documentation, "Requirements File Format").
+ */
+#ifndef AQ_REQFILE_H
+#define AQ_REQFILE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "common/err.h"
+#include "common/problems.h"
+#include "common/str.h"
+
+#define AQ_INCLUDE_DEPTH_MAX 8 /* files that include each other */
+
+/* Where the lines go. */
+struct aq_pip {
+	struct aq_strv *requirements; /* normalised, in the order read */
+	struct aq_strv *constraints;
+	struct aq_problems *problems;
+	size_t budget; /* bytes that may still be read, all files together */
+
+	struct { /* the files being read: one that includes itself */
+		dev_t dev;
+		ino_t ino;
+	} open[AQ_INCLUDE_DEPTH_MAX];
+	int depth;
+};
+
+/* Take one line, read at 'at': a requirement (a constraint if 'constraint'),
+ * a comment, -r FILE or -c FILE (relative to the directory of at.file; read
+ * as the calling user).  What is wrong goes to pip->problems.
+ */
+void aq_pip_line(struct aq_pip *pip, struct aq_place at, const char *text,
+		 bool constraint);
+
+/* Read 'path' ("-": standard input) whole, as UTF-8, into 'out', taking its
+ * size off *budget.  With 'regular' anything but a regular file is refused.
+ * Returns 0, or AQ_USER or AQ_SYS with a text that says what is wrong with the
+ * file without naming it.  'ret_st' may be NULL.
+ */
+struct stat;
+AQ_CHECK int aq_file_read(const char *path, bool regular, size_t *budget,
+			  struct aq_str *out, struct stat *ret_st,
+			  struct aq_err *err);
+
+#endif

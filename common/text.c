@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/text.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#define READ_SIZE 4096
+
+int aq_text_read(int fd, size_t max, struct aq_str *out, struct aq_err *err)
+{
+	char buf[READ_SIZE];
+	size_t total = 0;
+
+	for (;;) {
+		ssize_t n = read(fd, buf, sizeof(buf));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return aq_fail_errno(err, "cannot read");
+		if (n == 0)
+			return aq_str_done(out, "a file's text", err);
+		if ((size_t)n > max - total)
+			return aq_fail(err, AQ_USER,
+				       "is over the limit of %zu bytes", max);
+		total += (size_t)n;
+		aq_str_add_mem(out, buf, (size_t)n);
+	}
+}
+
+size_t aq_utf8_len(const char *p, const char *end)
+{
+	const unsigned char *u = (const unsigned char *)p;
+	size_t avail = (size_t)(end - p), n;
+	uint32_t c;
+
+	if (!avail)
+		return 0;
+	if (u[0] < 0x80)
+		return 1;
+	n = u[0] >= 0xf0 ? 4 : u[0] >= 0xe0 ? 3 : 2;
+	if (u[0] < 0xc2 || u[0] > 0xf4 || avail < n)
+		return 0;
+	c = u[0] & (0xffu >> (n + 1));
+	for (size_t i = 1; i < n; i++) {
+		if ((u[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (u[i] & 0x3f);
+	}
+	if ((n == 3 && c < 0x800) || (n == 4 && (c < 0x10000 || c > 0x10ffff)))
+		return 0;
+	return c >= 0xd800 && c <= 0xdfff ? 0 : n;
+}
+
+/* Append the code point 'c' as UTF-8. */
+static void add_utf8(struct aq_str *out, uint32_t c)
+{
+	if (c < 0x80) {
+		aq_str_add_char(out, (char)c);
+	} else if (c < 0x800) {
+		aq_str_add_char(out, (char)(0xc0 | c >> 6));
+		aq_str_add_char(out, (char)(0x80 | (c & 0x3f)));
+	} else if (c < 0x10000) {
+		aq_str_add_char(out, (char)(0xe0 | c >> 12));
+		aq_str_add_char(out, (char)(0x80 | (c >> 6 & 0x3f)));
+		aq_str_add_char(out, (char)(0x80 | (c & 0x3f)));
+	} else {
+		aq_str_add_char(out, (char)(0xf0 | c >> 18));
+		aq_str_add_char(out, (char)(0x80 | (c >> 12 & 0x3f)));
+		aq_str_add_char(out, (char)(0x80 | (c >> 6 & 0x3f)));
+		aq_str_add_char(out, (char)(0x80 | (c & 0x3f)));
+	}
+}
+
+/* UTF-16 (RFC 2781) to UTF-8; 'high' is the index of the high byte. */
+static int decode_utf16(const unsigned char *u, size_t len, size_t high,
+			struct aq_str *out, struct aq_err *err)
+{
+	for (size_t i = 0; i + 1 < len; i += 2) {
+		uint32_t c = (uint32_t)u[i + high] << 8 | u[i + 1 - high];
+
+		if (c >= 0xd800 && c <= 0xdbff && i + 3 < len) {
+			uint32_t low = (uint32_t)u[i + 2 + high] << 8 |
+				       u[i + 3 - high];
+
+			if (low < 0xdc00 || low > 0xdfff)
+				return aq_fail(err, AQ_USER,
+					       "is not valid UTF-16: save it "
+					       "as UTF-8");
+			c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+			i += 2;
+		}
+		if (!c || (c >= 0xd800 && c <= 0xdfff))
+			return aq_fail(err, AQ_USER,
+				       "is not valid UTF-16: save it as "
+				       "UTF-8");
+		add_utf8(out, c);
+	}
+	if (len % 2)
+		return aq_fail(err, AQ_USER,
+			       "is UTF-16 with half a character at its end: "
+			       "save it as UTF-8");
+	return aq_str_done(out, "a file's text", err);
+}
+
+static int check_utf8(const char *mem, size_t len, struct aq_err *err)
+{
+	const char *end = mem + len;
+	unsigned int line = 1;
+
+	for (const char *p = mem; p < end;) {
+		size_t n = aq_utf8_len(p, end);
+
+		if (!n)
+			return aq_fail(err, AQ_USER,
+				       "is not UTF-8 in line %u: save it as "
+				       "UTF-8",
+				       line);
+		if (!*p)
+			return aq_fail(err, AQ_USER,
+				       "is not text: line %u has a NUL byte",
+				       line);
+		if (*p == '\n')
+			line++;
+		p += n;
+	}
+	return 0;
+}
+
+int aq_text_decode(const char *mem, size_t len, struct aq_str *out,
+		   struct aq_err *err)
+{
+	const unsigned char *u = (const unsigned char *)mem;
+	int rc;
+
+	if (len >= 2 && u[0] == 0xff && u[1] == 0xfe)
+		return decode_utf16(u + 2, len - 2, 1, out, err);
+	if (len >= 2 && u[0] == 0xfe && u[1] == 0xff)
+		return decode_utf16(u + 2, len - 2, 0, out, err);
+	if (len >= 3 && memcmp(u, "\xef\xbb\xbf", 3) == 0) {
+		mem += 3;
+		len -= 3;
+	}
+	rc = check_utf8(mem, len, err);
+	if (rc)
+		return rc;
+	aq_str_add_mem(out, mem, len);
+	return aq_str_done(out, "a file's text", err);
+}
+
+/* Whether the valid sequence p[0..n) is a control character. */
+static bool is_control(const char *p, size_t n)
+{
+	const unsigned char *u = (const unsigned char *)p;
+
+	if (n == 1)
+		return u[0] < 0x20 || u[0] == 0x7f;
+	if (n == 2)
+		return u[0] == 0xc2 && u[1] < 0xa0;
+	return n == 3 && u[0] == 0xe2 && u[1] == 0x80 &&
+	       (u[2] == 0xa8 || u[2] == 0xa9);
+}
+
+bool aq_text_is_clean(const char *text)
+{
+	const char *end = text + strlen(text);
+
+	while (text < end) {
+		size_t n = aq_utf8_len(text, end);
+
+		if (!n || is_control(text, n))
+			return false;
+		text += n;
+	}
+	return true;
+}
+
+const char *aq_show(const char *text, char buf[AQ_SHOW_SIZE])
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *end = text + strlen(text), *p = text;
+	size_t out = 0;
+
+	while (p < end) {
+		size_t n = aq_utf8_len(p, end);
+
+		if ((size_t)(p - text) + (n ? n : 1) > AQ_SHOW_MAX) {
+			memcpy(buf + out, "…", strlen("…"));
+			out += strlen("…");
+			break;
+		}
+		if (!n || is_control(p, n)) {
+			n = n ? n : 1;
+			for (size_t i = 0; i < n; i++) {
+				unsigned char u = (unsigned char)p[i];
+
+				buf[out++] = '\\';
+				buf[out++] = 'x';
+				buf[out++] = digits[u >> 4];
+				buf[out++] = digits[u & 15];
+			}
+		} else {
+			memcpy(buf + out, p, n);
+			out += n;
+		}
+		p += n;
+	}
+	buf[out] = '\0';
+	return buf;
+}

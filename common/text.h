@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* People's text files, as they are: with a byte order mark or without, UTF-8
+ * or UTF-16, any line ends.  What comes out is UTF-8 without a mark.
+ */
+#ifndef AQ_TEXT_H
+#define AQ_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/err.h"
+#include "common/str.h"
+
+/* Quoted in a message at most: longer text is cut, "…" put behind it. */
+#define AQ_SHOW_MAX 72
+/* Room for it: every byte may become four ("\x7f"), and the ellipsis. */
+#define AQ_SHOW_SIZE (4 * AQ_SHOW_MAX + 8)
+
+/* Append what can be read from 'fd' until its end to 'out', at most 'max'
+ * bytes: more is AQ_USER, "is over N bytes".  AQ_SYS if it cannot be read.
+ */
+AQ_CHECK int aq_text_read(int fd, size_t max, struct aq_str *out,
+			  struct aq_err *err);
+
+/* Make UTF-8 of mem[0..len): a UTF-8 byte order mark is dropped, UTF-16 with
+ * a mark is converted.  The result, appended to 'out', has no NUL, no mark
+ * and is valid UTF-8; AQ_USER (with the line) if that cannot be.
+ */
+AQ_CHECK int aq_text_decode(const char *mem, size_t len, struct aq_str *out,
+			    struct aq_err *err);
+
+/* The length of the valid UTF-8 sequence that begins at 'p' (before 'end'),
+ * or 0: overlong forms, surrogates and values over U+10FFFF are not valid.
+ */
+size_t aq_utf8_len(const char *p, const char *end);
+
+/* Whether 'text' is valid UTF-8 without control characters (C0, DEL, C1, and
+ * the line separators U+2028 and U+2029).
+ */
+bool aq_text_is_clean(const char *text);
+
+/* 'text' made fit for a message: control characters and what is not UTF-8 as
+ * \xNN, cut to AQ_SHOW_MAX bytes.  Returns 'buf'.
+ */
+const char *aq_show(const char *text, char buf[AQ_SHOW_SIZE]);
+
+#endif
