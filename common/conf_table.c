@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/conf_table.h"
+
+#include <stddef.h>
+
+#define SECONDS_MAX (365ull * 24 * 3600)
+
+/* Every key of aq.conf: aq.conf(5) is checked against this table. */
+const struct aq_conf_key aq_conf_keys[] = {
+	{ "cache_dir", AQ_CONF_DIR, offsetof(struct aq_conf, cache_dir),
+	  "/var/lib/aq", 0, "directory",
+	  "where environments and package caches lie; %n is the node's name, "
+	  "%h the host's" },
+	{ "run_dir", AQ_CONF_DIR, offsetof(struct aq_conf, run_dir), "/run/aq",
+	  0, "directory",
+	  "where references and locks lie; must be gone after a boot; %n and "
+	  "%h as above" },
+	{ "builder_user", AQ_CONF_NAME,
+	  offsetof(struct aq_conf, builder_user), "aq-builder", 0, "account",
+	  "runs the conda client" },
+	{ "probe_user", AQ_CONF_NAME, offsetof(struct aq_conf, probe_user),
+	  "aq-probe", 0, "account",
+	  "runs a new environment's own programs when it is checked" },
+	{ "client", AQ_CONF_TEXT, offsetof(struct aq_conf, client), "auto", 0,
+	  "auto, rattler, micromamba, mamba, conda, aq-rattler or a path",
+	  "the conda client" },
+	{ "pip_client", AQ_CONF_TEXT, offsetof(struct aq_conf, pip_client),
+	  "auto", 0, "auto, uv, pip or a path",
+	  "what installs pip requirements" },
+	{ "channels", AQ_CONF_CHANNELS, 0, "", 0, "name=URL …",
+	  "the channels that requests may name, and where each lies" },
+	{ "pip_index", AQ_CONF_TEXT, offsetof(struct aq_conf, pip_index), "",
+	  0, "URL", "the package index of pip requirements" },
+	{ "find_links", AQ_CONF_LIST, offsetof(struct aq_conf, find_links), "",
+	  0, "directory or URL …", "more places with wheels" },
+	{ "ca_bundle", AQ_CONF_TEXT, offsetof(struct aq_conf, ca_bundle), "",
+	  0, "file", "certificates that clients trust" },
+	{ "proxy", AQ_CONF_TEXT, offsetof(struct aq_conf, proxy), "", 0, "URL",
+	  "the proxy that clients use" },
+	{ "default_python", AQ_CONF_TEXT,
+	  offsetof(struct aq_conf, default_python), "3.12", 0, "version",
+	  "the Python of pip requirements that name none" },
+	{ "build_timeout", AQ_CONF_SECONDS,
+	  offsetof(struct aq_conf, build_timeout), "1800", SECONDS_MAX,
+	  "seconds", "after which a build is ended" },
+	{ "failure_ttl", AQ_CONF_SECONDS,
+	  offsetof(struct aq_conf, failure_ttl), "600", SECONDS_MAX,
+	  "seconds", "for which an impossible request is remembered" },
+};
+
+const size_t aq_conf_n_keys = ARRAY_LEN(aq_conf_keys);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The one table of aq.conf's keys: read by the parser, by `aq doctor` and by
+ * the check that aq.conf(5) names every key with its default.
+ */
+#ifndef AQ_CONF_TABLE_H
+#define AQ_CONF_TABLE_H
+
+#include <stddef.h>
+
+#include "common/conf.h"
+
+enum aq_conf_type {
+	AQ_CONF_TEXT,     /* char * */
+	AQ_CONF_NAME,     /* char *, an account's name */
+	AQ_CONF_DIR,      /* char *, absolute path, %n and %h expanded */
+	AQ_CONF_LIST,     /* struct aq_strv, separated by white space */
+	AQ_CONF_CHANNELS, /* name=URL, separated by white space */
+	AQ_CONF_SECONDS,  /* uint64_t */
+};
+
+struct aq_conf_key {
+	const char *name;
+	enum aq_conf_type type;
+	size_t offset;       /* of the field in struct aq_conf */
+	const char *initial; /* the default, as one would write it */
+	uint64_t max;        /* of numbers */
+	const char *unit;    /* or what a value looks like */
+	const char *help;
+};
+
+extern const struct aq_conf_key aq_conf_keys[];
+extern const size_t aq_conf_n_keys;
+
+#endif
