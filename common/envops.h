@@ -30,11 +30,37 @@ enum aq_envop_kind {
 };
 
 /* Append one operation to a serialised list (cap it with AQ_ENVOPS_MAX).
- * A value may refer to the task's own variables as they were before the
- * first operation: see aq_envops_template().  Names are C identifiers.
+ * 'name' is a C identifier, 'value' any text ("" for UNSET).
  */
 void aq_envops_add(struct aq_str *ops, enum aq_envop_kind kind,
 		   const char *name, const char *value);
+
+/* The same with a value in which AQ_ENVOPS_REF NAME AQ_ENVOPS_REF_END stands
+ * for what the task's own variable NAME (HOME, USER, …) holds before the first
+ * operation, "" if it is unset.
+ */
+#define AQ_ENVOPS_REF '\x01'
+#define AQ_ENVOPS_REF_END '\x02'
+void aq_envops_add_template(struct aq_str *ops, enum aq_envop_kind kind,
+			    const char *name, const char *value);
+
+/* Serialised form: for each operation a byte (S, U, P, A; lower case: the
+ * value is a template), the name, NUL, the value, NUL.
+ * Call 'each' for every operation of ops[0..len) until it returns false.
+ * Returns whether the list is well formed and 'each' never said false.
+ */
+struct aq_envop {
+	enum aq_envop_kind kind;
+	bool is_template;
+	const char *name;
+	const char *value;
+};
+bool aq_envops_each(const char *ops, size_t len,
+		    bool (*each)(const struct aq_envop *op, void *arg),
+		    void *arg);
+
+/* Whether 'name' (its first 'len' bytes) is a C identifier. */
+bool aq_is_env_name(const char *name, size_t len);
 
 /* Whether ops[0..len) is a well-formed list (bounded, names valid). */
 bool aq_envops_is_sound(const char *ops, size_t len);

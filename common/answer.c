@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/answer.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define IS_TERMINATED(array) (memchr(array, '\0', sizeof(array)) != NULL)
+
+bool aq_answer_is_sound(const struct aq_answer *a)
+{
+	return a->magic == AQ_ANSWER_MAGIC &&
+	       __atomic_load_n(&a->done, __ATOMIC_ACQUIRE) == 1 &&
+	       a->class >= AQ_OK && a->class <= AQ_CORRUPT &&
+	       IS_TERMINATED(a->resolution) && IS_TERMINATED(a->key) &&
+	       IS_TERMINATED(a->lock) && IS_TERMINATED(a->prefix) &&
+	       IS_TERMINATED(a->log) && IS_TERMINATED(a->text) &&
+	       a->ops_len <= sizeof(a->ops) &&
+	       aq_envops_is_sound(a->ops, a->ops_len);
+}
+
+void aq_answer_fail(struct aq_answer *a, enum aq_class class, const char *text)
+{
+	a->magic = AQ_ANSWER_MAGIC;
+	a->class = (int32_t)class;
+	a->ops_len = 0;
+	snprintf(a->text, sizeof(a->text), "%s", text);
+	__atomic_store_n(&a->done, 1, __ATOMIC_RELEASE);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A set of variables, sorted by name: what an environment is while it is being
+ * computed.  Out of memory makes it broken, as with common/str.h.
+ */
+#ifndef AQ_ENVMAP_H
+#define AQ_ENVMAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/cleanup.h"
+
+struct aq_envvar {
+	char *name;
+	char *value;
+};
+
+struct aq_envmap {
+	struct aq_envvar *v;
+	size_t n, size;
+	bool is_broken;
+};
+
+/* The variables of a NULL-terminated NAME=VALUE array.  Of two of one name the
+ * first counts, as for getenv(3); what has no '=' is passed over.
+ */
+void aq_envmap_load(struct aq_envmap *map, char *const env[]);
+void aq_envmap_copy(struct aq_envmap *map, const struct aq_envmap *from);
+void aq_envmap_free(struct aq_envmap *map);
+
+/* The value, owned by 'map' until the next change of it, or NULL. */
+const char *aq_envmap_get(const struct aq_envmap *map, const char *name);
+void aq_envmap_set(struct aq_envmap *map, const char *name, const char *value);
+void aq_envmap_unset(struct aq_envmap *map, const char *name);
+
+#define cleanup_envmap __attribute__((cleanup(aq_envmap_free)))
+
+#endif
