@@ -7,8 +7,9 @@
 #include "common/str.h"
 #include "common/text.h"
 
-/* Room for the names of the map in a message. */
-#define NAMES_MAX 512
+/* Names of the map in a message, and room for them. */
+#define NAMES_SHOWN 8
+#define NAMES_MAX (NAMES_SHOWN * (AQ_CHANNEL_NAME_MAX + 2) + 8)
 /* Channels compared for "did you mean". */
 #define CANDIDATES_MAX 64
 
@@ -25,12 +26,20 @@ static bool same(const char *a, size_t alen, const char *b)
 	       memcmp(a, b, alen) == 0;
 }
 
+char *aq_channel_url(const struct aq_channel *channel)
+{
+	return strndup(channel->url, len_without_slashes(channel->url,
+						strlen(channel->url)));
+}
+
 /* "conda-forge, bioconda" for a message. */
 static void list_names(const struct aq_conf *conf, struct aq_str *out)
 {
-	for (size_t i = 0; i < conf->n_channels; i++)
+	for (size_t i = 0; i < conf->n_channels && i < NAMES_SHOWN; i++)
 		aq_str_add_fmt(out, "%s%s", i ? ", " : "",
 			       conf->channels[i].name);
+	if (conf->n_channels > NAMES_SHOWN)
+		aq_str_add(out, ", …");
 }
 
 /* A URL whose last part is a channel's name, or a typo of one. */

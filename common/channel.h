@@ -16,4 +16,7 @@
 AQ_CHECK int aq_channel_find(const struct aq_conf *conf, const char *text,
 			     const struct aq_channel **ret, struct aq_err *err);
 
+/* Its URL without slashes at the end, malloc'ed; NULL: out of memory. */
+char *aq_channel_url(const struct aq_channel *channel);
+
 #endif

@@ -196,8 +196,8 @@ static char *cut_build(char *rest)
 	for (char *c = rest; *c; c++) {
 		if (*c != ' ' && *c != '=')
 			continue;
-		if (c == rest || strchr("=!|,<>~", c[-1]) ||
-		    strpbrk(c + 1, "=,|<>~ ") || !c[1])
+		if (c == rest || strchr("=!|,<>~(", c[-1]) ||
+		    strpbrk(c + 1, "=,|<>~() ") || !c[1])
 			continue;
 		*c = '\0';
 		return c + 1;

@@ -286,6 +286,12 @@ static int join(struct aq_strv *conditions, char **ret, struct aq_err *err)
 
 	if (rc)
 		return rc;
+	/* pip takes everything up to a blank behind '===', commas too */
+	for (size_t i = 0; conditions->n > 1 && i < conditions->n; i++)
+		if (aq_starts_with(conditions->v[i], "==="))
+			return fail_condition(conditions->v[i],
+					      "cannot stand beside another "
+					      "condition: write '=='", err);
 	aq_strv_sort_unique(conditions);
 	if (conditions->n)
 		qsort(conditions->v, conditions->n, sizeof(*conditions->v),

@@ -140,11 +140,11 @@ static int parse_extras(struct scan *s, struct aq_strv *extras)
 	return aq_strv_done(extras, "a requirement's extras", s->err);
 }
 
-/* A second word is mostly an option (--hash=…) or a missing comma. */
+/* A second word is mostly an option: --hash=…, -f URL. */
 static int refuse_options(struct scan *s, const char *versions)
 {
 	for (const char *c = versions; *c; c++)
-		if (*c == '-' && c > versions && strchr(" \t", c[-1]) &&
+		if (*c == '-' && (c == versions || strchr(" \t", c[-1])) &&
 		    (c[1] == '-' || isalpha((unsigned char)c[1])))
 			return fail_req(s, "has an option behind it: remove "
 					   "it, the administrator chooses "
@@ -165,6 +165,9 @@ static int parse_versions(struct scan *s, char **ret)
 	if (!text)
 		return out_of_memory(s);
 	rc = refuse_options(s, text);
+	if (!rc && *text == '=' && !strchr("= \t", text[1]))
+		rc = fail_req(s, "is a conda spec: write it outside of pip's "
+				 "list, or '==' for pip");
 	if (rc)
 		return rc;
 	s->p += len;

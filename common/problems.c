@@ -7,18 +7,15 @@
 #include "common/request.h"
 #include "common/text.h"
 
-/* All lines together; aq_err cuts at AQ_ERR_TEXT_MAX. */
-#define PROBLEMS_TEXT_MAX (64 * 1024)
+/* All lines together: what does not fit is counted only. */
+#define PROBLEMS_TEXT_MAX (AQ_ERR_TEXT_MAX - 32)
 
 void aq_place_note(struct aq_strv *to, struct aq_place at, const char *text)
 {
-	char show[AQ_SHOW_SIZE];
+	char file[AQ_SHOW_PATH_SIZE];
 
-	if (at.line)
-		aq_strv_add_fmt(to, "%s:%zu:%zu: %s", aq_show(at.file, show),
-				at.line, at.column, text);
-	else
-		aq_strv_add_fmt(to, "%s: %s", aq_show(at.file, show), text);
+	aq_strv_add_fmt(to, "%s:%zu:%zu: %s", aq_show_path(at.file, file),
+			at.line, at.column, text);
 }
 
 static void add(struct aq_problems *p, struct aq_place at, const char *text)
@@ -50,15 +47,21 @@ void aq_problem_err(struct aq_problems *p, struct aq_place at,
 int aq_problems_done(const struct aq_problems *p, struct aq_err *err)
 {
 	cleanup_str struct aq_str text = AQ_STR_INIT(PROBLEMS_TEXT_MAX);
+	char more[32] = "";
+	size_t told = 0;
 
 	if (!p->n)
 		return 0;
-	for (size_t i = 0; i < p->lines.n; i++)
-		aq_str_add_fmt(&text, "%s%s", i ? "\n" : "", p->lines.v[i]);
-	if (p->n > p->lines.n)
-		aq_str_add_fmt(&text, "\nand %zu more", p->n - p->lines.n);
-	return aq_fail(err, p->system ? AQ_SYS : AQ_USER, "%s",
-		       aq_str_get(&text));
+	while (told < p->lines.n && !text.broken) {
+		aq_str_add_fmt(&text, "%s%s", told ? "\n" : "",
+			       p->lines.v[told]);
+		told += !text.broken;
+	}
+	if (p->n > told)
+		snprintf(more, sizeof(more), "%sand %zu more",
+			 told ? "\n" : "", p->n - told);
+	return aq_fail(err, p->system ? AQ_SYS : AQ_USER, "%s%s",
+		       aq_str_get(&text), more);
 }
 
 void aq_problems_free(struct aq_problems *p)

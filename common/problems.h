@@ -9,7 +9,7 @@
 /* A place in somebody's file. */
 struct aq_place {
 	const char *file;    /* as the user named it */
-	size_t line, column; /* from 1; 0: not there */
+	size_t line, column; /* from 1, in characters */
 };
 
 struct aq_problems {

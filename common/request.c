@@ -525,10 +525,11 @@ static int by_name(const void *a, const void *b)
 static int finish(struct reading *r, struct aq_err *err)
 {
 	struct aq_request *req = r->req;
-	struct aq_place whole = { r->file, 0, 0 };
+	struct aq_place whole = { r->file, 1, 1 };
 	const struct aq_strv *lists[] = { &req->channels, &req->conda,
 					  &req->pip, &req->constraints,
 					  &req->variables };
+	char file[AQ_SHOW_PATH_SIZE];
 	int rc = 0;
 
 	check_defaults(r);
@@ -561,7 +562,7 @@ static int finish(struct reading *r, struct aq_err *err)
 		      sizeof(*req->variables.v), by_name);
 	rc = aq_request_seal(req, err);
 	if (rc == AQ_USER)
-		aq_fail_prefix(err, "%s", r->file);
+		aq_fail_prefix(err, "%s:1:1", aq_show_path(r->file, file));
 	return rc;
 }
 
@@ -577,7 +578,7 @@ int aq_request_read(const char *path, const struct aq_conf *conf,
 		.req = req,
 		.warnings = warnings,
 	};
-	char show[AQ_SHOW_SIZE];
+	char file[AQ_SHOW_PATH_SIZE];
 	int rc;
 
 	if (!req)
@@ -588,7 +589,7 @@ int aq_request_read(const char *path, const struct aq_conf *conf,
 				 .budget = AQ_REQUEST_FILE_MAX };
 	rc = aq_file_read(path, false, &r.pip.budget, &text, NULL, err);
 	if (rc) {
-		aq_fail_prefix(err, "%s", aq_show(r.file, show));
+		aq_fail_prefix(err, "%s:1:1", aq_show_path(r.file, file));
 		return rc;
 	}
 	read_text(&r, aq_str_get(&text), text.len);

@@ -177,30 +177,39 @@ bool aq_text_is_clean(const char *text)
 	return true;
 }
 
-const char *aq_show(const char *text, char buf[AQ_SHOW_SIZE])
+/* Write p[0..n) as \xNN; returns how many bytes that are. */
+static size_t escape(const char *p, size_t n, char *buf)
 {
 	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned char u = (unsigned char)p[i];
+
+		*buf++ = '\\';
+		*buf++ = 'x';
+		*buf++ = digits[u >> 4];
+		*buf++ = digits[u & 15];
+	}
+	return 4 * n;
+}
+
+static const char *show(const char *text, size_t max, char *buf)
+{
 	const char *end = text + strlen(text), *p = text;
 	size_t out = 0;
 
 	while (p < end) {
 		size_t n = aq_utf8_len(p, end);
+		bool is_bad = !n || is_control(p, n);
 
-		if ((size_t)(p - text) + (n ? n : 1) > AQ_SHOW_MAX) {
+		n = n ? n : 1;
+		if ((size_t)(p - text) + n > max) {
 			memcpy(buf + out, "…", strlen("…"));
 			out += strlen("…");
 			break;
 		}
-		if (!n || is_control(p, n)) {
-			n = n ? n : 1;
-			for (size_t i = 0; i < n; i++) {
-				unsigned char u = (unsigned char)p[i];
-
-				buf[out++] = '\\';
-				buf[out++] = 'x';
-				buf[out++] = digits[u >> 4];
-				buf[out++] = digits[u & 15];
-			}
+		if (is_bad) {
+			out += escape(p, n, buf + out);
 		} else {
 			memcpy(buf + out, p, n);
 			out += n;
@@ -209,4 +218,14 @@ const char *aq_show(const char *text, char buf[AQ_SHOW_SIZE])
 	}
 	buf[out] = '\0';
 	return buf;
+}
+
+const char *aq_show(const char *text, char buf[AQ_SHOW_SIZE])
+{
+	return show(text, AQ_SHOW_MAX, buf);
+}
+
+const char *aq_show_path(const char *path, char buf[AQ_SHOW_PATH_SIZE])
+{
+	return show(path, AQ_SHOW_PATH_MAX, buf);
 }

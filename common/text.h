@@ -15,6 +15,9 @@
 #define AQ_SHOW_MAX 72
 /* Room for it: every byte may become four ("\x7f"), and the ellipsis. */
 #define AQ_SHOW_SIZE (4 * AQ_SHOW_MAX + 8)
+/* The same for a path, which is of use only whole. */
+#define AQ_SHOW_PATH_MAX 1024
+#define AQ_SHOW_PATH_SIZE (4 * AQ_SHOW_PATH_MAX + 8)
 
 /* Append what can be read from 'fd' until its end to 'out', at most 'max'
  * bytes: more is AQ_USER, "is over N bytes".  AQ_SYS if it cannot be read.
@@ -43,5 +46,6 @@ bool aq_text_is_clean(const char *text);
  * \xNN, cut to AQ_SHOW_MAX bytes.  Returns 'buf'.
  */
 const char *aq_show(const char *text, char buf[AQ_SHOW_SIZE]);
+const char *aq_show_path(const char *path, char buf[AQ_SHOW_PATH_SIZE]);
 
 #endif

@@ -92,8 +92,8 @@ static int write_atom(struct scan *s, const char *atom, const char *op,
 		return fail_atom(s, atom, "has '*' behind '~=': write '>='");
 	if (star && (strcmp(op, ">") == 0 || strcmp(op, "<=") == 0))
 		return fail_atom(s, atom,
-				 "means different things to different "
-				 "clients: leave out the '.*'");
+				 "is read differently by different clients: "
+				 "write a version without '*'");
 	if (star && (loose || strcmp(op, "==") == 0))
 		aq_str_add_fmt(out, "%s.*", v);
 	else if (star && strcmp(op, "!=") == 0)
@@ -131,7 +131,7 @@ static int parse_atom(struct scan *s, const char *atom, struct aq_boolean *ret)
 			v[--len] = '\0';
 	}
 	if (star && !len && (!*op || strcmp(op, "=") == 0 ||
-			     strcmp(op, "==") == 0)) {
+			     strcmp(op, "==") == 0 || strcmp(op, ">=") == 0)) {
 		*ret = (struct aq_boolean){ .kind = AQ_BOOLEAN_ANY };
 		return 0;
 	}
@@ -178,9 +178,9 @@ static int parse_primary(struct scan *s, int depth, struct aq_boolean *ret)
 	len = strcspn(s->p, ",|()");
 	if (!len)
 		return aq_fail(s->err, AQ_USER,
-			       "a version is missing %s '%s'",
-			       *s->p ? "before" : "at the end of",
-			       *s->p ? s->p : "the spec");
+			       "a version is missing %s",
+			       *s->p ? "before a ',', '|' or parenthesis" :
+				       "at the end");
 	atom = strndup(s->p, len);
 	if (!atom)
 		return aq_fail(s->err, AQ_SYS, "out of memory for a version");
@@ -275,7 +275,7 @@ int aq_vspec_normalise(const char *text, char **ret, struct aq_err *err)
 		return rc;
 	if (*s.p)
 		return aq_fail(err, AQ_USER,
-			       "a ',' or '|' is missing before '%s'", s.p);
+			       "a ',' or '|' is missing at a parenthesis");
 	aq_boolean_print(&b, &style, &out);
 	rc = aq_str_done(&out, "a version spec", err);
 	if (rc)

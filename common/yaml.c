@@ -11,6 +11,8 @@
 /* Where a parse stands. */
 struct reader {
 	yaml_parser_t parser;
+	const char *mem;
+	size_t len;
 	struct aq_yaml_place *place; /* of an error */
 	struct aq_err *err;
 };
@@ -47,6 +49,19 @@ static int fail_at(struct reader *r, yaml_mark_t mark, const char *what)
 	return aq_fail(r->err, AQ_USER, "%s", what);
 }
 
+/* Whether a tab stands where libyaml gave up. */
+static bool is_tab_at(const struct reader *r)
+{
+	const char *p = r->mem, *end = r->mem + r->len;
+	size_t line = 1;
+
+	while (p < end && line < r->place->line)
+		line += *p++ == '\n';
+	for (size_t i = 1; p < end && i < r->place->column; i++)
+		p += aq_utf8_len(p, end) ? aq_utf8_len(p, end) : 1;
+	return p < end && *p == '\t';
+}
+
 /* libyaml's own complaint, with what helps people most often. */
 static int fail_syntax(struct reader *r)
 {
@@ -61,13 +76,16 @@ static int fail_syntax(struct reader *r)
 		return aq_fail(r->err, AQ_USER,
 			       "control characters are not allowed (%s)",
 			       problem);
-	if (p->error == YAML_SCANNER_ERROR && p->problem &&
-	    strstr(p->problem, "cannot start any token"))
-		return aq_fail(r->err, AQ_USER,
-			       "not valid YAML: %s; indent with spaces, not "
-			       "tabs, and put quotes around text that begins "
-			       "with a special character",
-			       problem);
+	if (p->error == YAML_SCANNER_ERROR &&
+	    strstr(problem, "cannot start any token"))
+		return is_tab_at(r) ?
+			       aq_fail(r->err, AQ_USER,
+				       "not valid YAML: a tab cannot indent, "
+				       "write spaces") :
+			       aq_fail(r->err, AQ_USER,
+				       "not valid YAML: put quotes around "
+				       "text that begins with a special "
+				       "character");
 	return aq_fail(r->err, AQ_USER,
 		       "not valid YAML: %s%s%s; check the indentation and "
 		       "that a space follows each '-' and ':'",
@@ -298,7 +316,9 @@ static int read_stream(struct reader *r, struct aq_yaml **ret)
 int aq_yaml_parse(const char *mem, size_t len, struct aq_yaml **ret,
 		  struct aq_yaml_place *ret_place, struct aq_err *err)
 {
-	struct reader r = { .place = ret_place, .err = err };
+	struct reader r = {
+		.mem = mem, .len = len, .place = ret_place, .err = err
+	};
 	int rc;
 
 	*ret_place = (struct aq_yaml_place){ 1, 1 };

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A request as a conda client must be told it: the administrator's URLs
+ * instead of channel names, so that no client's own notion of a channel
+ * (channel_alias, rc files) ever decides.
+ */
+#ifndef AQ_SOURCES_H
+#define AQ_SOURCES_H
+
+#include "common/conf.h"
+#include "common/err.h"
+#include "common/request.h"
+#include "common/str.h"
+
+/* The URLs of req's channels in their order; if it names none, all of the
+ * administrator's map in its order.  Channels that only a spec names
+ * ("pytorch::pytorch") follow behind.  Without slashes at their ends.
+ * 'req' was read or parsed with the same 'conf'; AQ_USER if the map lacks a
+ * channel, AQ_SYS.
+ */
+AQ_CHECK int aq_sources_channels(const struct aq_request *req,
+				 const struct aq_conf *conf,
+				 struct aq_strv *ret_urls, struct aq_err *err);
+
+/* The match specs to solve: "python 3.9.*" first if it wants Python, then
+ * req->conda, "channel::name" turned into "URL::name".
+ */
+AQ_CHECK int aq_sources_specs(const struct aq_request *req,
+			      const struct aq_conf *conf,
+			      struct aq_strv *ret_specs, struct aq_err *err);
+
+#endif
