@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/build.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/worker.h"
+
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+
+#define ARGS_MAX 8
+/* The descriptors are first moved above these, so that none overwrites
+ * another.
+ */
+#define FD_HIGH 64
+/* Where a grandchild says that it could not execute. */
+#define REPORT_FD (AQ_BUILDER_FD_ALIVE + 1)
+
+/* What a builder inherits of an environment: nothing of the user's. */
+static char *const builder_env[] = { "PATH=/usr/local/sbin:/usr/local/bin:"
+				     "/usr/sbin:/usr/bin:/sbin:/bin",
+				     "LANG=C.UTF-8", NULL };
+
+static void make_args(const struct aq_build_start *s, char *args[ARGS_MAX])
+{
+	size_t n = 0;
+
+	args[n++] = "aq-builder";
+	if (s->conf_path) {
+		args[n++] = "--config";
+		args[n++] = (char *)s->conf_path;
+	}
+	if (s->node) {
+		args[n++] = "--node";
+		args[n++] = (char *)s->node;
+	}
+	if (s->is_personal)
+		args[n++] = "--personal";
+	if (s->is_detached)
+		args[n++] = "--detached";
+	args[n] = NULL;
+}
+
+static void close_from(int first)
+{
+	int max;
+
+	if (syscall(SYS_close_range, first, ~0u, 0) == 0)
+		return;
+	max = (int)sysconf(_SC_OPEN_MAX); /* Linux before 5.9 */
+	for (int fd = first; fd < max; fd++)
+		close(fd);
+}
+
+/* Put the descriptors at their places and close all others.  'report' goes
+ * behind them and is closed by exec.
+ */
+static bool arrange_fds(const struct aq_build_start *s, int report)
+{
+	const int from[] = { s->answer_fd, s->request_fd, s->progress_fd,
+			     s->alive_fd, report };
+	const int to[] = { AQ_BUILDER_FD_ANSWER, AQ_BUILDER_FD_REQUEST,
+			   AQ_BUILDER_FD_PROGRESS, AQ_BUILDER_FD_ALIVE,
+			   REPORT_FD };
+	int high[ARRAY_LEN(from)];
+	int null;
+
+	for (size_t i = 0; i < ARRAY_LEN(from); i++) {
+		high[i] = from[i] < 0 ? -1 : fcntl(from[i], F_DUPFD, FD_HIGH);
+		if (from[i] >= 0 && high[i] < 0)
+			return false;
+	}
+	null = open("/dev/null", O_RDWR);
+	if (null < 0)
+		return false;
+	for (int fd = 0; fd < 3; fd++)
+		if (dup2(null, fd) < 0)
+			return false;
+	for (size_t i = 0; i < ARRAY_LEN(from); i++) {
+		close(to[i]);
+		if (high[i] >= 0 && dup2(high[i], to[i]) < 0)
+			return false;
+	}
+	close_from(REPORT_FD + 1);
+	return fcntl(REPORT_FD, F_SETFD, FD_CLOEXEC) == 0;
+}
+
+/* The personal cache's place is told by these two; nothing else of a person's
+ * environment reaches the builder.
+ */
+static char **personal_env(char *env[5])
+{
+	const char *const names[] = { "HOME", "XDG_CACHE_HOME" };
+	static char kept[2][4096];
+	size_t n = 0;
+
+	env[n++] = builder_env[0];
+	env[n++] = builder_env[1];
+	for (size_t i = 0; i < 2; i++) {
+		const char *value = getenv(names[i]);
+
+		if (!value || (size_t)snprintf(kept[i], sizeof(kept[i]),
+					       "%s=%s", names[i], value) >=
+				      sizeof(kept[i]))
+			continue;
+		env[n++] = kept[i];
+	}
+	env[n] = NULL;
+	return env;
+}
+
+static void grandchild(const struct aq_build_start *s, char *args[],
+		       char *const env[], int report)
+	__attribute__((noreturn));
+static void grandchild(const struct aq_build_start *s, char *args[],
+		       char *const env[], int report)
+{
+	int errnum;
+
+	setsid();
+	aq_come_clean();
+	if (arrange_fds(s, report)) {
+		report = REPORT_FD;
+		execve(s->builder, args, env);
+	}
+	errnum = errno;
+	while (write(report, &errnum, sizeof(errnum)) < 0 && errno == EINTR)
+		;
+	_exit(127);
+}
+
+/* Fork twice, so that init reaps the builder and the host sees no SIGCHLD of
+ * its own but the middle one's, which is waited for here.
+ */
+int aq_build_spawn(const struct aq_build_start *start, struct aq_err *err)
+{
+	cleanup_close int in = -1;
+	char *args[ARGS_MAX], *kept[5];
+	char *const *env = builder_env;
+	int report[2], errnum = 0;
+	ssize_t n;
+	pid_t pid;
+
+	make_args(start, args);
+	if (start->is_personal)
+		env = personal_env(kept);
+	if (pipe2(report, O_CLOEXEC) < 0)
+		return aq_fail_errno(err, "cannot make a pipe");
+	in = report[0];
+	pid = fork();
+	if (pid == 0) {
+		pid = fork();
+		if (pid == 0)
+			grandchild(start, args, env, report[1]);
+		_exit(pid < 0);
+	}
+	close(report[1]);
+	if (pid < 0)
+		return aq_fail_errno(err, "cannot fork");
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	/* end of file: it was executed */
+	while ((n = read(in, &errnum, sizeof(errnum))) < 0 && errno == EINTR)
+		;
+	if (n == (ssize_t)sizeof(errnum)) {
+		errno = errnum;
+		return aq_fail_errno(err, "cannot start '%s'", start->builder);
+	}
+	return 0;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/phases.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/answer_fill.h"
+#include "common/key.h"
+#include "common/layout.h"
+#include "common/store.h"
+
+int aq_phase_submit(struct aq_submit *submit, struct aq_err *err)
+{
+	cleanup_conf struct aq_conf *conf = NULL;
+	cleanup_request struct aq_request *req = NULL;
+	int rc = aq_conf_load(submit->conf_path, NULL, &conf, err);
+
+	if (!rc)
+		rc = aq_request_read(submit->file, conf, &req,
+				     submit->warnings, err);
+	if (rc)
+		return rc;
+	aq_str_add_mem(submit->canonical, req->canonical, req->canonical_len);
+	memcpy(submit->digest, req->digest, sizeof(submit->digest));
+	return aq_str_done(submit->canonical, "the request", err);
+}
+
+int aq_phase_prolog(const struct aq_job *job, struct aq_err *err)
+{
+	const struct aq_step whole = { job->job, AQ_STEP_NONE, UINT32_MAX };
+	cleanup_conf struct aq_conf *conf = NULL;
+	cleanup_store struct aq_store *store = NULL;
+	cleanup_refs struct aq_refs *refs = NULL;
+	bool is_known = false;
+	int rc = aq_conf_load(job->conf_path, job->node, &conf, err);
+
+	if (!rc)
+		rc = aq_layout_prepare(conf, err);
+	if (!rc)
+		rc = aq_refs_open(conf, &refs, err);
+	if (!rc)
+		rc = aq_job_mark(conf, job->job, err);
+	/* first the reference, then the look-up: what is found is held */
+	if (!rc)
+		rc = aq_refs_take(refs, &whole, job->digest, err);
+	if (!rc)
+		rc = aq_store_open(conf, AQ_STORE_READ, &store, err);
+	if (!rc)
+		rc = aq_store_has_digest(store, job->digest, &is_known, err);
+	if (refs && (rc || !is_known)) {
+		int dropped = aq_refs_drop(refs, &whole, NULL);
+
+		return rc ? rc : dropped;
+	}
+	return rc;
+}
+
+int aq_phase_epilog(const struct aq_job *job, struct aq_err *err)
+{
+	cleanup_conf struct aq_conf *conf = NULL;
+	cleanup_refs struct aq_refs *refs = NULL;
+	int rc = aq_conf_load(job->conf_path, job->node, &conf, err);
+
+	if (!rc)
+		rc = aq_refs_open(conf, &refs, err);
+	if (!rc)
+		rc = aq_refs_drop_job(refs, job->job, err);
+	if (!rc)
+		rc = aq_job_unmark(conf, job->job, err);
+	return rc;
+}
+
+/* Look 'req' up and fill in the answer.  AQ_MISS: not there. */
+static int look_up(const struct aq_conf *conf, const struct aq_request *req,
+		   struct aq_answer *answer, struct aq_err *err)
+{
+	const struct aq_domain domain = { .kind = AQ_SHARED };
+	cleanup_store struct aq_store *store = NULL;
+	cleanup_free char *context = NULL;
+	cleanup_env struct aq_env *env = NULL;
+	char key[AQ_SHA256_HEX_SIZE];
+	int rc = aq_store_open(conf, AQ_STORE_READ, &store, err);
+
+	if (!rc)
+		rc = aq_key_context(conf, &domain, NULL, &context, err);
+	if (!rc)
+		rc = aq_key(req, context, key, err);
+	if (!rc)
+		rc = aq_store_find(store, req->digest, context, req->canonical,
+				   &env, err);
+	if (rc)
+		return rc;
+	return aq_answer_fill(answer, conf, env, key, req, "reused", err);
+}
+
+/* A reference that cannot be had is no reason to fail a task: the environment
+ * is then held by the job's, or by nothing, and the next build heals it.
+ */
+static int take_reference(struct aq_stage *stage, const struct aq_conf *conf,
+			  const char *digest, struct aq_err *err)
+{
+	cleanup_refs struct aq_refs *refs = NULL;
+	int rc = aq_layout_prepare(conf, err);
+
+	if (!rc)
+		rc = aq_lease_acquire(conf, &stage->step, &stage->ret_lease_fd,
+				      err);
+	if (!rc)
+		rc = aq_job_mark(conf, stage->step.job, err);
+	if (!rc)
+		rc = aq_refs_open(conf, &refs, err);
+	if (!rc)
+		rc = aq_refs_take(refs, &stage->step, digest, err);
+	return rc;
+}
+
+int aq_phase_stage(struct aq_stage *stage, struct aq_err *err)
+{
+	cleanup_conf struct aq_conf *conf = NULL;
+	cleanup_request struct aq_request *req = NULL;
+	int rc = aq_conf_load(stage->conf_path, stage->node, &conf, err);
+
+	stage->ret_lease_fd = -1;
+	if (!rc)
+		rc = aq_request_parse(stage->canonical, stage->canonical_len,
+				      conf, &req, err);
+	if (!rc)
+		rc = take_reference(stage, conf, req->digest, err);
+	if (rc)
+		return rc;
+	rc = look_up(conf, req, stage->answer, err);
+	/* the cache (busy, corrupt, full): a miss, never an error */
+	return rc == AQ_BUSY || rc == AQ_CORRUPT ? AQ_MISS : rc;
+}
+
+int aq_phase_release(const struct aq_stage *stage, struct aq_err *err)
+{
+	cleanup_conf struct aq_conf *conf = NULL;
+	cleanup_refs struct aq_refs *refs = NULL;
+	int rc = aq_conf_load(stage->conf_path, stage->node, &conf, err);
+
+	if (!rc)
+		rc = aq_refs_open(conf, &refs, err);
+	if (!rc)
+		rc = aq_refs_drop(refs, &stage->step, err);
+	if (!rc)
+		rc = aq_lease_remove(conf, &stage->step, err);
+	return rc;
+}

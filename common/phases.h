@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What lies behind the plugin's rim: one function a phase, which knows no
+ * Slurm.  libaq-VERSION.so exports these and nothing else; the rim loads it by
+ * dlopen(3) only when a job uses the option, and in root hooks only inside a
+ * worker (common/worker.h).
+ */
+#ifndef AQ_PHASES_H
+#define AQ_PHASES_H
+
+#include <stdint.h>
+
+#include "common/answer.h"
+#include "common/refs.h"
+#include "common/request.h"
+
+#define AQ_EXPORT __attribute__((visibility("default")))
+
+/* The value of SLURM_AQ_REQUEST that says: only undo. */
+#define AQ_REQUEST_NONE "none"
+
+/* Submit, as the user: read and normalise the request file.  'canonical' gets
+ * the bytes for SLURM_AQ_REQUEST, 'ret_digest' the digest, 'warnings' one text
+ * each.  Fails as aq_request_read() does.
+ */
+struct aq_submit {
+	const char *conf_path;
+	const char *file;
+	struct aq_str *canonical;
+	struct aq_strv *warnings;
+	char digest[AQ_SHA256_HEX_SIZE];
+};
+typedef int aq_phase_submit_fn(struct aq_submit *submit, struct aq_err *err);
+AQ_EXPORT aq_phase_submit_fn aq_phase_submit;
+
+/* Prolog, root in a worker: take the job's reference if the digest, which the
+ * user's environment claims, is that of a request this node knows.
+ */
+struct aq_job {
+	const char *conf_path;
+	const char *node; /* or NULL: as aq_conf_load() */
+	uint32_t job;
+	const char *digest; /* prolog only; hostile */
+};
+typedef int aq_phase_job_fn(const struct aq_job *job, struct aq_err *err);
+AQ_EXPORT aq_phase_job_fn aq_phase_prolog;
+/* Epilog, root in a worker: drop the job's references. */
+AQ_EXPORT aq_phase_job_fn aq_phase_epilog;
+
+/* Stage, root in a worker: take the step's lease and reference, then look the
+ * environment up and fill in the answer: AQ_OK, AQ_MISS (start a build), or
+ * why not.  'canonical' is hostile.
+ */
+struct aq_stage {
+	const char *conf_path;
+	const char *node;
+	struct aq_step step;
+	const char *canonical;
+	size_t canonical_len;
+	struct aq_answer *answer;
+	int ret_lease_fd; /* -1 if it could not be had */
+};
+typedef int aq_phase_stage_fn(struct aq_stage *stage, struct aq_err *err);
+AQ_EXPORT aq_phase_stage_fn aq_phase_stage;
+
+/* Release, root in a worker: drop the step's reference and its lease's file. */
+typedef int aq_phase_release_fn(const struct aq_stage *stage,
+				struct aq_err *err);
+AQ_EXPORT aq_phase_release_fn aq_phase_release;
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rim: what Slurm maps into every process of every job.  Thin; nothing
+ * here needs sqlite3, libyaml or libcrypto.
+ *
+ *   hooks.c    which hook does what, in which process, as whom
+ *   submit.c   srun, sbatch, salloc, as the user
+ *   job.c      prolog and epilog, as root
+ *   stage.c    slurmstepd, as root: reference, look-up, release
+ *   task.c     the forked task, root and then the user: wait, apply
+ *   behind.c   the library behind the rim
+ */
+#ifndef AQ_RIM_H
+#define AQ_RIM_H
+
+#include <slurm/slurm.h>
+#include <slurm/slurm_errno.h>
+#include <slurm/spank.h>
+
+#include "common/answer.h"
+#include "common/phases.h"
+
+#define RIM_OPTION "aq-requirements"
+/* What a step inherits: the request, as it was at submission. */
+#define RIM_REQUEST "SLURM_AQ_REQUEST"
+/* Slurm's carrier of our option into steps and nested submissions. */
+#define RIM_CARRIER "SLURM_SPANK__SLURM_SPANK_OPTION_spank_aq_aq_requirements"
+/* By job control into prolog and epilog, where it is called SPANK_AQ_DIGEST. */
+#define RIM_DIGEST "AQ_DIGEST"
+/* A task whose environment cannot be had exits with this (as env(1) and
+ * container runtimes do when they fail themselves).
+ */
+#define RIM_EXIT 125
+
+/* What plugstack.conf's line says. */
+struct rim_args {
+	const char *conf_path; /* config=FILE, or NULL: the default */
+};
+/* Read the line's arguments; unknown ones are reported and ignored.  The text
+ * belongs to Slurm and stays for the process's life.
+ */
+void rim_args_read(int ac, char **av, struct rim_args *ret);
+
+/* -- behind.c -- */
+struct rim_library {
+	aq_phase_submit_fn *submit;
+	aq_phase_job_fn *prolog, *epilog;
+	aq_phase_stage_fn *stage;
+	aq_phase_release_fn *release;
+};
+/* Load it, once a process.  AQ_SYS: not there or not ours. */
+AQ_CHECK int rim_library_load(struct rim_library *ret, struct aq_err *err);
+
+/* -- submit.c: srun, sbatch, salloc, as the user -- */
+/* Before options are processed: what an outer job asked for. */
+void rim_submit_start(spank_t sp, bool is_allocator);
+/* One --aq-requirements=VALUE, inherited or given. */
+int rim_submit_option(const char *value);
+/* All options are known.  Ends the process with 1 on an error. */
+void rim_submit_finish(spank_t sp, const struct rim_args *args);
+
+/* -- job.c: prolog and epilog, as root; nothing comes back -- */
+void rim_job_prolog(spank_t sp, const struct rim_args *args);
+void rim_job_epilog(spank_t sp, const struct rim_args *args);
+
+/* -- stage.c: slurmstepd, as root -- */
+/* What a step of this process wants, and what is known of it. */
+struct rim_step {
+	enum {
+		RIM_NOTHING, /* the job does not use the option */
+		RIM_UNDO,    /* --aq-requirements=none */
+		RIM_HIT,
+		RIM_MISS,
+		RIM_FAILED, /* why is in the answer */
+	} state;
+	struct rim_args args;
+	struct aq_stage stage;
+	struct aq_answer *answer; /* shared with tasks and builder */
+	int answer_fd;
+	int lease_fd;
+	int request_fd;
+	int progress[2]; /* read by tasks, written by the builder */
+	int alive[2];    /* read by the builder, held open by tasks */
+};
+/* Take the step's reference and look up. */
+void rim_stage(spank_t sp, const struct rim_args *args, struct rim_step *step);
+/* After the last task was forked: what only they may hold. */
+void rim_stage_forked(spank_t sp, struct rim_step *step);
+void rim_release(struct rim_step *step);
+
+/* -- task.c: the forked task -- */
+/* As root: the first local task starts the build. */
+void rim_task_start_build(spank_t sp, struct rim_step *step);
+/* As the user: wait, apply; ends the process with RIM_EXIT on failure. */
+void rim_task_enter(spank_t sp, struct rim_step *step);
+
+#endif

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Stage and release, in slurmstepd as root.  What touches disk or a library is
+ * a worker's; slurmstepd keeps the lease's descriptor and reads the answer.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/worker.h"
+#include "plugin/rim.h"
+
+/* -- the lease's descriptor, from the worker to slurmstepd -- */
+
+static void send_fd(int socket, int fd)
+{
+	char byte = 0;
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
+			      .msg_controllen = sizeof(control) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	/* if it cannot be sent the lease ends with this worker: the step has
+	 * no reference then, and says so in the log
+	 */
+	if (sendmsg(socket, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return;
+}
+
+/* The descriptor that the worker sent, or -1; never waits. */
+static int receive_fd(int socket)
+{
+	char byte;
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
+			      .msg_controllen = sizeof(control) };
+	struct cmsghdr *c;
+	int fd = -1;
+
+	if (recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != 1)
+		return -1;
+	c = CMSG_FIRSTHDR(&msg);
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(&fd, CMSG_DATA(c), sizeof(int));
+	return fd;
+}
+
+/* -- stage -- */
+
+struct stage_work {
+	struct aq_stage *stage;
+	int socket;
+};
+
+static int stage_work(void *arg, struct aq_err *err)
+{
+	struct stage_work *w = arg;
+	struct rim_library library;
+	int rc = rim_library_load(&library, err);
+
+	w->stage->ret_lease_fd = -1;
+	if (!rc)
+		rc = library.stage(w->stage, err);
+	if (w->stage->ret_lease_fd >= 0)
+		send_fd(w->socket, w->stage->ret_lease_fd);
+	return rc;
+}
+
+/* The block of memory that the answer comes in, or NULL. */
+static struct aq_answer *make_answer(int *ret_fd)
+{
+	cleanup_close int fd = memfd_create("aq-answer", MFD_CLOEXEC);
+	struct aq_answer *answer;
+
+	if (fd < 0 || ftruncate(fd, sizeof(*answer)) < 0)
+		return NULL;
+	answer = mmap(NULL, sizeof(*answer), PROT_READ | PROT_WRITE, MAP_SHARED,
+		      fd, 0);
+	if (answer == MAP_FAILED)
+		return NULL;
+	*ret_fd = steal_fd(&fd);
+	return answer;
+}
+
+static bool get_ids(spank_t sp, struct aq_step *ret)
+{
+	ret->het = UINT32_MAX;
+	return spank_get_item(sp, S_JOB_ID, &ret->job) == ESPANK_SUCCESS &&
+	       spank_get_item(sp, S_JOB_STEPID, &ret->step) == ESPANK_SUCCESS;
+}
+
+/* What the builder reads and what keeps it alive. */
+static int prepare_build(struct rim_step *step, struct aq_err *err)
+{
+	const char *text = step->stage.canonical;
+	size_t len = step->stage.canonical_len;
+
+	step->request_fd = memfd_create("aq-request", MFD_CLOEXEC);
+	if (step->request_fd < 0 ||
+	    write(step->request_fd, text, len) != (ssize_t)len ||
+	    lseek(step->request_fd, 0, SEEK_SET) != 0)
+		return aq_fail_errno(err, "cannot pass the request on");
+	if (pipe2(step->progress, O_CLOEXEC | O_NONBLOCK) < 0 ||
+	    pipe2(step->alive, O_CLOEXEC) < 0)
+		return aq_fail_errno(err, "cannot make a pipe");
+	return 0;
+}
+
+static void fail_step(struct rim_step *step, int class, const char *text)
+{
+	step->state = RIM_FAILED;
+	aq_answer_fail(step->answer, (enum aq_class)class, text);
+}
+
+/* Look up in a worker, and say what comes of it. */
+static void find_out(struct rim_step *step)
+{
+	struct aq_err err = { 0 };
+	struct stage_work work = { .stage = &step->stage };
+	int sockets[2], rc;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0) {
+		fail_step(step, AQ_SYS, "cannot make a socket pair");
+		return;
+	}
+	work.socket = sockets[1];
+	rc = aq_worker_run(stage_work, &work, AQ_WORKER_DEADLINE_MS, &err);
+	step->lease_fd = receive_fd(sockets[0]);
+	close(sockets[0]);
+	close(sockets[1]);
+	if (rc == AQ_OK && aq_answer_is_sound(step->answer)) {
+		step->state = RIM_HIT;
+		return;
+	}
+	if (rc == AQ_MISS) {
+		step->state = RIM_MISS;
+		rc = prepare_build(step, &err);
+	}
+	if (rc)
+		fail_step(step, rc, err.text);
+}
+
+void rim_stage(spank_t sp, const struct rim_args *args, struct rim_step *step)
+{
+	static char request[AQ_REQUEST_CANONICAL_MAX + 1];
+	spank_err_t rc = spank_getenv(sp, RIM_REQUEST, request, sizeof(request));
+
+	*step = (struct rim_step){ .args = *args, .answer_fd = -1,
+				   .lease_fd = -1, .request_fd = -1,
+				   .progress = { -1, -1 }, .alive = { -1, -1 } };
+	if (rc != ESPANK_SUCCESS && rc != ESPANK_NOSPACE)
+		return;
+	if (!get_ids(sp, &step->stage.step) ||
+	    step->stage.step.step == SLURM_EXTERN_CONT)
+		return;
+	if (strcmp(request, AQ_REQUEST_NONE) == 0) {
+		step->state = RIM_UNDO;
+		return;
+	}
+	step->answer = make_answer(&step->answer_fd);
+	step->state = RIM_FAILED;
+	if (!step->answer)
+		return;
+	step->stage.conf_path = args->conf_path;
+	step->stage.canonical = request;
+	step->stage.canonical_len = strlen(request);
+	step->stage.answer = step->answer;
+	if (rc == ESPANK_NOSPACE)
+		fail_step(step, AQ_USER, RIM_REQUEST " is too long to be a request: submit the job again");
+	else
+		find_out(step);
+}
+
+static void close_end(int *fd)
+{
+	aq_close_fd(fd);
+}
+
+void rim_stage_forked(spank_t sp, struct rim_step *step)
+{
+	uint32_t count = 0;
+	int id = 0;
+
+	if (step->state != RIM_MISS)
+		return;
+	if (spank_get_item(sp, S_TASK_ID, &id) == ESPANK_SUCCESS &&
+	    spank_get_item(sp, S_JOB_LOCAL_TASK_COUNT, &count) ==
+		    ESPANK_SUCCESS &&
+	    (uint32_t)id + 1 < count)
+		return;
+	close_end(&step->progress[1]);
+	close_end(&step->alive[1]);
+}
+
+static int release_work(void *arg, struct aq_err *err)
+{
+	struct rim_library library;
+	int rc = rim_library_load(&library, err);
+
+	return rc ? rc : library.release(arg, err);
+}
+
+void rim_release(struct rim_step *step)
+{
+	static struct aq_err err;
+
+	close_end(&step->progress[1]);
+	close_end(&step->alive[1]);
+	if (step->lease_fd < 0)
+		return;
+	if (aq_worker_run(release_work, &step->stage, AQ_WORKER_DEADLINE_MS,
+			  &err) != 0)
+		slurm_error("aq: release of step %u.%u: %s",
+			    step->stage.step.job, step->stage.step.step,
+			    err.text);
+	close_end(&step->lease_fd);
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The forked task: as root it starts the build, as the user it waits for it
+ * and enters the environment.  The one place where a user may be failed: a
+ * negative return is ignored with `optional` in plugstack.conf and the program
+ * would run in the wrong environment, so the task prints why and ends.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/build.h"
+#include "plugin/rim.h"
+
+#define WATCH_PATH AQ_PKGLIBEXECDIR "/aq-watch"
+
+static bool is_first_local_task(spank_t sp)
+{
+	int id = -1;
+
+	return spank_get_item(sp, S_TASK_ID, &id) == ESPANK_SUCCESS && id == 0;
+}
+
+static const char *node_name(void)
+{
+	const char *node = getenv("SLURMD_NODENAME");
+
+	return node ? node : "this node";
+}
+
+/* To the task's own stderr, each line with our name and the node's. */
+static void say(const char *text)
+{
+	while (*text) {
+		int len = (int)strcspn(text, "\n");
+
+		dprintf(STDERR_FILENO, "aq: %s: %.*s\n", node_name(), len,
+			text);
+		text += len;
+		text += *text == '\n';
+	}
+}
+
+static void fail_task(const struct rim_step *step, const char *text)
+	__attribute__((noreturn));
+static void fail_task(const struct rim_step *step, const char *text)
+{
+	say(text);
+	if (step->answer && aq_answer_is_sound(step->answer) &&
+	    step->answer->log[0])
+		dprintf(STDERR_FILENO, "aq: %s: log of the build: %s\n",
+			node_name(), step->answer->log);
+	_exit(RIM_EXIT);
+}
+
+/* -- as root -- */
+
+void rim_task_start_build(spank_t sp, struct rim_step *step)
+{
+	struct aq_build_start start = {
+		.builder = AQ_BUILDER_PATH,
+		.conf_path = step->args.conf_path,
+		.node = getenv("SLURMD_NODENAME"),
+		.answer_fd = step->answer_fd,
+		.request_fd = step->request_fd,
+		.progress_fd = step->progress[1],
+		.alive_fd = step->alive[0],
+	};
+	struct aq_err err = { 0 };
+	int rc;
+
+	if (step->state != RIM_MISS)
+		return;
+	if (is_first_local_task(sp)) {
+		rc = aq_build_spawn(&start, &err);
+		if (rc)
+			aq_answer_fail(step->answer, (enum aq_class)rc,
+				       err.text);
+	}
+	/* only the builder writes progress and reads whether we live */
+	aq_close_fd(&step->progress[1]);
+	aq_close_fd(&step->alive[0]);
+	aq_close_fd(&step->request_fd);
+}
+
+/* -- as the user -- */
+
+/* A process of the user's inside the step's container, which scancel reaches
+ * (a task that still runs slurmstepd's image gets no signal): when it dies the
+ * wait is over.  Returns the read end of a pipe that only it holds, or -1.
+ */
+static int start_watcher(pid_t *ret_pid)
+{
+	pid_t parent = getpid();
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -1;
+	*ret_pid = fork();
+	if (*ret_pid == 0) {
+		char *args[] = { (char *)"aq-watch", NULL };
+		char *env[] = { NULL };
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(1);
+		/* its standard input is the pipe, so it outlives exec */
+		dup2(fds[1], STDIN_FILENO);
+		execve(WATCH_PATH, args, env);
+		_exit(127);
+	}
+	close(fds[1]);
+	if (*ret_pid < 0) {
+		close(fds[0]);
+		return -1;
+	}
+	return fds[0];
+}
+
+static void end_watcher(pid_t pid, int fd)
+{
+	if (fd < 0)
+		return;
+	close(fd);
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+/* Print whole lines of progress; what has no newline yet stays in 'line'. */
+static bool read_progress(int fd, struct aq_str *line, bool is_printed)
+{
+	char buf[1024];
+	ssize_t n = read(fd, buf, sizeof(buf));
+
+	if (n < 0)
+		return errno == EINTR || errno == EAGAIN;
+	for (ssize_t i = 0; i < n && is_printed; i++) {
+		if (buf[i] != '\n') {
+			aq_str_add_char(line, buf[i]);
+			continue;
+		}
+		say(aq_str_get(line));
+		aq_str_truncate(line, 0);
+	}
+	return n > 0;
+}
+
+/* Until the builder is through or gone (end of file on 'progress'), or the
+ * watcher was killed: then the task is cancelled.
+ */
+static void wait_for_build(struct rim_step *step, bool is_first)
+{
+	cleanup_str struct aq_str line = AQ_STR_INIT(AQ_ERR_TEXT_MAX);
+	pid_t watcher = -1;
+	int watch = start_watcher(&watcher);
+	/* the others leave the lines to the first */
+	short events = is_first ? POLLIN : 0;
+
+	for (;;) {
+		struct pollfd p[] = {
+			{ .fd = step->progress[0], .events = events },
+			{ .fd = watch, .events = POLLIN },
+		};
+
+		if (poll(p, 2, -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			break;
+		}
+		if (p[1].revents)
+			_exit(RIM_EXIT);
+		if (p[0].revents &&
+		    (!is_first || !read_progress(step->progress[0], &line, true)))
+			break;
+	}
+	end_watcher(watcher, watch);
+	aq_close_fd(&step->progress[0]);
+}
+
+static void enter(spank_t sp, const char *ops, size_t len,
+		  struct rim_step *step)
+{
+	cleanup_strv struct aq_strv set = { 0 }, unset = { 0 };
+	struct aq_err err = { 0 };
+	char **env = NULL;
+
+	if (spank_get_item(sp, S_JOB_ENV, &env) != ESPANK_SUCCESS)
+		fail_task(step, "cannot read the task's environment");
+	if (aq_envops_plan(env, ops, len, &set, &unset, &err) != 0)
+		fail_task(step, err.text);
+	for (size_t i = 0; i < unset.n; i++)
+		(void)spank_unsetenv(sp, unset.v[i]);
+	for (size_t i = 0; i < set.n; i++) {
+		char *eq = strchr(set.v[i], '=');
+
+		*eq = '\0';
+		if (spank_setenv(sp, set.v[i], eq + 1, 1) != ESPANK_SUCCESS)
+			fail_task(step, "cannot set the task's environment");
+	}
+}
+
+void rim_task_enter(spank_t sp, struct rim_step *step)
+{
+	const struct aq_answer *a = step->answer;
+
+	if (step->state == RIM_NOTHING)
+		return;
+	if (step->state == RIM_UNDO) {
+		enter(sp, NULL, 0, step);
+		/* as if the option had never been heard of */
+		(void)spank_unsetenv(sp, RIM_REQUEST);
+		(void)spank_unsetenv(sp, RIM_CARRIER);
+		return;
+	}
+	if (!a)
+		fail_task(step, "out of memory");
+	if (step->state == RIM_MISS)
+		wait_for_build(step, is_first_local_task(sp));
+	if (!aq_answer_is_sound(a))
+		fail_task(step, "the build of the environment ended without a word (was it killed?): submit again; the next one starts afresh");
+	if (a->class != AQ_OK)
+		fail_task(step, a->text);
+	enter(sp, a->ops, a->ops_len, step);
+}
