@@ -1,0 +1,136 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# What every integration test has: a private Slurm for its file, an account to
+# submit as, and conditions to wait for.  A file begins
+#
+#     load lib
+#     setup_file() { it_up --nodes 2; }
+#     teardown_file() { it_down; }
+#     setup() { it_begin; }
+#     teardown() { it_end; }
+#
+# From the environment, all optional (./check sets them):
+#   AQ_IT_INSTALL   where slurm-aq is installed; else built from this checkout
+#   AQ_IT_SLURM     prefix of the Slurm to run (/usr)
+#   AQ_IT_CLIENT    another conda client for aq.conf
+#   AQ_IT_KEEP      any value: leave a failed file's directory in place
+
+bats_require_minimum_version 1.5.0
+
+AQ_LIB=$BATS_TEST_DIRNAME/../lib
+. "$AQ_LIB/cache.sh"
+. "$AQ_LIB/wait.sh"
+. "$AQ_LIB/accounts.sh"
+. "$AQ_LIB/packages.sh"
+. "$AQ_LIB/cluster.sh"
+
+readonly IT_JOB_SECONDS=120 # a job with a build in it, on a loaded machine
+
+# it_up OPTION...: start the file's cluster (options: tests/lib/cluster -h).
+it_up() {
+  [[ $EUID -eq 0 ]] || skip "a private Slurm needs root"
+  local install tools channel
+  IT_DIR=$(mktemp -d /var/tmp/aq-it.XXXXXX)
+  export IT_DIR
+  install=${AQ_IT_INSTALL:-$AQ_CACHE/it-install}
+  [[ -n ${AQ_IT_INSTALL-} ]] || "$AQ_LIB/install-tree" "$install"
+  tools=$("$AQ_LIB/get-tools")
+  channel=$("$AQ_LIB/get-channel")
+  cluster_up "$IT_DIR" --install "$install" --slurm "${AQ_IT_SLURM:-/usr}" \
+    --tools "$tools" --channel "$channel" \
+    ${AQ_IT_CLIENT:+--set client="$AQ_IT_CLIENT"} "$@" 3>&-
+  # shellcheck source=/dev/null
+  . "$IT_DIR/env.sh"
+  IT_SUBMIT=$IT_DIR/submit # where the test user works
+  export IT_SUBMIT IT_INSTALL=$install CLUSTER_SLURM=${AQ_IT_SLURM:-/usr}
+  install -d -o "$AQ_TEST_USER" -g "$AQ_TEST_USER" "$IT_SUBMIT"
+}
+
+# it_down: end it; whatever outlived it is a failure.
+it_down() {
+  local status=0
+  [[ -n ${IT_DIR-} ]] || return 0
+  cluster_down "$IT_DIR" || status=1
+  if [[ -n ${AQ_IT_KEEP-} && (-e $IT_DIR/failed || $status -ne 0) ]]; then
+    echo "kept: $IT_DIR" >&2
+  else
+    rm -rf "$IT_DIR"
+  fi
+  return "$status"
+}
+
+# Every test begins on an idle cluster ...
+it_begin() { cluster_wait_idle "$IT_DIR" "$IT_JOB_SECONDS"; }
+
+# ... and none may leave a node down or drained.
+it_end() {
+  [[ ${BATS_TEST_COMPLETED-} == 1 ]] || touch "$IT_DIR/failed"
+  it_nodes_are_fine
+}
+
+it_nodes_are_fine() {
+  local bad
+  bad=$(sinfo -h -N -o '%N %T %E' | grep -iE ' (down|drain|fail|error|unknown)' || :)
+  [[ -z $bad ]] || {
+    echo "a node is unwell: $bad" >&2
+    return 1
+  }
+}
+
+# it_file NAME: write stdin to a file of the test user's, print its path.
+it_file() {
+  local path=$IT_SUBMIT/$1
+  cat >"$path"
+  chmod 644 "$path"
+  echo "$path"
+}
+
+# it_forget: empty every node's cache, as on a new machine.
+it_forget() {
+  local node
+  for node in "$IT_DIR"/nodes/*; do
+    rm -rf "$node/lib" "$node/run" "$node/run-public"
+  done
+}
+
+# it_cache NODE: that node's cache_dir.
+it_cache() { echo "$IT_DIR/nodes/$1/lib"; }
+
+# it_submit ARGUMENT...: sbatch as the test user; prints the job's id.
+it_submit() { as_user sbatch --parsable --output="$IT_SUBMIT/%A_%a.out" "$@"; }
+
+# it_job_is STATE JOB: whether the job (every task of its array) has it.
+it_job_is() {
+  local states
+  states=$(scontrol -o show job "$2" | grep -o 'JobState=[A-Z_]*') || return
+  ! grep -qv "JobState=$1$" <<<"$states"
+}
+
+it_job_is_over() {
+  ! scontrol -o show job "$1" | grep -qE 'JobState=(PENDING|RUNNING|CONFIGURING|COMPLETING|SUSPENDED)'
+}
+
+# it_wait JOB [SECONDS]: until the job, or all of its array, is over.
+it_wait() { wait_until "${2:-$IT_JOB_SECONDS}" it_job_is_over "$1"; }
+
+# assert_contains TEXT PART / refute_contains: fixed strings, with a message.
+assert_contains() {
+  [[ $1 == *"$2"* ]] || {
+    printf 'expected to find: %s\nin: %s\n' "$2" "$1" >&2
+    return 1
+  }
+}
+
+refute_contains() {
+  [[ $1 != *"$2"* ]] || {
+    printf 'did not expect: %s\nin: %s\n' "$2" "$1" >&2
+    return 1
+  }
+}
+
+assert_equal() {
+  [[ $1 == "$2" ]] || {
+    printf 'expected: %s\nbut got:  %s\n' "$2" "$1" >&2
+    return 1
+  }
+}
