@@ -7,6 +7,7 @@
 #include "common/answer_fill.h"
 #include "common/key.h"
 #include "common/layout.h"
+#include "common/lease.h"
 #include "common/store.h"
 
 int aq_phase_submit(struct aq_submit *submit, struct aq_err *err)

@@ -50,23 +50,4 @@ AQ_CHECK int aq_refs_drop_job(struct aq_refs *refs, uint32_t job,
 AQ_CHECK int aq_refs_count(struct aq_refs *refs, const char *digest,
 			   uint64_t *ret, struct aq_err *err);
 
-/* The lease of a step: a file in run_dir/leases, flocked through the
- * descriptor that is returned, which the caller passes to slurmstepd to keep.
- * The kernel releases it when the last holder dies.  AQ_BUSY: held.
- */
-AQ_CHECK int aq_lease_acquire(const struct aq_conf *conf,
-			      const struct aq_step *step, int *ret_fd,
-			      struct aq_err *err);
-/* Remove the lease's file (the holder, at release). */
-AQ_CHECK int aq_lease_remove(const struct aq_conf *conf,
-			     const struct aq_step *step, struct aq_err *err);
-
-/* run_dir/jobs/JOB: made with a job's first reference, so that the epilog of
- * a job that never took one costs one access(2).
- */
-AQ_CHECK int aq_job_mark(const struct aq_conf *conf, uint32_t job,
-			 struct aq_err *err);
-AQ_CHECK int aq_job_unmark(const struct aq_conf *conf, uint32_t job,
-			   struct aq_err *err);
-
 #endif

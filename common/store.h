@@ -21,7 +21,8 @@
 #include "common/request.h"
 #include "common/sha256.h"
 
-#define AQ_ENV_NAME_SIZE 40 /* 20 hex digits, '-', generation, NUL */
+#define AQ_ENV_LOCK_DIGITS 20 /* of the lock's digest, in a name */
+#define AQ_ENV_NAME_SIZE 40   /* those, '-', generation, NUL */
 
 enum aq_env_kind {
 	AQ_ENV_CREATED,
@@ -105,6 +106,12 @@ AQ_CHECK int aq_store_commit(struct aq_store *store, const struct aq_env *env,
 AQ_CHECK int aq_store_bind(struct aq_store *store, const char *env_name,
 			   const struct aq_binding *b, struct aq_err *err);
 
+/* Remove an environment's row and what was tied to it; AQ_MISS if it is not
+ * there.  Its files are the caller's.
+ */
+AQ_CHECK int aq_store_remove(struct aq_store *store, const char *env_name,
+			     struct aq_err *err);
+
 /* The generation that the next environment of 'lock' gets: one more than any
  * that the table or the directories (envs/, meta/, trash/) hold.
  */
@@ -115,9 +122,9 @@ AQ_CHECK int aq_store_next_generation(struct aq_store *store, const char *lock,
 AQ_CHECK int aq_store_used(struct aq_store *store, const char *env_name,
 			   uint64_t now, struct aq_err *err);
 
-/* A verdict about a request, remembered so that an array of 10,000 tasks
- * fails fast.  'until' and 'now' are Unix seconds; an entry whose time lies
- * more than its own ttl ahead (a clock was set back) counts as expired.
+/* A verdict about a request, remembered for 'ttl' seconds so that an array of
+ * 10,000 tasks fails fast.  'now' is Unix seconds; an entry from the future (a
+ * clock was set back) counts as expired.
  */
 AQ_CHECK int aq_store_fail_put(struct aq_store *store, const char *key,
 			       const char *reason, uint64_t now, uint64_t ttl,

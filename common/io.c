@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Directories deeper than this are no package's: PATH_MAX allows 2,047. */
+#define TREE_DEPTH_MAX 512
+
+int aq_open_dir(int dirfd, const char *path, int *ret_fd, struct aq_err *err)
+{
+	int fd = openat(dirfd, path,
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT)
+		return aq_fail(err, AQ_MISS, "'%s' is not there", path);
+	if (fd < 0)
+		return aq_fail_errno(err, "cannot open directory '%s'", path);
+	*ret_fd = fd;
+	return 0;
+}
+
+int aq_make_dir(int dirfd, const char *name, mode_t mode, struct aq_err *err)
+{
+	cleanup_close int fd = -1;
+	struct stat st;
+	bool is_new = mkdirat(dirfd, name, 0700) == 0;
+	int rc;
+
+	if (!is_new && errno != EEXIST)
+		return aq_fail_errno(err, "cannot make directory '%s'", name);
+	rc = aq_open_dir(dirfd, name, &fd, err);
+	if (rc)
+		return rc == AQ_MISS ? AQ_SYS : rc;
+	if (fstat(fd, &st) < 0)
+		return aq_fail_errno(err, "cannot examine '%s'", name);
+	if (st.st_uid != geteuid())
+		return aq_fail(err, AQ_SYS,
+			       "directory '%s' belongs to user %u: chown it to %u or remove it",
+			       name, st.st_uid, geteuid());
+	if (!is_new && (st.st_mode & 07777 & ~mode))
+		return aq_fail(err, AQ_SYS,
+			       "directory '%s' gives more rights than 0%o: chmod it",
+			       name, mode);
+	if (is_new && fchmod(fd, mode) < 0)
+		return aq_fail_errno(err, "cannot set the mode of '%s'", name);
+	return 0;
+}
+
+int aq_read_file(int dirfd, const char *name, struct aq_str *ret,
+		 struct aq_err *err)
+{
+	cleanup_close int fd =
+		openat(dirfd, name,
+		       O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	char buf[4096];
+	ssize_t n;
+
+	if (fd < 0 && errno == ENOENT)
+		return aq_fail(err, AQ_MISS, "'%s' is not there", name);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return aq_fail_errno(err, "cannot open '%s'", name);
+	if (!S_ISREG(st.st_mode))
+		return aq_fail(err, AQ_SYS, "'%s' is no regular file", name);
+	while ((n = read(fd, buf, sizeof(buf))) != 0) {
+		if (n > 0)
+			aq_str_add_mem(ret, buf, (size_t)n);
+		else if (errno != EINTR)
+			return aq_fail_errno(err, "cannot read '%s'", name);
+		if (ret->broken)
+			break;
+	}
+	return aq_str_done(ret, name, err);
+}
+
+int aq_write_all(int fd, const void *mem, size_t len, struct aq_err *err)
+{
+	const char *p = mem;
+
+	while (len) {
+		ssize_t n = write(fd, p, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return aq_fail_errno(err, "cannot write");
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int aq_write_file(int dirfd, const char *name, const void *mem, size_t len,
+		  struct aq_err *err)
+{
+	cleanup_close int fd =
+		openat(dirfd, name,
+		       O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+		       0600);
+	int rc;
+
+	if (fd < 0 || fchmod(fd, 0600) < 0)
+		return aq_fail_errno(err, "cannot make '%s'", name);
+	rc = aq_write_all(fd, mem, len, err);
+	if (rc)
+		return aq_fail_prefix(err, "'%s'", name);
+	if (fsync(fd) < 0)
+		return aq_fail_errno(err, "cannot flush '%s'", name);
+	return 0;
+}
+
+int aq_sync_dir(int dirfd, struct aq_err *err)
+{
+	if (fsync(dirfd) < 0)
+		return aq_fail_errno(err, "cannot flush a directory");
+	return 0;
+}
+
+/* -- removing -- */
+
+static int remove_below(int fd, dev_t dev, int depth, struct aq_err *err);
+
+static int remove_dir(int dirfd, const char *name, dev_t dev, int depth,
+		      struct aq_err *err)
+{
+	cleanup_close int fd = -1;
+	struct stat st;
+	int rc;
+
+	fd = openat(dirfd, name,
+		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == EACCES &&
+	    fchmodat(dirfd, name, 0700, 0) == 0)
+		fd = openat(dirfd, name,
+			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return aq_fail_errno(err, "cannot open '%s' to remove it",
+				     name);
+	if (st.st_dev != dev)
+		return aq_fail(err, AQ_SYS, "'%s' is a mount point", name);
+	if ((st.st_mode & 0700) != 0700)
+		(void)fchmod(fd, 0700); /* if refused, unlink says so */
+	rc = remove_below(fd, dev, depth + 1, err);
+	if (rc)
+		return rc;
+	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return aq_fail_errno(err, "cannot remove '%s'", name);
+	return 0;
+}
+
+static int remove_entry(int dirfd, const char *name, dev_t dev, int depth,
+			struct aq_err *err)
+{
+	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	/* EISDIR on Linux, EPERM by POSIX */
+	if (errno != EISDIR && errno != EPERM)
+		return aq_fail_errno(err, "cannot remove '%s'", name);
+	return remove_dir(dirfd, name, dev, depth, err);
+}
+
+static int remove_below(int fd, dev_t dev, int depth, struct aq_err *err)
+{
+	cleanup_closedir DIR *dir = NULL;
+	struct dirent *e;
+	int copy, rc = 0;
+
+	if (depth > TREE_DEPTH_MAX)
+		return aq_fail(err, AQ_SYS, "a directory is nested too deeply");
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	dir = copy < 0 ? NULL : fdopendir(copy);
+	if (!dir) {
+		if (copy >= 0)
+			close(copy);
+		return aq_fail_errno(err, "cannot read a directory");
+	}
+	while (!rc && (errno = 0, e = readdir(dir))) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		rc = remove_entry(fd, e->d_name, dev, depth, err);
+	}
+	if (!rc && errno)
+		return aq_fail_errno(err, "cannot read a directory");
+	return rc;
+}
+
+int aq_remove_tree(int dirfd, const char *name, struct aq_err *err)
+{
+	struct stat st;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ?
+			       0 :
+			       aq_fail_errno(err, "cannot examine '%s'", name);
+	return remove_entry(dirfd, name, st.st_dev, 0, err);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files and directories by descriptor: no link is followed in the last
+ * component, the caller's umask does not matter, what is written is on disk
+ * when the call returns.
+ */
+#ifndef AQ_IO_H
+#define AQ_IO_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "common/err.h"
+#include "common/str.h"
+
+/* Open the directory 'path' (relative to 'dirfd', or AT_FDCWD).  AQ_MISS: not
+ * there.  The descriptor is the caller's.
+ */
+AQ_CHECK int aq_open_dir(int dirfd, const char *path, int *ret_fd,
+			 struct aq_err *err);
+
+/* Make directory 'name' with exactly 'mode', or accept one that is there if it
+ * is ours (the effective user's) and gives nobody more than 'mode'; else AQ_SYS
+ * with the remedy.
+ */
+AQ_CHECK int aq_make_dir(int dirfd, const char *name, mode_t mode,
+			 struct aq_err *err);
+
+/* Append the regular file 'name' to 'ret' (its cap counts).  AQ_MISS: not
+ * there.
+ */
+AQ_CHECK int aq_read_file(int dirfd, const char *name, struct aq_str *ret,
+			  struct aq_err *err);
+
+/* Write 'name' anew with mode 0600 and flush it.  Not atomic: for files that
+ * only count once something else names them.
+ */
+AQ_CHECK int aq_write_file(int dirfd, const char *name, const void *mem,
+			   size_t len, struct aq_err *err);
+
+/* Flush a directory's entries. */
+AQ_CHECK int aq_sync_dir(int dirfd, struct aq_err *err);
+
+/* write(2) until all is written. */
+AQ_CHECK int aq_write_all(int fd, const void *mem, size_t len,
+			  struct aq_err *err);
+
+/* Remove 'name' with all below it, by descriptors, following no link and not
+ * leaving its file system.  Not there is no failure.  Directories that lack
+ * the rights are given them first.
+ */
+AQ_CHECK int aq_remove_tree(int dirfd, const char *name, struct aq_err *err);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Leases: whether a step still lives; and marks: which jobs took a reference.
+ * A lease is a file in run_dir/leases that slurmstepd holds locked: the kernel
+ * releases it whatever kills slurmstepd, and no clock or pid is asked.
+ */
+#ifndef AQ_LEASE_H
+#define AQ_LEASE_H
+
+#include "common/conf.h"
+#include "common/err.h"
+#include "common/refs.h"
+
+/* JOB.STEP.HET.NODE; node names have 255 bytes at most (RFC 1035). */
+#define AQ_LEASE_NAME_SIZE 320
+void aq_lease_name(const struct aq_step *step, const char *node, char *ret,
+		   size_t size);
+
+/* The lease of a step: a file in run_dir/leases, flocked through the
+ * descriptor that is returned, which the caller passes to slurmstepd to keep.
+ * The kernel releases it when the last holder dies.  AQ_BUSY: held.
+ */
+AQ_CHECK int aq_lease_acquire(const struct aq_conf *conf,
+			      const struct aq_step *step, int *ret_fd,
+			      struct aq_err *err);
+/* Whether nobody holds the lease of 'step' (also when it has none). */
+AQ_CHECK int aq_lease_is_free(const struct aq_conf *conf,
+			      const struct aq_step *step, bool *ret,
+			      struct aq_err *err);
+/* Remove the lease's file (the holder, at release). */
+AQ_CHECK int aq_lease_remove(const struct aq_conf *conf,
+			     const struct aq_step *step, struct aq_err *err);
+
+/* run_dir/jobs/JOB: made with a job's first reference, so that the epilog of
+ * a job that never took one costs one access(2).
+ */
+AQ_CHECK int aq_job_mark(const struct aq_conf *conf, uint32_t job,
+			 struct aq_err *err);
+AQ_CHECK int aq_job_unmark(const struct aq_conf *conf, uint32_t job,
+			   struct aq_err *err);
+
+#endif

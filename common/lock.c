@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/lock.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOCK_VERSION "aq-lock 1"
+#define WORD_MAX 4096 /* bytes of a URL */
+#define FIELDS_MAX 6
+
+int aq_lock_new(const char *platform, struct aq_lock **ret, struct aq_err *err)
+{
+	cleanup_lock struct aq_lock *lock = calloc(1, sizeof(*lock));
+
+	if (!lock)
+		return aq_fail(err, AQ_SYS, "out of memory for a lock");
+	lock->virtuals.max = AQ_LOCK_ITEMS_MAX;
+	lock->platform = strdup(platform);
+	if (!lock->platform)
+		return aq_fail(err, AQ_SYS, "out of memory for a lock");
+	*ret = steal(&lock);
+	return 0;
+}
+
+static void free_item(struct aq_lock_item *item)
+{
+	free(item->name);
+	free(item->version);
+	free(item->build);
+	free(item->url);
+}
+
+void aq_lock_free(struct aq_lock *lock)
+{
+	if (!lock)
+		return;
+	for (size_t i = 0; i < lock->n_items; i++)
+		free_item(&lock->items[i]);
+	free(lock->items);
+	aq_strv_free(&lock->virtuals);
+	free(lock->platform);
+	free(lock->python);
+	free(lock->text);
+	free(lock);
+}
+
+/* A field of a line: printable ASCII without a space, as in any URL. */
+static bool is_word(const char *text)
+{
+	size_t len = strlen(text);
+
+	if (!len || len > WORD_MAX)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (text[i] <= ' ' || text[i] > '~')
+			return false;
+	return true;
+}
+
+static bool has_scheme(const char *url)
+{
+	return aq_starts_with(url, "https://") ||
+	       aq_starts_with(url, "http://") || aq_starts_with(url, "file:///");
+}
+
+int aq_lock_add(struct aq_lock *lock, enum aq_lock_kind kind, const char *url,
+		const char *sha256, const char *name, const char *version,
+		const char *build, struct aq_err *err)
+{
+	struct aq_lock_item *items, *i;
+
+	if (lock->n_items >= AQ_LOCK_ITEMS_MAX)
+		return aq_fail(err, AQ_CORRUPT, "a lock has over %d packages",
+			       AQ_LOCK_ITEMS_MAX);
+	if (!is_word(url) || !has_scheme(url) || !is_word(name) ||
+	    !is_word(version) || (kind == AQ_LOCK_CONDA) != (build != NULL) ||
+	    (build && !is_word(build)))
+		return aq_fail(err, AQ_CORRUPT,
+			       "a package of the lock has no proper URL, name or version");
+	if (!aq_is_hex(sha256, AQ_SHA256_HEX_SIZE - 1))
+		return aq_fail(err, AQ_CORRUPT, "package '%s' has no SHA-256",
+			       name);
+	items = realloc(lock->items, (lock->n_items + 1) * sizeof(*items));
+	if (!items)
+		return aq_fail(err, AQ_SYS, "out of memory for a lock");
+	lock->items = items;
+	i = &items[lock->n_items++];
+	*i = (struct aq_lock_item){ .kind = kind,
+				    .name = strdup(name),
+				    .version = strdup(version),
+				    .build = build ? strdup(build) : NULL,
+				    .url = strdup(url) };
+	memcpy(i->sha256, sha256, AQ_SHA256_HEX_SIZE);
+	if (!i->name || !i->version || !i->url || (build && !i->build))
+		return aq_fail(err, AQ_SYS, "out of memory for a lock");
+	return 0;
+}
+
+/* Conda's first, each by name: a stable order whatever the client's was. */
+static int by_kind_and_name(const void *a, const void *b)
+{
+	const struct aq_lock_item *x = a, *y = b;
+	int cmp = (int)x->kind - (int)y->kind;
+
+	if (!cmp)
+		cmp = strcmp(x->name, y->name);
+	if (!cmp)
+		cmp = strcmp(x->url, y->url);
+	return cmp ? cmp : strcmp(x->sha256, y->sha256);
+}
+
+static int drop_equals(struct aq_lock *lock, struct aq_err *err)
+{
+	size_t out = 0;
+
+	for (size_t i = 0; i < lock->n_items; i++) {
+		struct aq_lock_item *this = &lock->items[i];
+		struct aq_lock_item *last = out ? &lock->items[out - 1] : NULL;
+
+		if (!last || last->kind != this->kind ||
+		    strcmp(last->name, this->name) != 0) {
+			lock->items[out++] = *this;
+			continue;
+		}
+		if (strcmp(last->url, this->url) != 0 ||
+		    strcmp(last->sha256, this->sha256) != 0)
+			return aq_fail(err, AQ_CORRUPT,
+				       "the lock has package '%s' twice",
+				       this->name);
+		free_item(this);
+		*this = (struct aq_lock_item){ 0 };
+	}
+	lock->n_items = out;
+	return 0;
+}
+
+static void write_item(struct aq_str *out, const struct aq_lock_item *i)
+{
+	aq_str_add_fmt(out, "%s %s %s %s %s",
+		       i->kind == AQ_LOCK_CONDA ? "conda" : "wheel", i->url,
+		       i->sha256, i->name, i->version);
+	if (i->build)
+		aq_str_add_fmt(out, " %s", i->build);
+	aq_str_add_char(out, '\n');
+}
+
+int aq_lock_finish(struct aq_lock *lock, struct aq_err *err)
+{
+	cleanup_str struct aq_str out = AQ_STR_INIT(AQ_LOCK_MAX);
+	int rc;
+
+	if (lock->n_items > 1)
+		qsort(lock->items, lock->n_items, sizeof(*lock->items),
+		      by_kind_and_name);
+	rc = drop_equals(lock, err);
+	if (rc)
+		return rc;
+	aq_strv_sort_unique(&lock->virtuals);
+	aq_str_add_fmt(&out, LOCK_VERSION "\nplatform %s\n", lock->platform);
+	if (lock->python)
+		aq_str_add_fmt(&out, "python %s\n", lock->python);
+	if (lock->base[0])
+		aq_str_add_fmt(&out, "base %s\n", lock->base);
+	for (size_t i = 0; i < lock->virtuals.n; i++)
+		aq_str_add_fmt(&out, "virtual %s\n", lock->virtuals.v[i]);
+	for (size_t i = 0; i < lock->n_items; i++)
+		write_item(&out, &lock->items[i]);
+	rc = aq_str_done(&out, "the lock", err);
+	if (!rc)
+		rc = aq_strv_done(&lock->virtuals, "the lock", err);
+	if (!rc)
+		rc = aq_sha256(aq_str_get(&out), out.len, lock->digest, err);
+	if (rc)
+		return rc;
+	free(lock->text);
+	lock->text_len = out.len;
+	lock->text = steal(&out.s);
+	return 0;
+}
+
+/* -- parsing -- */
+
+/* Cut a line at its spaces; more than FIELDS_MAX fields are FIELDS_MAX + 1. */
+static size_t cut(char *line, char *field[FIELDS_MAX + 1])
+{
+	size_t n = 0;
+
+	for (char *p = line; p && n <= FIELDS_MAX; n++) {
+		field[n] = p;
+		p = strchr(p, ' ');
+		if (p)
+			*p++ = '\0';
+	}
+	return n;
+}
+
+static int damaged(const char *line, struct aq_err *err)
+{
+	return aq_fail(err, AQ_CORRUPT, "the lock's line '%.80s' is damaged",
+		       line);
+}
+
+static int parse_line(struct aq_lock *lock, char *line, struct aq_err *err)
+{
+	char *f[FIELDS_MAX + 1];
+	size_t n;
+
+	if (aq_starts_with(line, "virtual ")) {
+		aq_strv_add(&lock->virtuals, line + strlen("virtual "));
+		return 0;
+	}
+	n = cut(line, f);
+	if (n == 6 && strcmp(f[0], "conda") == 0)
+		return aq_lock_add(lock, AQ_LOCK_CONDA, f[1], f[2], f[3], f[4],
+				   f[5], err);
+	if (n == 5 && strcmp(f[0], "wheel") == 0)
+		return aq_lock_add(lock, AQ_LOCK_WHEEL, f[1], f[2], f[3], f[4],
+				   NULL, err);
+	if (n == 2 && strcmp(f[0], "python") == 0 && !lock->python) {
+		lock->python = strdup(f[1]);
+		return lock->python && is_word(f[1]) ? 0 : damaged(line, err);
+	}
+	if (n == 2 && strcmp(f[0], "base") == 0 &&
+	    aq_is_hex(f[1], AQ_SHA256_HEX_SIZE - 1))
+		return aq_copy_text(lock->base, sizeof(lock->base), f[1]) ?
+			       0 : damaged(line, err);
+	return damaged(line, err);
+}
+
+int aq_lock_parse(const char *text, size_t len, struct aq_lock **ret,
+		  struct aq_err *err)
+{
+	static const char head[] = LOCK_VERSION "\nplatform ";
+	cleanup_lock struct aq_lock *lock = NULL;
+	cleanup_free char *copy = NULL;
+	char *line, *next;
+	int rc;
+
+	if (len > AQ_LOCK_MAX || memchr(text, '\0', len) ||
+	    len <= sizeof(head) || text[len - 1] != '\n' ||
+	    memcmp(text, head, sizeof(head) - 1) != 0)
+		return aq_fail(err, AQ_CORRUPT, "this is no lock");
+	copy = strndup(text + sizeof(head) - 1, len - sizeof(head));
+	if (!copy)
+		return aq_fail(err, AQ_SYS, "out of memory for a lock");
+	next = strchr(copy, '\n');
+	if (next)
+		*next++ = '\0';
+	if (!is_word(copy))
+		return damaged(copy, err);
+	rc = aq_lock_new(copy, &lock, err);
+	while (!rc && (line = next)) {
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
+		rc = parse_line(lock, line, err);
+	}
+	if (!rc)
+		rc = aq_lock_finish(lock, err);
+	if (!rc && (lock->text_len != len ||
+		    memcmp(lock->text, text, len) != 0))
+		rc = aq_fail(err, AQ_CORRUPT, "the lock is not in its canonical form");
+	if (rc)
+		return rc;
+	*ret = steal(&lock);
+	return 0;
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/manifest.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/io.h"
+#include "common/key.h"
+
+#define MANIFEST_MAX (64 * 1024)
+#define MANIFEST_VERSION "aq-manifest 1"
+#define PATH_SIZE 1024
+
+static int open_meta(const struct aq_conf *conf, int *ret, struct aq_err *err)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof(path), "%s/meta", conf->cache_dir);
+	return aq_open_dir(AT_FDCWD, path, ret, err);
+}
+
+static void write_fields(struct aq_str *out, const struct aq_env *e,
+			 const struct aq_binding *b)
+{
+	aq_str_add_fmt(out, MANIFEST_VERSION "\nname %s\nlock %s\n", e->name,
+		       e->lock);
+	aq_str_add_fmt(out, "key %s\ndigest %s\n", b->key, b->digest);
+	aq_str_add_fmt(out, "generation %" PRIu32 "\nkind %d\n", e->generation,
+		       e->kind);
+	aq_str_add_fmt(out, "base %s\npython %s\n", e->base, e->python);
+	aq_str_add_fmt(out, "created %" PRIu64 "\nbuild_ms %" PRIu64 "\n",
+		       e->created, e->build_ms);
+	aq_str_add_fmt(out, "size_own %" PRIu64 "\nsize_shared %" PRIu64 "\n",
+		       e->size_own, e->size_shared);
+	aq_str_add(out, "end\n");
+}
+
+static int write_all(int fd, const struct aq_env *env,
+		     const struct aq_binding *b, const struct aq_lock *lock,
+		     struct aq_err *err)
+{
+	cleanup_str struct aq_str out = AQ_STR_INIT(MANIFEST_MAX);
+	int rc;
+
+	write_fields(&out, env, b);
+	rc = aq_str_done(&out, "the manifest", err);
+	if (!rc)
+		rc = aq_write_file(fd, "lock", lock->text, lock->text_len, err);
+	if (!rc)
+		rc = aq_write_file(fd, "request", b->canonical,
+				   strlen(b->canonical), err);
+	if (!rc)
+		rc = aq_write_file(fd, "context", b->context,
+				   strlen(b->context), err);
+	if (!rc)
+		rc = aq_write_file(fd, "activation", env->ops ? env->ops : "",
+				   env->ops_len, err);
+	/* last: what has it whole is whole */
+	if (!rc)
+		rc = aq_write_file(fd, "manifest", aq_str_get(&out), out.len,
+				   err);
+	return rc ? rc : aq_sync_dir(fd, err);
+}
+
+int aq_manifest_write(const struct aq_conf *conf, const struct aq_env *env,
+		      const struct aq_binding *b, const struct aq_lock *lock,
+		      struct aq_err *err)
+{
+	cleanup_close int meta = -1, fd = -1;
+	int rc = open_meta(conf, &meta, err);
+
+	if (!rc)
+		rc = aq_remove_tree(meta, env->name, err);
+	if (!rc)
+		rc = aq_make_dir(meta, env->name, 0700, err);
+	if (!rc)
+		rc = aq_open_dir(meta, env->name, &fd, err);
+	if (!rc)
+		rc = write_all(fd, env, b, lock, err);
+	return rc ? rc : aq_sync_dir(meta, err);
+}
+
+int aq_manifest_remove(const struct aq_conf *conf, const char *name,
+		       struct aq_err *err)
+{
+	cleanup_close int meta = -1;
+	int rc = open_meta(conf, &meta, err);
+
+	if (!rc)
+		rc = aq_remove_tree(meta, name, err);
+	return rc ? rc : aq_sync_dir(meta, err);
+}
+
+void aq_manifest_free(struct aq_manifest *m)
+{
+	if (!m)
+		return;
+	aq_env_free(m->env);
+	aq_lock_free(m->lock);
+	free(m->key);
+	free(m->digest);
+	free(m->context);
+	free(m->canonical);
+	free(m);
+}
+
+/* -- reading -- */
+
+/* The value of "name value\n" at *at, which must come next; cut out in place. */
+static const char *field(char **at, const char *name)
+{
+	size_t len = strlen(name);
+	char *value, *end;
+
+	if (!*at || strncmp(*at, name, len) != 0 || (*at)[len] != ' ')
+		return NULL;
+	value = *at + len + 1;
+	end = strchr(value, '\n');
+	if (!end)
+		return NULL;
+	*end = '\0';
+	*at = end + 1;
+	return value;
+}
+
+static bool number_field(char **at, const char *name, uint64_t *ret)
+{
+	const char *value = field(at, name);
+
+	return value && aq_parse_u64(value, INT64_MAX, ret);
+}
+
+static bool text_field(char **at, const char *name, char *ret, size_t size)
+{
+	const char *value = field(at, name);
+
+	return value && aq_copy_text(ret, size, value);
+}
+
+static bool dup_field(char **at, const char *name, char **ret)
+{
+	const char *value = field(at, name);
+
+	if (!value || !aq_is_hex(value, AQ_SHA256_HEX_SIZE - 1))
+		return false;
+	*ret = strdup(value);
+	return *ret != NULL;
+}
+
+static bool parse_fields(char *text, struct aq_manifest *m)
+{
+	struct aq_env *e = m->env;
+	uint64_t generation, kind;
+	char *at = text;
+
+	if (!aq_starts_with(at, MANIFEST_VERSION "\n"))
+		return false;
+	at += strlen(MANIFEST_VERSION "\n");
+	if (!text_field(&at, "name", e->name, sizeof(e->name)) ||
+	    !text_field(&at, "lock", e->lock, sizeof(e->lock)) ||
+	    !dup_field(&at, "key", &m->key) ||
+	    !dup_field(&at, "digest", &m->digest) ||
+	    !number_field(&at, "generation", &generation) ||
+	    !number_field(&at, "kind", &kind) ||
+	    !text_field(&at, "base", e->base, sizeof(e->base)) ||
+	    !text_field(&at, "python", e->python, sizeof(e->python)) ||
+	    !number_field(&at, "created", &e->created) ||
+	    !number_field(&at, "build_ms", &e->build_ms) ||
+	    !number_field(&at, "size_own", &e->size_own) ||
+	    !number_field(&at, "size_shared", &e->size_shared) ||
+	    strcmp(at, "end\n") != 0)
+		return false;
+	if (generation > UINT32_MAX - 1 || kind > AQ_ENV_BASE)
+		return false;
+	e->generation = (uint32_t)generation;
+	e->kind = (enum aq_env_kind)kind;
+	e->last_used = e->created;
+	return true;
+}
+
+/* A file of the manifest as text of its own. */
+static int take_file(int fd, const char *name, size_t max, char **ret,
+		     size_t *ret_len, struct aq_err *err)
+{
+	cleanup_str struct aq_str s = AQ_STR_INIT(max);
+	int rc = aq_read_file(fd, name, &s, err);
+
+	if (rc == AQ_MISS)
+		return aq_fail(err, AQ_CORRUPT, "a manifest has no '%s'", name);
+	if (rc)
+		return rc;
+	aq_str_add_mem(&s, "", 0);
+	if (!s.s)
+		return aq_fail(err, AQ_SYS, "out of memory");
+	*ret_len = s.len;
+	*ret = steal(&s.s);
+	return 0;
+}
+
+static int read_all(int fd, struct aq_manifest *m, struct aq_err *err)
+{
+	cleanup_free char *fields = NULL, *lock = NULL;
+	size_t len, lock_len = 0;
+	int rc = take_file(fd, "manifest", MANIFEST_MAX, &fields, &len, err);
+
+	if (!rc && (strlen(fields) != len || !parse_fields(fields, m)))
+		rc = aq_fail(err, AQ_CORRUPT, "a manifest is damaged");
+	if (!rc)
+		rc = take_file(fd, "lock", AQ_LOCK_MAX, &lock, &lock_len, err);
+	if (!rc)
+		rc = aq_lock_parse(lock, lock_len, &m->lock, err);
+	if (!rc && strcmp(m->lock->digest, m->env->lock) != 0)
+		rc = aq_fail(err, AQ_CORRUPT, "a manifest has another one's lock");
+	if (!rc)
+		rc = take_file(fd, "request", AQ_REQUEST_CANONICAL_MAX,
+			       &m->canonical, &len, err);
+	if (!rc)
+		rc = take_file(fd, "context", AQ_KEY_CONTEXT_MAX, &m->context,
+			       &len, err);
+	if (!rc)
+		rc = take_file(fd, "activation", AQ_ENVOPS_MAX, &m->env->ops,
+			       &m->env->ops_len, err);
+	if (!rc && !aq_envops_is_sound(m->env->ops, m->env->ops_len))
+		rc = aq_fail(err, AQ_CORRUPT, "a manifest's activation is damaged");
+	return rc;
+}
+
+int aq_manifest_read(const struct aq_conf *conf, const char *name,
+		     struct aq_manifest **ret, struct aq_err *err)
+{
+	cleanup_manifest struct aq_manifest *m = calloc(1, sizeof(*m));
+	cleanup_close int meta = -1, fd = -1;
+	int rc;
+
+	if (!m || !(m->env = calloc(1, sizeof(*m->env))))
+		return aq_fail(err, AQ_SYS, "out of memory for a manifest");
+	rc = open_meta(conf, &meta, err);
+	if (!rc)
+		rc = aq_open_dir(meta, name, &fd, err);
+	if (!rc)
+		rc = read_all(fd, m, err);
+	if (!rc && strcmp(m->env->name, name) != 0)
+		rc = aq_fail(err, AQ_CORRUPT, "manifest '%s' names another environment", name);
+	if (rc)
+		return rc;
+	*ret = steal(&m);
+	return 0;
+}

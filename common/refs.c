@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/refs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/db.h"
+#include "common/io.h"
+#include "common/lease.h"
+
+#define PATH_SIZE 1024
+#define BOOT_ID_SIZE 40 /* a UUID and its newline */
+#define BUSY_MS 1000    /* half of a hook's worker's time */
+
+struct aq_refs {
+	struct aq_db *db;
+	const struct aq_conf *conf;
+};
+
+static const char *const migrations[] = {
+	"CREATE TABLE boot(id TEXT NOT NULL);"
+	"CREATE TABLE refs("
+	"  job INTEGER NOT NULL, step INTEGER NOT NULL, het INTEGER NOT NULL,"
+	"  node TEXT NOT NULL, digest TEXT NOT NULL,"
+	"  PRIMARY KEY(job, step, het, node)"
+	") WITHOUT ROWID;"
+	"CREATE INDEX refs_by_digest ON refs(digest);",
+};
+
+/* run_dir is gone with the boot: nothing is flushed. */
+static const struct aq_db_kind refs_kind = {
+	.application_id = 0x41517231, /* "AQr1" */
+	.migrations = migrations,
+	.version = ARRAY_LEN(migrations),
+	.is_durable = false,
+};
+
+void aq_refs_close(struct aq_refs *refs)
+{
+	if (!refs)
+		return;
+	aq_db_close(refs->db);
+	free(refs);
+}
+
+/* random(4), proc(5): another boot has another one. */
+static int read_boot_id(char ret[BOOT_ID_SIZE], struct aq_err *err)
+{
+	cleanup_close int fd = open("/proc/sys/kernel/random/boot_id",
+				    O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, ret, BOOT_ID_SIZE - 1);
+
+	if (n <= 0)
+		return aq_fail_errno(err, "cannot read the boot id");
+	ret[n] = '\0';
+	ret[strcspn(ret, "\n")] = '\0';
+	return 0;
+}
+
+static int is_same_boot(const struct aq_db_row *row, void *arg,
+			struct aq_err *err)
+{
+	if (strcmp(aq_db_text(row, 0), arg) == 0)
+		return 0;
+	return aq_fail(err, AQ_MISS, "another boot");
+}
+
+/* References of another boot are nobody's. */
+static int begin_boot(struct aq_refs *refs, struct aq_err *err)
+{
+	char id[BOOT_ID_SIZE];
+	struct aq_db_value values[] = { AQ_TEXT(id) };
+	int rc = read_boot_id(id, err);
+
+	if (rc)
+		return rc;
+	rc = aq_db_run(refs->db, "SELECT id FROM boot", NULL, 0, is_same_boot,
+		       id, err);
+	if (rc != AQ_MISS)
+		return rc;
+	rc = aq_db_begin(refs->db, err);
+	if (rc)
+		return rc;
+	/* somebody else may have begun it while we waited for the lock */
+	rc = aq_db_run(refs->db, "SELECT id FROM boot", NULL, 0, is_same_boot,
+		       id, err);
+	if (rc == AQ_MISS) {
+		rc = aq_db_run(refs->db, "DELETE FROM refs", NULL, 0, NULL,
+			       NULL, err);
+		if (!rc)
+			rc = aq_db_run(refs->db, "DELETE FROM boot", NULL, 0,
+				       NULL, NULL, err);
+		if (!rc)
+			rc = aq_db_run(refs->db, "INSERT INTO boot VALUES(?1)",
+				       values, 1, NULL, NULL, err);
+	}
+	return aq_db_end(refs->db, rc, err);
+}
+
+static int open_at(const struct aq_conf *conf, const char *path,
+		   struct aq_refs **ret, struct aq_err *err)
+{
+	cleanup_refs struct aq_refs *refs = calloc(1, sizeof(*refs));
+	int rc;
+
+	if (!refs)
+		return aq_fail(err, AQ_SYS, "out of memory");
+	refs->conf = conf;
+	rc = aq_db_open(path, &refs_kind, AQ_DB_WRITE, BUSY_MS, &refs->db, err);
+	if (!rc)
+		rc = begin_boot(refs, err);
+	if (rc)
+		return rc;
+	*ret = steal(&refs);
+	return 0;
+}
+
+int aq_refs_open(const struct aq_conf *conf, struct aq_refs **ret,
+		 struct aq_err *err)
+{
+	char path[PATH_SIZE], aside[PATH_SIZE + 16];
+	int rc;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/refs.db",
+			     conf->run_dir) >= sizeof(path))
+		return aq_fail(err, AQ_SYS, "'%s' is too long a path",
+			       conf->run_dir);
+	rc = open_at(conf, path, ret, err);
+	if (rc != AQ_CORRUPT)
+		return rc;
+	snprintf(aside, sizeof(aside), "%s-journal", path);
+	(void)unlink(aside);
+	snprintf(aside, sizeof(aside), "%s.damaged", path);
+	if (rename(path, aside) < 0)
+		return aq_fail_errno(err, "cannot set '%s' aside", path);
+	return open_at(conf, path, ret, err);
+}
+
+int aq_refs_take(struct aq_refs *refs, const struct aq_step *step,
+		 const char *digest, struct aq_err *err)
+{
+	const struct aq_db_value values[] = {
+		AQ_NUMBER(step->job), AQ_NUMBER(step->step),
+		AQ_NUMBER(step->het), AQ_TEXT(refs->conf->node),
+		AQ_TEXT(digest),
+	};
+
+	return aq_db_run(refs->db,
+			 "INSERT OR REPLACE INTO refs VALUES(?1,?2,?3,?4,?5)",
+			 values, ARRAY_LEN(values), NULL, NULL, err);
+}
+
+int aq_refs_drop(struct aq_refs *refs, const struct aq_step *step,
+		 struct aq_err *err)
+{
+	const struct aq_db_value values[] = {
+		AQ_NUMBER(step->job), AQ_NUMBER(step->step),
+		AQ_NUMBER(step->het), AQ_TEXT(refs->conf->node),
+	};
+
+	return aq_db_run(refs->db,
+			 "DELETE FROM refs WHERE job = ?1 AND step = ?2"
+			 " AND het = ?3 AND node = ?4",
+			 values, ARRAY_LEN(values), NULL, NULL, err);
+}
+
+/* The steps of one job, as many as a job can have at once. */
+#define STEPS_MAX 65536
+struct steps {
+	struct aq_step *v;
+	size_t n, size;
+};
+
+static int add_step(const struct aq_db_row *row, void *arg, struct aq_err *err)
+{
+	struct steps *s = arg;
+
+	if (s->n >= STEPS_MAX)
+		return aq_fail(err, AQ_SYS, "a job has over %d steps", STEPS_MAX);
+	if (s->n == s->size) {
+		size_t size = s->size ? 2 * s->size : 16;
+		struct aq_step *v = realloc(s->v, size * sizeof(*v));
+
+		if (!v)
+			return aq_fail(err, AQ_SYS, "out of memory");
+		s->v = v;
+		s->size = size;
+	}
+	s->v[s->n++] = (struct aq_step){ (uint32_t)aq_db_number(row, 0),
+					 (uint32_t)aq_db_number(row, 1),
+					 (uint32_t)aq_db_number(row, 2) };
+	return 0;
+}
+
+/* A step whose lease is held still runs (an epilog can come early, when
+ * slurmctld gave the job up): it drops its own.
+ */
+static int drop_if_over(struct aq_refs *refs, const struct aq_step *step,
+			struct aq_err *err)
+{
+	bool is_free = true;
+	int rc = 0;
+
+	if (step->step != AQ_STEP_NONE)
+		rc = aq_lease_is_free(refs->conf, step, &is_free, err);
+	if (rc || !is_free)
+		return rc;
+	rc = aq_refs_drop(refs, step, err);
+	if (!rc && step->step != AQ_STEP_NONE)
+		rc = aq_lease_remove(refs->conf, step, err);
+	return rc;
+}
+
+int aq_refs_drop_job(struct aq_refs *refs, uint32_t job, struct aq_err *err)
+{
+	const struct aq_db_value values[] = { AQ_NUMBER(job),
+					      AQ_TEXT(refs->conf->node) };
+	struct steps s = { 0 };
+	int rc = aq_db_run(refs->db,
+			   "SELECT job, step, het FROM refs"
+			   " WHERE job = ?1 AND node = ?2",
+			   values, 2, add_step, &s, err);
+
+	if (rc == AQ_MISS)
+		rc = 0;
+	for (size_t i = 0; !rc && i < s.n; i++)
+		rc = drop_if_over(refs, &s.v[i], err);
+	free(s.v);
+	return rc;
+}
+
+static int get_count(const struct aq_db_row *row, void *arg,
+		     struct aq_err *err)
+{
+	(void)err;
+	*(uint64_t *)arg = aq_db_number(row, 0);
+	return 0;
+}
+
+int aq_refs_count(struct aq_refs *refs, const char *digest, uint64_t *ret,
+		  struct aq_err *err)
+{
+	const struct aq_db_value values[] = { AQ_TEXT(digest) };
+
+	return aq_db_run(refs->db,
+			 "SELECT count(*) FROM refs"
+			 " WHERE ?1 IS NULL OR digest = ?1",
+			 values, 1, get_count, ret, err);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/store_schema.h"
+
+/* Only append: a step that was released is never changed. */
+static const char *const migrations[] = {
+	"CREATE TABLE environments("
+	"  name TEXT PRIMARY KEY, lock TEXT NOT NULL, generation INTEGER NOT NULL,"
+	"  kind INTEGER NOT NULL, base TEXT NOT NULL, python TEXT NOT NULL,"
+	"  created INTEGER NOT NULL, last_used INTEGER NOT NULL,"
+	"  uses INTEGER NOT NULL, build_ms INTEGER NOT NULL,"
+	"  size_own INTEGER NOT NULL, size_shared INTEGER NOT NULL,"
+	"  pinned INTEGER NOT NULL, ops BLOB NOT NULL,"
+	"  UNIQUE(lock, generation)"
+	") WITHOUT ROWID;"
+	"CREATE TABLE keys("
+	"  key TEXT NOT NULL,"
+	"  env TEXT NOT NULL REFERENCES environments(name) ON DELETE CASCADE,"
+	"  PRIMARY KEY(key, env)"
+	") WITHOUT ROWID;"
+	"CREATE INDEX keys_by_env ON keys(env);"
+	"CREATE TABLE requests("
+	"  digest TEXT NOT NULL, context TEXT NOT NULL, key TEXT NOT NULL,"
+	"  canonical TEXT NOT NULL,"
+	"  PRIMARY KEY(digest, context)"
+	") WITHOUT ROWID;"
+	"CREATE INDEX requests_by_key ON requests(key);"
+	"CREATE TABLE failures("
+	"  key TEXT PRIMARY KEY, reason TEXT NOT NULL,"
+	"  since INTEGER NOT NULL, ttl INTEGER NOT NULL"
+	") WITHOUT ROWID;",
+};
+
+const struct aq_db_kind aq_store_kind = {
+	.application_id = 0x41516331,
+	.migrations = migrations,
+	.version = ARRAY_LEN(migrations),
+	.is_durable = true,
+};
