@@ -32,7 +32,7 @@ it_up() {
   local install tools channel
   IT_DIR=$(mktemp -d /var/tmp/aq-it.XXXXXX)
   export IT_DIR
-  install=${AQ_IT_INSTALL:-$AQ_CACHE/it-install}
+  install=${AQ_IT_INSTALL:-$AQ_CACHE/install-$(cache_recipe "=$AQ_LIB")}
   [[ -n ${AQ_IT_INSTALL-} ]] || "$AQ_LIB/install-tree" "$install"
   tools=$("$AQ_LIB/get-tools")
   channel=$("$AQ_LIB/get-channel")
@@ -88,8 +88,8 @@ it_file() {
 # it_forget: empty every node's cache, as on a new machine.
 it_forget() {
   local node
-  for node in "$IT_DIR"/nodes/*; do
-    rm -rf "$node/lib" "$node/run" "$node/run-public"
+  for node in "${IT_DIR:?}"/nodes/*; do
+    rm -rf "${node:?}/lib" "$node/run" "$node/run-public"
   done
 }
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2154 # bats sets stderr
 # What is wrong with a request is said before anything is queued.
 
 load lib

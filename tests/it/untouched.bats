@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2154 # bats sets stderr
 # Jobs that do not use the option must not notice that the plugin is there.
 
 load lib

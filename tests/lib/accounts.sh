@@ -24,17 +24,21 @@ need_accounts() {
   done
 }
 
-# as_user [USER] COMMAND... : run a command as somebody without rights, with
+# as_user [-u USER] [-C DIR] COMMAND... : run a command as somebody without rights, with
 # an environment that holds nothing of ours but Slurm's configuration and the
-# path.  NAME=VALUE words before the command are added to it.
+# path.  It runs in DIR (the user's home); NAME=VALUE words before the command
+# are added to the environment.
 as_user() {
-  local user=$AQ_TEST_USER home
-  if [[ ${1-} == "$AQ_OTHER_USER" ]]; then
-    user=$1
-    shift
-  fi
+  local user=$AQ_TEST_USER home dir=
+  while [[ ${1-} == -? ]]; do
+    case $1 in
+      -u) user=$2 ;;
+      -C) dir=$2 ;;
+    esac
+    shift 2
+  done
   home=$(getent passwd "$user" | cut -d: -f6)
   setpriv --reuid="$user" --regid="$user" --init-groups --reset-env \
-    env -i -C "$home" HOME="$home" USER="$user" LOGNAME="$user" SHELL=/bin/bash \
+    env -i --chdir="${dir:-$home}" HOME="$home" USER="$user" LOGNAME="$user" SHELL=/bin/bash \
     LANG=C.UTF-8 PATH="$PATH" ${SLURM_CONF:+SLURM_CONF="$SLURM_CONF"} "$@"
 }

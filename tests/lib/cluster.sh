@@ -94,6 +94,7 @@ cluster_up() {
     return 1
   fi
   need_accounts || return
+  cluster_is_usable_dir "$dir" || return
   mkdir -p "$dir"
   dir=$(readlink -f "$dir")
   cluster_is_reachable "$dir" || return
@@ -105,6 +106,15 @@ cluster_up() {
   if ! cluster_start "$dir"; then
     tail -n 5 "$dir"/log/*.log >&2 || :
     cluster_down "$dir"
+    return 1
+  fi
+}
+
+# Only a directory that is empty, or was a cluster's, is written over.
+cluster_is_usable_dir() {
+  if [[ -n $(ls -A "$1" 2>/dev/null) && ! -e $1/install && ! -e $1/client ]] &&
+    ! grep -qs '^ClusterName=aq$' "$1/etc/slurm.conf"; then
+    echo "'$1' holds something else: name a new directory" >&2
     return 1
   fi
 }

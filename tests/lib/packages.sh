@@ -4,8 +4,9 @@
 # place that lists them.  Sourced; see need_packages.
 
 declare -grA AQ_PACKAGES=(
-  [build]="gcc make autoconf automake libtool pkg-config libyaml-dev libsqlite3-dev libssl-dev libslurm-dev libcmocka-dev"
-  [slurm]="slurmctld slurmd slurm-client munge"
+  [build]="gcc make autoconf automake libtool pkg-config libyaml-dev libsqlite3-dev libssl-dev libcmocka-dev"
+  [slurm]="slurmctld slurmd slurm-client libslurm-dev"
+  [munge]="munge"
   [tools]="python3 python3-venv ca-certificates"
   [channel]="maven default-jre-headless"
   [check]="bats shellcheck jq libasan8 libubsan1 sqlite3 xz-utils git"
