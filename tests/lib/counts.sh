@@ -1,0 +1,24 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# How often random, fault and load tests try: the one table.  Sourced; see
+# export_counts.  A test reads AQ_COUNT_<NAME>, and is small without it.
+#
+# NAME | in ./check, with fixed seeds | in ./check --long
+AQ_COUNTS='
+PAIRS        100000   2000000
+ENVOPS        20000   1000000
+BUILDER_KILLS     3        30
+CANCELS           2        20
+ARRAY_TASKS      50       500
+'
+readonly AQ_COUNTS
+
+# export_counts short|long: set AQ_COUNT_<NAME> for all of them.
+export_counts() {
+  local name short long
+  while read -r name short long; do
+    [[ -n $name ]] || continue
+    if [[ $1 == long ]]; then short=$long; fi
+    export "AQ_COUNT_$name=$short"
+  done <<<"$AQ_COUNTS"
+}

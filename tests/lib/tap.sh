@@ -1,0 +1,37 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# Adding up TAP, the Test Anything Protocol.  Sourced.
+
+# tap_count FILE...: print "PASSED FAILED SKIPPED" over all files.  A file that
+# has no plan, or fewer results than its plan, counts one failure more: its
+# program died.  A skipped file ("1..0 # SKIP") is one skip.  A file with
+# several plans is several programs one after the other.
+tap_count() {
+  awk '
+    function finish() {
+      if (name != "" && (plan < 0 || seen < plan)) failed++
+      plan = -1; seen = 0
+    }
+    FNR == 1 { finish(); name = FILENAME }
+    /^1\.\.0/ { plan = 0; skipped++; next }
+    /^1\.\.[0-9]+/ {
+      if (plan >= 0) { if (seen < plan) failed++; seen = 0 }
+      plan = substr($1, 4) + 0
+      next
+    }
+    /^not ok/ { seen++; if (/# *(TODO|todo)/) skipped++; else failed++; next }
+    /^ok/ { seen++; if (/# *(SKIP|skip)/) skipped++; else passed++ }
+    END { finish(); printf "%d %d %d\n", passed, failed, skipped }
+  ' "$@" /dev/null
+}
+
+# tap_failures FILE...: the lines that say what failed, with what bats and
+# cmocka print below them; and why tests were skipped.
+tap_failures() {
+  awk '
+    /^not ok/ { show = 40 }
+    /^ok/ { show = 0 }
+    /^ok.*# *(SKIP|skip)/ || /^1\.\.0/ { print "  " FILENAME ": " $0; next }
+    show > 0 { print "  " FILENAME ": " $0; show-- }
+  ' "$@" /dev/null
+}
