@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The keys of a req.yaml, each read into the request: only request.c uses
+ * this.
+ */
+#ifndef AQ_SECTIONS_H
+#define AQ_SECTIONS_H
+
+#include "common/conf.h"
+#include "common/problems.h"
+#include "common/reqfile.h"
+#include "common/request.h"
+#include "common/yaml.h"
+
+/* A request being read. */
+struct aq_reading {
+	const char *file; /* as messages name it */
+	const struct aq_conf *conf;
+	struct aq_request *req;
+	struct aq_strv *warnings;
+	struct aq_problems problems;
+	struct aq_pip pip;
+	struct aq_place defaults; /* where 'defaults' was left out, or line 0 */
+};
+
+/* Read every key of the document 'root' into r->req, unsorted.  What is wrong
+ * goes to r->problems, all of it.
+ */
+void aq_sections_read(struct aq_reading *r, const struct aq_yaml *root);
+
+/* The version spec that python_version: 'text' means: "3.9" is 3.9.*, as in
+ * python=3.9; ">=3.9" is itself.  Returns 0 and sets *ret (malloc'ed), or
+ * AQ_USER, or AQ_SYS.
+ */
+AQ_CHECK int aq_python_normalise(const char *text, char **ret,
+				 struct aq_err *err);
+
+#endif
