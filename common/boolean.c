@@ -41,7 +41,9 @@ void aq_boolean_print(const struct aq_boolean *b,
 		aq_str_add_char(out, '*');
 	else
 		join(&b->parts,
-		     b->kind == AQ_BOOLEAN_OR ? style->or : style->and, out);
+		     b->kind == AQ_BOOLEAN_OR ? style->disjunction
+					      : style->conjunction,
+		     out);
 }
 
 /* Append 'b' to 'to' as operands of 'kind': its own parts if it is of that

@@ -9,14 +9,14 @@
 #include "common/err.h"
 #include "common/str.h"
 
-#define AQ_BOOLEAN_DEPTH_MAX 8    /* parentheses inside each other */
+#define AQ_BOOLEAN_DEPTH_MAX 8	  /* parentheses inside each other */
 #define AQ_BOOLEAN_PARTS_MAX 1024 /* operands of one and, or one or */
 
 enum aq_boolean_kind {
-	AQ_BOOLEAN_ANY, /* always true */
+	AQ_BOOLEAN_ANY,	 /* always true */
 	AQ_BOOLEAN_ATOM, /* parts: the one */
-	AQ_BOOLEAN_AND, /* parts: two or more, atoms or "(a or b)" */
-	AQ_BOOLEAN_OR, /* parts: two or more, atoms or "a and b" */
+	AQ_BOOLEAN_AND,	 /* parts: two or more, atoms or "(a or b)" */
+	AQ_BOOLEAN_OR,	 /* parts: two or more, atoms or "a and b" */
 };
 
 struct aq_boolean {
@@ -25,7 +25,7 @@ struct aq_boolean {
 };
 
 struct aq_boolean_style {
-	const char *and, *or; /* with their spaces: ",", " and " */
+	const char *conjunction, *disjunction; /* "," and "|" */
 	int (*rank)(const char *atom); /* sorts before bytes do, or NULL */
 };
 

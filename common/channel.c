@@ -28,8 +28,8 @@ static bool same(const char *a, size_t alen, const char *b)
 
 char *aq_channel_url(const struct aq_channel *channel)
 {
-	return strndup(channel->url, len_without_slashes(channel->url,
-						strlen(channel->url)));
+	return strndup(channel->url,
+		       len_without_slashes(channel->url, strlen(channel->url)));
 }
 
 /* "conda-forge, bioconda" for a message. */
@@ -98,8 +98,9 @@ int aq_channel_find(const struct aq_conf *conf, const char *text,
 		len--;
 	len = len_without_slashes(text, len);
 	if (!len)
-		return aq_fail(err, AQ_USER, "a channel is empty: write its "
-					     "name");
+		return aq_fail(err, AQ_USER,
+			       "a channel is empty: write its "
+			       "name");
 	if (len > AQ_CHANNEL_NAME_MAX)
 		return aq_fail(err, AQ_USER,
 			       "a channel is over %d characters: write its "

@@ -97,8 +97,8 @@ static int copy_value(struct scan *s, struct aq_str *out, bool *ret_variable)
 	for (size_t i = 0; i < ARRAY_LEN(variables); i++) {
 		if (!skip_word(s, variables[i].name))
 			continue;
-		aq_str_add(out, variables[i].now ? variables[i].now :
-						   variables[i].name);
+		aq_str_add(out, variables[i].now ? variables[i].now
+						 : variables[i].name);
 		*ret_variable = true;
 		return 0;
 	}

@@ -57,12 +57,13 @@ int aq_match_build(struct aq_match *p, const char *build, char **ret)
 	char *out;
 
 	if (strpbrk(build, "^$|"))
-		return aq_match_fail(p, "has a pattern as build string: only '*' "
-				    "is supported");
+		return aq_match_fail(p,
+				     "has a pattern as build string: only '*' "
+				     "is supported");
 	for (const char *c = build; *c; c++)
 		if (!isalnum((unsigned char)*c) && !strchr("_.+*", *c))
 			return aq_match_fail(p, "has a character that a build "
-					    "string cannot have");
+						"string cannot have");
 	if (strspn(build, "*") == strlen(build))
 		return 0; /* any */
 	*ret = strdup(build);
@@ -94,8 +95,8 @@ static int set_build_number(struct aq_match *p, const char *value, char **ret)
 	static const char *const ops[] = { "", ">=", "<=", "!=", ">", "<" };
 	uint64_t n;
 
-	if ((op == 1 && *value == '=') || strncmp(value, "==", 3 - (op != 2)) == 0)
-		op = 0;
+	if (op <= 2 && strspn(value, "=") == op)
+		op = 0; /* "=3", "==3" */
 	for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
 		if (strlen(ops[i]) != op || strncmp(value, ops[i], op) != 0)
 			continue;
@@ -106,11 +107,13 @@ static int set_build_number(struct aq_match *p, const char *value, char **ret)
 		*ret = NULL;
 		return aq_match_oom(p->err);
 	}
-	return aq_match_fail(p, "has a build_number that is not a number such as "
-			    "'3' or '>=3'");
+	return aq_match_fail(p,
+			     "has a build_number that is not a number such as "
+			     "'3' or '>=3'");
 }
 
-static int set_hash(struct aq_match *p, const char *value, size_t len, char **ret)
+static int set_hash(struct aq_match *p, const char *value, size_t len,
+		    char **ret)
 {
 	char *hash = strdup(value);
 
@@ -128,7 +131,7 @@ static int set_hash(struct aq_match *p, const char *value, size_t len, char **re
 
 /* "channel" or "channel/linux-64". */
 int aq_match_channel(struct aq_match *p, const char *value,
-		       struct aq_matchspec *spec)
+		     struct aq_matchspec *spec)
 {
 	size_t len = strlen(value);
 	char *slash;
@@ -149,8 +152,9 @@ int aq_match_channel(struct aq_match *p, const char *value,
 static int set_subdir(struct aq_match *p, const char *value, char **ret)
 {
 	if (!aq_is_subdir(value))
-		return aq_match_fail(p, "has an unknown subdir: write for example "
-				    "'linux-64'");
+		return aq_match_fail(p,
+				     "has an unknown subdir: write for example "
+				     "'linux-64'");
 	*ret = strdup(value);
 	return *ret ? 0 : aq_match_oom(p->err);
 }
@@ -185,8 +189,8 @@ static int set_key(struct aq_match *p, const char *key, const char *value,
 	if (strcmp(key, "subdir") == 0)
 		return set_subdir(p, value, &spec->subdir);
 	return aq_match_fail(p, "has an unsupported key in brackets: version, "
-			    "build, build_number, channel, subdir, md5 and "
-			    "sha256 are");
+				"build, build_number, channel, subdir, md5 and "
+				"sha256 are");
 }
 
 /* key=value,key='value',… in place. */
@@ -201,19 +205,21 @@ int aq_match_brackets(struct aq_match *p, struct aq_matchspec *spec)
 		value = strchr(key, '=');
 		if (!value)
 			return aq_match_fail(p, "has brackets that are not "
-					    "key=value");
+						"key=value");
 		*value++ = '\0';
 		value += strspn(value, " \t");
 		if (*value == '"' || *value == '\'') {
 			end = strchr(value + 1, *value);
 			if (!end)
-				return aq_match_fail(p, "has an unmatched quote");
+				return aq_match_fail(p,
+						     "has an unmatched quote");
 			value++;
 			*end++ = '\0';
 			end += strspn(end, " \t");
 			if (*end && *end != ',')
-				return aq_match_fail(p, "has brackets that are not "
-						    "key=value");
+				return aq_match_fail(
+					p, "has brackets that are not "
+					   "key=value");
 			s = *end ? end + 1 : NULL;
 		} else {
 			end = strchr(value, ',');
@@ -223,7 +229,8 @@ int aq_match_brackets(struct aq_match *p, struct aq_matchspec *spec)
 		}
 		value = aq_match_trim(value);
 		if (!*value)
-			return aq_match_fail(p, "has an empty value in brackets");
+			return aq_match_fail(p,
+					     "has an empty value in brackets");
 		rc = set_key(p, aq_match_trim(key), value, spec);
 		if (rc)
 			return rc;

@@ -10,8 +10,8 @@
 /* A spec being taken apart: the pieces lie in one copy of the text. */
 struct aq_match {
 	char *copy;
-	char *brackets;	  /* inside of [...], or NULL */
-	char *channel;	  /* before "::", or NULL */
+	char *brackets; /* inside of [...], or NULL */
+	char *channel;	/* before "::", or NULL */
 	char *name;
 	char *rest;	  /* behind the name */
 	const char *text; /* as written, for messages */

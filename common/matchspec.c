@@ -31,24 +31,29 @@ bool aq_matchspec_is_special(const struct aq_matchspec *spec)
 static int refuse_others(struct aq_match *p, const char *s)
 {
 	if (!*s)
-		return aq_match_fail(p, "is empty: write a package or remove it");
+		return aq_match_fail(p,
+				     "is empty: write a package or remove it");
 	if (*s == '-')
-		return aq_match_fail(p, "looks like an option: write a package's "
-				    "name");
+		return aq_match_fail(p,
+				     "looks like an option: write a package's "
+				     "name");
 	if (strstr(s, "{{") || strstr(s, "{%") || strchr(s, '{'))
-		return aq_match_fail(p, "is a template: write what it stands for");
+		return aq_match_fail(p,
+				     "is a template: write what it stands for");
 	if (strchr(s, '"') && !strchr(s, '['))
 		return aq_match_fail(p, "has quotes inside: leave them out");
 	if (strchr(s, '\'') && !strchr(s, '['))
 		return aq_match_fail(p, "has quotes inside: leave them out");
 	if (strchr(s, ';'))
-		return aq_match_fail(p, "has an environment marker: those belong "
-				    "to pip's list");
+		return aq_match_fail(p,
+				     "has an environment marker: those belong "
+				     "to pip's list");
 	if (strchr("./~", *s) || aq_ends_with(s, ".conda") ||
 	    aq_ends_with(s, ".tar.bz2") ||
 	    (strstr(s, "://") && !strstr(s, "::")))
-		return aq_match_fail(p, "is a file or URL: name the package and "
-				    "its channel instead");
+		return aq_match_fail(p,
+				     "is a file or URL: name the package and "
+				     "its channel instead");
 	return 0;
 }
 
@@ -66,8 +71,9 @@ static int cut_brackets(struct aq_match *p, char *s)
 	if (!p->brackets)
 		return aq_match_oom(p->err);
 	if (!strchr(p->brackets, '='))
-		return aq_match_fail(p, "has brackets without key=value: extras "
-				    "belong to pip's list");
+		return aq_match_fail(p,
+				     "has brackets without key=value: extras "
+				     "belong to pip's list");
 	tail = strlen(close + 1);
 	*open = ' ';
 	memmove(open + 1, close + 1, tail + 1);
@@ -95,12 +101,13 @@ static int cut_name(struct aq_match *p, char *s)
 	while (is_name_char(s[len]))
 		len++;
 	if (s[len] == '*' || (!len && *s == '*'))
-		return aq_match_fail(p, "has a '*' in its name: name one package");
+		return aq_match_fail(p,
+				     "has a '*' in its name: name one package");
 	if (!len || strchr("-.", *s))
 		return aq_match_fail(p, "does not begin with a package's name");
 	if (s[len] && !strchr(" \t=<>!~", s[len]))
 		return aq_match_fail(p, "has a character that a package's name "
-				    "cannot have");
+					"cannot have");
 	if (len > AQ_PACKAGE_NAME_MAX)
 		return aq_match_fail(p, "is too long for a package's name");
 	p->name = strndup(s, len);
@@ -163,9 +170,10 @@ static int read_rest(struct aq_match *p, struct aq_matchspec *spec)
 		return 0;
 	build = cut_build(version);
 	if (strchr(version, ' '))
-		return aq_match_fail(p, "has white space inside: write 'name "
-				    "version build', and a comma between two "
-				    "conditions");
+		return aq_match_fail(p,
+				     "has white space inside: write 'name "
+				     "version build', and a comma between two "
+				     "conditions");
 	if (build) {
 		rc = aq_match_build(p, build, &spec->build);
 		if (rc)

@@ -15,11 +15,11 @@
 #define AQ_PACKAGE_NAME_MAX 128 /* bytes of a package's name */
 
 struct aq_matchspec {
-	char *channel; /* as written, without the subdir, or NULL */
-	char *subdir;  /* "linux-64", or NULL */
-	char *name;    /* lower case */
-	char *version; /* normal form (common/vspec.h); "*" for any */
-	char *build;   /* exact or with '*', or NULL for any */
+	char *channel;	    /* as written, without the subdir, or NULL */
+	char *subdir;	    /* "linux-64", or NULL */
+	char *name;	    /* lower case */
+	char *version;	    /* normal form (common/vspec.h); "*" for any */
+	char *build;	    /* exact or with '*', or NULL for any */
 	char *build_number; /* "3" or ">=3", or NULL */
 	char *md5, *sha256; /* lower-case digits, or NULL */
 };

@@ -212,19 +212,26 @@ static int write_version(const char *c, const char *op, const char *v,
 	};
 
 	if (star && !equality)
-		return fail_condition(c, "has '.*', which only '==' and '!=' "
-					 "take: leave it out", err);
+		return fail_condition(c,
+				      "has '.*', which only '==' and '!=' "
+				      "take: leave it out",
+				      err);
 	if (!aq_pep440_version(v, strlen(v) - (star ? 2 : 0), flags, out))
-		return fail_condition(c, strchr(v, '+') && !equality ?
-				"has a '+local' part, which only '==' and "
-				"'!=' take" :
-				"is not one by PEP 440: write for example "
-				"'1.2' or '1.2.*'", err);
+		return fail_condition(
+			c,
+			strchr(v, '+') && !equality
+				? "has a '+local' part, which only '==' and "
+				  "'!=' take"
+				: "is not one by PEP 440: write for example "
+				  "'1.2' or '1.2.*'",
+			err);
 	if (star)
 		aq_str_add(out, ".*");
 	if (compatible && release_size(aq_str_get(out) + begin) < 2)
-		return fail_condition(c, "needs two numbers behind '~=': "
-					 "write '~=1.0'", err);
+		return fail_condition(c,
+				      "needs two numbers behind '~=': "
+				      "write '~=1.0'",
+				      err);
 	return 0;
 }
 
@@ -242,16 +249,19 @@ static int normalise_one(const char *c, struct aq_strv *into,
 		if (aq_starts_with(c, ops[i]))
 			op = ops[i];
 	if (!op)
-		return fail_condition(c, *c == '=' ? "has one '=': pip wants "
-						     "two, write '=='" :
-						     "has no operator: write "
-						     "'==' before it", err);
+		return fail_condition(c,
+				      *c == '=' ? "has one '=': pip wants "
+						  "two, write '=='"
+						: "has no operator: write "
+						  "'==' before it",
+				      err);
 	v = c + strlen(op);
 	v += strspn(v, " \t");
 	if (!*v || strpbrk(v, " \t"))
-		return fail_condition(c, !*v ? "is missing behind the operator" :
-					       "has white space inside: put a "
-					       "comma between two conditions",
+		return fail_condition(c,
+				      !*v ? "is missing behind the operator"
+					  : "has white space inside: put a "
+					    "comma between two conditions",
 				      err);
 	aq_str_add(&out, op);
 	if (strcmp(op, "===") == 0)
@@ -291,7 +301,8 @@ static int join(struct aq_strv *conditions, char **ret, struct aq_err *err)
 		if (aq_starts_with(conditions->v[i], "==="))
 			return fail_condition(conditions->v[i],
 					      "cannot stand beside another "
-					      "condition: write '=='", err);
+					      "condition: write '=='",
+					      err);
 	aq_strv_sort_unique(conditions);
 	if (conditions->n)
 		qsort(conditions->v, conditions->n, sizeof(*conditions->v),

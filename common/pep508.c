@@ -65,8 +65,8 @@ static int refuse_others(struct scan *s)
 				   "name");
 	if (strstr(s->p, "{{") || strstr(s->p, "{%") || strstr(s->p, "${"))
 		return fail_req(s, "is a template: write what it stands for");
-	if (is_url(s->p) || (at && (!strpbrk(s->p, ";") ||
-				    at < strpbrk(s->p, ";"))))
+	if (is_url(s->p) ||
+	    (at && (!strpbrk(s->p, ";") || at < strpbrk(s->p, ";"))))
 		return fail_req(s, "is a URL or a repository, which this site "
 				   "does not install from: name a released "
 				   "package");

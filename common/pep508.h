@@ -9,10 +9,10 @@
 #define AQ_EXTRAS_MAX 64 /* of one requirement */
 
 struct aq_requirement {
-	char *name;	     /* PEP 503: lower case, '-' for runs of -_. */
+	char *name;	       /* PEP 503: lower case, '-' for runs of -_. */
 	struct aq_strv extras; /* PEP 685: the same; sorted, each once */
-	char *versions;	     /* normal form (common/pep440.h), "" for any */
-	char *marker;	     /* normal form (common/marker.h), or NULL */
+	char *versions;	       /* normal form (common/pep440.h), "" for any */
+	char *marker;	       /* normal form (common/marker.h), or NULL */
 };
 
 /* Parse one requirement.  Returns 0 and sets *ret (release with

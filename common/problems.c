@@ -58,8 +58,8 @@ int aq_problems_done(const struct aq_problems *p, struct aq_err *err)
 		told += !text.broken;
 	}
 	if (p->n > told)
-		snprintf(more, sizeof(more), "%sand %zu more",
-			 told ? "\n" : "", p->n - told);
+		snprintf(more, sizeof(more), "%sand %zu more", told ? "\n" : "",
+			 p->n - told);
 	return aq_fail(err, p->system ? AQ_SYS : AQ_USER, "%s%s",
 		       aq_str_get(&text), more);
 }

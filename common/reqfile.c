@@ -18,17 +18,18 @@
 static int open_file(const char *path, int *ret_fd, struct aq_err *err)
 {
 	/* O_NONBLOCK: a FIFO without a writer is empty, not for ever */
-	int fd = strcmp(path, "-") == 0 ?
-			 fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) :
-			 open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int fd = strcmp(path, "-") == 0
+			 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+			 : open(path,
+				O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
 	if (fd < 0) {
 		int class = errno == ENOENT || errno == EACCES ||
 					    errno == ENOTDIR ||
 					    errno == ENAMETOOLONG ||
-					    errno == ELOOP ?
-				    AQ_USER :
-				    AQ_SYS;
+					    errno == ELOOP
+				    ? AQ_USER
+				    : AQ_SYS;
 
 		aq_fail_errno(err, "cannot open it");
 		if (err)

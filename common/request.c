@@ -69,8 +69,8 @@ static void check_defaults(struct aq_reading *r)
 		aq_problem(&r->problems, r->defaults,
 			   "channel 'defaults' is not in the administrator's "
 			   "map: name another, for example '%s'",
-			   r->conf->n_channels ? r->conf->channels[0].name :
-						 "conda-forge");
+			   r->conf->n_channels ? r->conf->channels[0].name
+					       : "conda-forge");
 }
 
 static int by_name(const void *a, const void *b)
@@ -106,7 +106,7 @@ static int finish(struct aq_reading *r, struct aq_err *err)
 		rc = aq_problems_done(&r->problems, err);
 	if (!rc && req->pip.n && !req->python)
 		rc = aq_python_normalise(r->conf->default_python, &req->python,
-				      err);
+					 err);
 	if (rc)
 		return rc;
 	aq_strv_sort_unique(&req->conda);

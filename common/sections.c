@@ -11,7 +11,8 @@
 #include "common/nearest.h"
 #include "common/text.h"
 
-static struct aq_place place(const struct aq_reading *r, const struct aq_yaml *n)
+static struct aq_place place(const struct aq_reading *r,
+			     const struct aq_yaml *n)
 {
 	return (struct aq_place){ r->file, n->line, n->column };
 }
@@ -129,7 +130,8 @@ static int resolve_channel(struct aq_reading *r, struct aq_matchspec *spec,
 	return 0;
 }
 
-static void read_spec(struct aq_reading *r, struct aq_place at, const char *text)
+static void read_spec(struct aq_reading *r, struct aq_place at,
+		      const char *text)
 {
 	cleanup_matchspec struct aq_matchspec spec = { 0 };
 	cleanup_str struct aq_str out = AQ_STR_INIT(2 * AQ_SPEC_MAX);
@@ -338,9 +340,9 @@ static void refuse_devenv(struct aq_reading *r, const struct aq_yaml *n)
 {
 	aq_problem(&r->problems, key_place(r, n),
 		   "key '%s' is conda-devenv's: write %s", n->key,
-		   strcmp(n->key, "includes") == 0 ?
-			   "what that file has into this one" :
-			   "'variables:'");
+		   strcmp(n->key, "includes") == 0
+			   ? "what that file has into this one"
+			   : "'variables:'");
 }
 
 static void refuse_project(struct aq_reading *r, const struct aq_yaml *n)
@@ -426,8 +428,7 @@ void aq_sections_read(struct aq_reading *r, const struct aq_yaml *root)
 	for (const struct aq_yaml *n = root->child; n; n = n->next) {
 		size_t i = 0;
 
-		while (i < ARRAY_LEN(keys) &&
-		       strcmp(n->key, keys[i].name) != 0)
+		while (i < ARRAY_LEN(keys) && strcmp(n->key, keys[i].name) != 0)
 			i++;
 		if (i < ARRAY_LEN(keys))
 			keys[i].read(r, n);

@@ -130,8 +130,9 @@ static int parse_atom(struct scan *s, const char *atom, struct aq_boolean *ret)
 		if (len && v[len - 1] == '.')
 			v[--len] = '\0';
 	}
-	if (star && !len && (!*op || strcmp(op, "=") == 0 ||
-			     strcmp(op, "==") == 0 || strcmp(op, ">=") == 0)) {
+	if (star && !len &&
+	    (!*op || strcmp(op, "=") == 0 || strcmp(op, "==") == 0 ||
+	     strcmp(op, ">=") == 0)) {
 		*ret = (struct aq_boolean){ .kind = AQ_BOOLEAN_ANY };
 		return 0;
 	}
@@ -177,10 +178,9 @@ static int parse_primary(struct scan *s, int depth, struct aq_boolean *ret)
 		return parse_group(s, depth, ret);
 	len = strcspn(s->p, ",|()");
 	if (!len)
-		return aq_fail(s->err, AQ_USER,
-			       "a version is missing %s",
-			       *s->p ? "before a ',', '|' or parenthesis" :
-				       "at the end");
+		return aq_fail(s->err, AQ_USER, "a version is missing %s",
+			       *s->p ? "before a ',', '|' or parenthesis"
+				     : "at the end");
 	atom = strndup(s->p, len);
 	if (!atom)
 		return aq_fail(s->err, AQ_SYS, "out of memory for a version");
@@ -309,8 +309,7 @@ static bool read_fixed(const char *atom, size_t len, struct fixed *ret)
 
 	if (!exact && (!prefix || strchr("!<>~(", *atom)))
 		return false;
-	*ret = (struct fixed){ atom + (exact ? 2 : 0),
-			       len - 2, prefix };
+	*ret = (struct fixed){ atom + (exact ? 2 : 0), len - 2, prefix };
 	return true;
 }
 

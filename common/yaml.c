@@ -78,14 +78,14 @@ static int fail_syntax(struct reader *r)
 			       problem);
 	if (p->error == YAML_SCANNER_ERROR &&
 	    strstr(problem, "cannot start any token"))
-		return is_tab_at(r) ?
-			       aq_fail(r->err, AQ_USER,
-				       "not valid YAML: a tab cannot indent, "
-				       "write spaces") :
-			       aq_fail(r->err, AQ_USER,
-				       "not valid YAML: put quotes around "
-				       "text that begins with a special "
-				       "character");
+		return is_tab_at(r)
+			       ? aq_fail(r->err, AQ_USER,
+					 "not valid YAML: a tab cannot indent, "
+					 "write spaces")
+			       : aq_fail(r->err, AQ_USER,
+					 "not valid YAML: put quotes around "
+					 "text that begins with a special "
+					 "character");
 	return aq_fail(r->err, AQ_USER,
 		       "not valid YAML: %s%s%s; check the indentation and "
 		       "that a space follows each '-' and ':'",
@@ -242,8 +242,8 @@ static int read_collection(struct reader *r, const yaml_event_t *event,
 	cleanup_yaml struct aq_yaml *node = NULL;
 	int rc;
 
-	if (is_map ? event->data.mapping_start.tag :
-		     event->data.sequence_start.tag)
+	if (is_map ? event->data.mapping_start.tag
+		   : event->data.sequence_start.tag)
 		return fail_at(r, event->start_mark,
 			       "tags are not supported: remove what begins "
 			       "with '!'");
@@ -251,12 +251,11 @@ static int read_collection(struct reader *r, const yaml_event_t *event,
 		return fail_at(r, event->start_mark,
 			       "nested too deep: lists and maps may lie 16 "
 			       "deep at most");
-	node = new_node(is_map ? AQ_YAML_MAP : AQ_YAML_LIST,
-			event->start_mark);
+	node = new_node(is_map ? AQ_YAML_MAP : AQ_YAML_LIST, event->start_mark);
 	if (!node)
 		return aq_fail(r->err, AQ_SYS, "out of memory for YAML");
-	rc = is_map ? read_map(r, depth + 1, node) :
-		      read_list(r, depth + 1, node);
+	rc = is_map ? read_map(r, depth + 1, node)
+		    : read_list(r, depth + 1, node);
 	if (rc)
 		return rc;
 	*ret = steal(&node);

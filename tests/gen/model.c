@@ -4,10 +4,11 @@
 #include <string.h>
 
 const char *const gen_ops[4] = { ">=", "<", "!=", "<=" };
-const char *const gen_names[N_NAMES] = { "numpy", "scipy",	   "py-x.z",
-					 "a",	  "python-dateutil", "r-base",
-					 "ruamel.yaml", "zlib",	   "x264",
-					 "scikit-learn", "_mutex",  "n1" };
+const char *const gen_names[N_NAMES] = {
+	"numpy",  "scipy",	 "py-x.z", "a",	   "python-dateutil",
+	"r-base", "ruamel.yaml", "zlib",   "x264", "scikit-learn",
+	"_mutex", "n1"
+};
 const char *const gen_builds[N_BUILDS] = { "", "py39_0", "h12ab_1", "py3*",
 					   "*mkl*" };
 const char *const gen_extras[N_EXTRAS] = { "all", "gpu-x", "test" };
@@ -44,10 +45,10 @@ static void make_version(struct rng *r, struct version *v)
 static void make_wanted(struct rng *r, struct wanted *w)
 {
 	w->form = (enum form)below(r, FORM_EITHER + 1);
-	w->n = w->form == FORM_ANY   ? 0 :
-	       w->form == FORM_RANGE ? 1 + below(r, MAX_CONDITIONS) :
-	       w->form == FORM_EITHER ? 2 :
-					1;
+	w->n = w->form == FORM_ANY	? 0
+	       : w->form == FORM_RANGE	? 1 + below(r, MAX_CONDITIONS)
+	       : w->form == FORM_EITHER ? 2
+					: 1;
 	for (int i = 0; i < w->n; i++) {
 		/* each operator once: no two conditions are the same */
 		w->c[i].op = w->form == FORM_EITHER ? i : i;
@@ -77,9 +78,9 @@ static void make_conda(struct rng *r, struct model *m)
 	memset(p, 0, sizeof(*p));
 	p->name = fresh_name(r, m->conda, m->n_conda);
 	make_wanted(r, &p->wanted);
-	p->build = p->wanted.form != FORM_EITHER && rng_chance(r, 20) ?
-			   1 + below(r, N_BUILDS - 1) :
-			   0;
+	p->build = p->wanted.form != FORM_EITHER && rng_chance(r, 20)
+			   ? 1 + below(r, N_BUILDS - 1)
+			   : 0;
 	p->channel = rng_chance(r, 15) ? below(r, N_CHANNELS) : -1;
 	m->n_conda++;
 }
@@ -209,8 +210,8 @@ static const char *change_pip(struct rng *r, struct model *m)
 		p->extras ^= 1u << rng_below(r, N_EXTRAS);
 		return "an extra changed";
 	case 1:
-		p->marker = (p->marker + 1 + below(r, N_MARKERS - 1)) %
-			    N_MARKERS;
+		p->marker =
+			(p->marker + 1 + below(r, N_MARKERS - 1)) % N_MARKERS;
 		return "a marker changed";
 	default:
 		return change_wanted(r, &p->wanted, true);
@@ -279,9 +280,9 @@ const char *model_mutate(struct rng *r, struct model *m)
 		switch (below(r, 6)) {
 		case 0:
 			if (m->has_python)
-				what = change_wanted(r, &m->python, false) ?
-					       "Python's version changed" :
-					       NULL;
+				what = change_wanted(r, &m->python, false)
+					       ? "Python's version changed"
+					       : NULL;
 			break;
 		case 1:
 			what = change_conda(r, m);

@@ -47,13 +47,19 @@ struct wanted {
 struct package {
 	int name; /* index into gen_names */
 	struct wanted wanted;
-	int build;   /* conda: 0 none, else index into gen_builds */
-	int channel; /* conda: -1 none, else a channel */
+	int build;	     /* conda: 0 none, else index into gen_builds */
+	int channel;	     /* conda: -1 none, else a channel */
 	unsigned int extras; /* pip: a set of bits into gen_extras */
-	int marker; /* pip: 0 none, else index into gen_markers */
+	int marker;	     /* pip: 0 none, else index into gen_markers */
 };
 
-enum { N_NAMES = 12, N_BUILDS = 5, N_EXTRAS = 3, N_MARKERS = 5, N_CHANNELS = 3 };
+enum {
+	N_NAMES = 12,
+	N_BUILDS = 5,
+	N_EXTRAS = 3,
+	N_MARKERS = 5,
+	N_CHANNELS = 3
+};
 extern const char *const gen_names[N_NAMES];
 extern const char *const gen_builds[N_BUILDS];
 extern const char *const gen_extras[N_EXTRAS];

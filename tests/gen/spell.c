@@ -49,8 +49,9 @@ static void join(struct rng *r, const struct aq_strv *v, char with,
 static void any_case(struct rng *r, const char *text, struct aq_str *out)
 {
 	for (; *text; text++)
-		aq_str_add_char(out, flip(r) ? *text :
-					       (char)toupper((unsigned char)*text));
+		aq_str_add_char(out,
+				flip(r) ? *text
+					: (char)toupper((unsigned char)*text));
 }
 
 static void add_version(const struct version *v, struct aq_str *out)
@@ -65,8 +66,8 @@ static void add_version(const struct version *v, struct aq_str *out)
 static void add_pip_version(struct rng *r, const struct version *v, bool exact,
 			    struct aq_str *out)
 {
-	static const char *const pre[] = { "rc", "RC", "c", "-rc.", "_pre_",
-					   ".preview" };
+	static const char *const pre[] = { "rc",   "RC",    "c",
+					   "-rc.", "_pre_", ".preview" };
 
 	if (exact && rng_chance(r, 20))
 		aq_str_add(out, flip(r) ? "v" : "0!");
@@ -110,9 +111,8 @@ static void spell_wanted(struct rng *r, const struct wanted *w, bool build,
 			 struct aq_str *out)
 {
 	/* with a build string, =1.2 is exact and ==1.2.* nobody writes */
-	static const char *const prefix[] = { "%s.*", "%s*",	"=%s.*",
-					      "=%s*", "==%s.*", "=%s",
-					      "= %s" };
+	static const char *const prefix[] = { "%s.*",	"%s*", "=%s.*", "=%s*",
+					      "==%s.*", "=%s", "= %s" };
 	static const char *const exact[] = { "==%s", "%s", "== %s", "=%s" };
 	static const char *const any[] = { "*", "=*", "==*" };
 	cleanup_str struct aq_str v = AQ_STR_INIT(SPEC_MAX);
@@ -132,8 +132,8 @@ static void spell_wanted(struct rng *r, const struct wanted *w, bool build,
 	if (fmt) {
 		const char *hole = strstr(fmt, "%s");
 
-		aq_str_add_mem(out, fmt, hole ? (size_t)(hole - fmt) :
-						strlen(fmt));
+		aq_str_add_mem(out, fmt,
+			       hole ? (size_t)(hole - fmt) : strlen(fmt));
 		if (hole)
 			aq_str_add_fmt(out, "%s%s", aq_str_get(&v), hole + 2);
 	} else {
@@ -226,7 +226,8 @@ static void spell_extras(struct rng *r, unsigned int extras, struct aq_str *out)
 	cleanup_strv struct aq_strv v = AQ_STRV_INIT(ITEMS_MAX);
 
 	for (int i = 0; i < N_EXTRAS; i++)
-		for (int n = extras >> i & 1 ? 1 + rng_chance(r, 10) : 0; n; n--) {
+		for (int n = extras >> i & 1 ? 1 + rng_chance(r, 10) : 0; n;
+		     n--) {
 			cleanup_str struct aq_str e = AQ_STR_INIT(SPEC_MAX);
 
 			any_case(r, gen_extras[i], &e);
@@ -253,8 +254,10 @@ void spell_pip(struct rng *r, const struct package *p, struct aq_str *out)
 			aq_str_add_fmt(out, "%c%s", "-._"[rng_below(r, 3)],
 				       rng_chance(r, 10) ? "-" : "");
 		else
-			aq_str_add_char(out, flip(r) ? *c :
-						       (char)toupper((unsigned char)*c));
+			aq_str_add_char(
+				out,
+				flip(r) ? *c
+					: (char)toupper((unsigned char)*c));
 	}
 	spell_extras(r, p->extras, out);
 	blank(r, out);
@@ -306,7 +309,8 @@ static void add_scalar(struct rng *r, const char *text, bool plain,
 static void add_comment(struct rng *r, struct aq_str *out)
 {
 	if (rng_chance(r, 10))
-		aq_str_add(out, "  # a comment: [with] {all} 'sorts' - of = text");
+		aq_str_add(out,
+			   "  # a comment: [with] {all} 'sorts' - of = text");
 	aq_str_add_char(out, '\n');
 	if (rng_chance(r, 5))
 		aq_str_add(out, "\n# a line of its own\n");

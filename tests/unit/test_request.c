@@ -34,7 +34,8 @@ static struct aq_request *read_text(const char *text, struct aq_strv *warnings,
 
 	write_file("req.yaml", text, strlen(text));
 	snprintf(path, sizeof(path), "%s/req.yaml", dir);
-	return aq_request_read(path, &example_conf, &req, warnings, err) ? NULL : req;
+	return aq_request_read(path, &example_conf, &req, warnings, err) ? NULL
+									 : req;
 }
 
 /* The canonical form of 'text', which is right. */
@@ -48,8 +49,8 @@ static void expect(const char *text, const char *canonical)
 	if (!req)
 		fail_msg("%s", err.text);
 	assert_string_equal(req->canonical, canonical);
-	if (aq_request_parse(req->canonical, req->canonical_len, &example_conf, &again,
-			     &err))
+	if (aq_request_parse(req->canonical, req->canonical_len, &example_conf,
+			     &again, &err))
 		fail_msg("parse: %s", err.text);
 	assert_string_equal(again->digest, req->digest);
 	assert_string_equal(again->canonical, req->canonical);
