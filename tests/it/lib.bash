@@ -14,6 +14,7 @@
 #   AQ_IT_SLURM     prefix of the Slurm to run (/usr)
 #   AQ_IT_CLIENT    another conda client for aq.conf
 #   AQ_IT_KEEP      any value: leave a failed file's directory in place
+#   AQ_IT_DIRS      a file that gets the names of the directories made
 
 bats_require_minimum_version 1.5.0
 
@@ -32,6 +33,7 @@ it_up() {
   local install tools channel
   IT_DIR=$(mktemp -d /var/tmp/aq-it.XXXXXX)
   export IT_DIR
+  [[ -z ${AQ_IT_DIRS-} ]] || echo "$IT_DIR" >>"$AQ_IT_DIRS"
   install=${AQ_IT_INSTALL:-$AQ_CACHE/install-$(cache_recipe "=$AQ_LIB")}
   [[ -n ${AQ_IT_INSTALL-} ]] || "$AQ_LIB/install-tree" "$install"
   tools=$("$AQ_LIB/get-tools")
