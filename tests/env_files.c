@@ -186,6 +186,9 @@ static void check_file(size_t number, const char *dir, const char *name,
 		ok = false;
 	printf("%sok %zu - %s: %s\n", ok ? "" : "not ", number, name,
 	       aq_str_get(&outcome));
+	for (char *c = err.text; !ok && *c; c++)
+		if (*c == '\n') /* one line of TAP */
+			*c = ';';
 	if (!ok)
 		printf("# expected: %.*s\n# %s\n", want ? (int)len : 20,
 		       want ? want : "something reasoned", err.text);
