@@ -98,6 +98,75 @@ it_forget() {
 # it_cache NODE: that node's cache_dir.
 it_cache() { echo "$IT_DIR/nodes/$1/lib"; }
 
+# it_small: a request that takes a second to build, as a file's path.
+it_small() {
+  it_file small.yaml <<<'{channels: [conda-forge], dependencies: [activate-demo]}'
+}
+
+# it_attempts NODE: how often a client was asked to resolve there.
+it_attempts() {
+  cat "$(it_cache "$1")"/logs/* 2>/dev/null | grep -c "^resolving with" || :
+}
+
+# it_builds NODE: how many environments are there.
+it_builds() {
+  find "$(it_cache "$1")/envs" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l
+}
+
+# it_is_clean NODE: nothing half-built, no builder and nothing that it started.
+it_is_clean() {
+  ! it_has_workers "$1" &&
+    [[ -z $(find "$(it_cache "$1")/work/envs" -mindepth 1 -print -quit 2>/dev/null) ]]
+}
+
+# it_builders NODE: the pids of aq-builder that work for the node.
+it_builders() { pgrep -f -- "^[^ ]*aq-builder .*$IT_DIR/etc/aq.conf .*--node $1( |\$)" || :; }
+
+# it_has_workers NODE: whether there is a builder, or anything that one of
+# them started: both accounts do nothing but build.  Clusters share them, so
+# it is the path of the node's cache or our own client that tells.
+it_has_workers() {
+  [[ -z $(it_builders "$1") ]] || return 0
+  pgrep -f -u "$AQ_BUILDER_USER,$AQ_PROBE_USER" -- "$IT_DIR/" >/dev/null
+}
+
+# -- a client that waits at a gate --
+#
+# it_up_gated OPTION...: it_up with the bundled client behind a gate, which
+# says in the build's log when it is reached.
+it_up_gated() {
+  it_up "$@"
+  local gate=$IT_DIR/gate
+  mkdir "$gate"
+  cat >"$gate/aq-rattler" <<SH
+#!/bin/sh
+# stop before or after a verb for as long as the file "at" says so
+stop_at() {
+  [ "\$(cat $gate/at 2>/dev/null)" != "\$1" ] || echo "progress: at the gate, \$1" >&2
+  while [ "\$(cat $gate/at 2>/dev/null)" = "\$1" ]; do sleep 0.02; done
+}
+stop_at "before \$1"
+$IT_DIR/bin/aq-rattler "\$@"
+status=\$?
+stop_at "after \$1"
+exit \$status
+SH
+  chmod 755 "$gate" "$gate/aq-rattler"
+  echo "client = $gate/aq-rattler" >>"$IT_DIR/etc/aq.conf"
+}
+
+# it_gate before|after solve|link: close the gate there; it_open: open it.
+it_gate() {
+  echo "$*" >"$IT_DIR/gate/at"
+  chmod 644 "$IT_DIR/gate/at"
+}
+
+it_open() { rm -f "$IT_DIR/gate/at"; }
+
+it_is_at_gate() {
+  cat "$(it_cache "$1")"/logs/* 2>/dev/null | grep -q "at the gate, $(cat "$IT_DIR/gate/at")"
+}
+
 # it_submit ARGUMENT...: sbatch as the test user; prints the job's id.
 it_submit() { as_user sbatch --parsable --output="$IT_SUBMIT/%A_%a.out" "$@"; }
 

@@ -1,0 +1,74 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# scancel while an environment is built: the node is clean within two seconds
+# (docs/design.md promises that), whichever way Slurm tracks processes.
+# shellcheck disable=SC2154 # bats sets stderr
+
+load lib
+readonly CLEAN_SECONDS=2
+
+setup() {
+  export IT_PROCTRACK=${BATS_TEST_DESCRIPTION##*/}
+  # cgroups of the machine are shared: names that no other cluster has
+  it_up_gated --nodes 1 --proctrack "$IT_PROCTRACK" --node-name "c$$n"
+  NODE=c$$n1
+  it_begin
+}
+teardown() {
+  local status=0
+  it_open && it_end || status=1
+  it_down || status=1
+  return "$status"
+}
+
+is_clean_and_idle() {
+  it_is_clean "$NODE" && cluster_is_idle "$IT_DIR"
+}
+
+# cancelled_at before|after VERB: in a job of several tasks, and in a batch job
+cancelled_at() {
+  local file job
+  file=$(it_small)
+  it_gate "$@"
+  job=$(it_submit -n 4 --aq-requirements="$file" --wrap "srun echo ran")
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate "$NODE"
+  scancel "$job"
+  wait_until "$CLEAN_SECONDS" is_clean_and_idle
+  it_job_is CANCELLED "$job"
+  assert_equal "$(it_builds "$NODE")" 0
+  it_open
+  run -0 as_user srun -n 2 --aq-requirements="$file" printenv AQ_RESOLUTION
+  it_forget
+}
+
+@test "cancelled while it resolves, and while it installs, under proctrack/linuxproc" {
+  cancelled_at before solve
+  cancelled_at before link
+}
+
+@test "cancelled while it resolves, and while it installs, under proctrack/cgroup" {
+  [[ -d /sys/fs/cgroup/freezer || -e /sys/fs/cgroup/cgroup.controllers ]] ||
+    skip "this machine has no cgroups"
+  cancelled_at before solve
+  cancelled_at before link
+}
+
+@test "a build goes on while another job waits for it, under proctrack/linuxproc" {
+  local file first second
+  file=$(it_small)
+  it_gate before link
+  first=$(it_submit --aq-requirements="$file" --wrap true)
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate "$NODE"
+  second=$(it_submit --aq-requirements="$file" --wrap true)
+  wait_until "$IT_JOB_SECONDS" it_job_is RUNNING "$second"
+  # both builders are there: one builds, one waits for its turn
+  wait_until "$IT_JOB_SECONDS" two_builders
+  scancel "$first"
+  it_wait "$first"
+  it_open
+  it_wait "$second"
+  it_job_is COMPLETED "$second"
+  assert_equal "$(it_attempts "$NODE")" 1
+}
+
+two_builders() { (($(it_builders "$NODE" | wc -l) == 2)); }

@@ -1,0 +1,124 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Which environment a step gets: its job's, its own, or none; through sbatch,
+# salloc, nested sbatch, arrays, --export and heterogeneous steps.
+# shellcheck disable=SC2154,SC2016 # bats sets stderr; jobs expand variables
+
+load lib
+setup_file() {
+  it_up --nodes 2
+  A=$(it_file a.yaml <<<'{channels: [conda-forge], dependencies: [activate-demo], variables: {WHICH: a}}')
+  B=$(it_file b.yaml <<<'{channels: [conda-forge], dependencies: [tzdata], variables: {WHICH: b}}')
+  export A B
+  as_user srun -N2 --aq-requirements="$A" true
+  as_user srun -N2 --aq-requirements="$B" true
+}
+teardown_file() { it_down; }
+setup() { it_begin; }
+teardown() { it_end; }
+
+# batch SCRIPT-TEXT OPTION...: run it as a batch job, print its output
+batch() {
+  local script job
+  script=$(it_file "job-$BATS_TEST_NUMBER.sh" <<<"#!/bin/bash"$'\n'"$1")
+  job=$(it_submit "${@:2}" "$script")
+  it_wait "$job"
+  cat "$IT_SUBMIT/$job"_*.out
+}
+
+@test "a batch script runs in its job's environment" {
+  run -0 batch 'echo "$WHICH $AQ_RESOLUTION"' --aq-requirements="$A"
+  assert_equal "$output" "a reused"
+}
+
+@test "an #SBATCH line is enough" {
+  run -0 batch "#SBATCH --aq-requirements=$B"$'\necho "$WHICH"'
+  assert_equal "$output" "b"
+}
+
+@test "srun in sbatch: inherited, another file, none" {
+  run -0 batch "srun printenv WHICH
+    srun --aq-requirements=$B printenv WHICH
+    srun --aq-requirements=none env | grep -c -e ^WHICH= -e ^AQ_ -e CONDA" \
+    --aq-requirements="$A"
+  assert_equal "$output" $'a\nb\n0'
+}
+
+@test "a step inherits the snapshot, not the file as it is now" {
+  cp -p "$IT_SUBMIT/a.yaml" "$IT_SUBMIT/moving.yaml"
+  run -0 batch "cp $B $IT_SUBMIT/moving.yaml; srun printenv WHICH; rm $IT_SUBMIT/moving.yaml; srun printenv WHICH" \
+    --aq-requirements="$IT_SUBMIT/moving.yaml"
+  assert_equal "$output" $'a\na'
+}
+
+@test "batch A, step B, step none, nested sbatch: the last two are the submitter's" {
+  # what Slurm itself sets differs from step to step
+  ours='env -0 | grep -zv -e ^SLURM -e ^SPANK -e ^TMPDIR= -e ^_= -e ^SHLVL= -e ^OLDPWD= -e ^ENVIRONMENT= -e ^SRUN_DEBUG= -e ^HOSTNAME= | sort -z | tr "\0" "\n"'
+  inner=$(it_file inner.sh <<<"#!/bin/bash"$'\n'"$ours >$IT_SUBMIT/nested.env")
+  plain=$(it_file plain.sh <<<"#!/bin/bash"$'\n'"$ours >$IT_SUBMIT/plain.env; srun bash -c '$ours' >$IT_SUBMIT/plainstep.env")
+  as_user MARK=kept sbatch --wait -o /dev/null "$plain"
+  script=$(it_file outer.sh <<SH
+#!/bin/bash
+srun --aq-requirements=$B bash -c '$ours' >$IT_SUBMIT/b.env
+srun --aq-requirements=none bash -c '$ours' >$IT_SUBMIT/none.env
+sbatch --wait -o /dev/null $inner
+SH
+  )
+  as_user MARK=kept sbatch --wait -o "$IT_SUBMIT/outer.out" --aq-requirements="$A" "$script"
+  assert_contains "$(cat "$IT_SUBMIT/b.env")" "WHICH=b"
+  diff "$IT_SUBMIT/plainstep.env" "$IT_SUBMIT/none.env"
+  diff "$IT_SUBMIT/plain.env" "$IT_SUBMIT/nested.env"
+}
+
+@test "a nested sbatch's own line wins over the outer job's" {
+  inner=$(it_file inner2.sh <<SH
+#!/bin/bash
+#SBATCH --aq-requirements=$B
+printenv WHICH
+SH
+  )
+  run -0 batch "sbatch --wait -o $IT_SUBMIT/inner2.out $inner >/dev/null; cat $IT_SUBMIT/inner2.out" \
+    --aq-requirements="$A"
+  assert_equal "$output" "b"
+}
+
+@test "--export=NONE and --export=VAR keep the request" {
+  run -0 as_user srun --export=NONE --aq-requirements="$A" /usr/bin/printenv WHICH
+  assert_equal "$output" "a"
+  run -0 as_user MARK=kept srun --export=MARK --aq-requirements="$A" /usr/bin/printenv WHICH MARK
+  assert_equal "$output" $'a\nkept'
+  run -0 batch 'echo "$WHICH"; srun printenv WHICH' --export=NONE --aq-requirements="$A"
+  assert_equal "$output" $'a\na'
+}
+
+@test "every task of an array has it" {
+  run -0 batch 'echo "$SLURM_ARRAY_TASK_ID $WHICH"' --array=1-3 --aq-requirements="$A"
+  assert_equal "$(sort <<<"$output")" $'1 a\n2 a\n3 a'
+}
+
+@test "salloc's steps inherit it" {
+  run -0 --separate-stderr as_user salloc --aq-requirements="$A" srun printenv WHICH
+  assert_equal "$output" "a"
+}
+
+@test "a heterogeneous step shares one environment" {
+  run -0 --separate-stderr as_user srun -n1 --aq-requirements="$A" printenv WHICH : -n1 printenv WHICH
+  assert_equal "$output" $'a\na'
+  run -0 --separate-stderr as_user srun -n1 --aq-requirements="$A" printenv WHICH : -n1 \
+    --aq-requirements="$A" printenv WHICH
+  assert_equal "$output" $'a\na'
+}
+
+@test "two environments in a heterogeneous step are an error" {
+  run -1 --separate-stderr as_user srun -n1 --aq-requirements="$A" true : -n1 --aq-requirements="$B" true
+  assert_contains "$stderr" "two sruns"
+  assert_equal "$(squeue -h)" ""
+}
+
+@test "the environment is dropped with the job: no reference stays" {
+  as_user srun -w n1 --aq-requirements="$A" true
+  wait_until 10 cluster_is_idle "$IT_DIR"
+  db=$IT_DIR/nodes/n1/run/refs.db
+  [[ -e $db ]]
+  assert_equal "$(ls "$IT_DIR/nodes/n1/run/leases")" ""
+}
