@@ -282,3 +282,17 @@ int aq_db_open(const char *path, const struct aq_db_kind *kind,
 	*ret = steal(&db);
 	return 0;
 }
+
+int aq_db_open_memory(struct aq_db **ret, struct aq_err *err)
+{
+	cleanup_db struct aq_db *db = calloc(1, sizeof(*db));
+
+	if (!db)
+		return aq_fail(err, AQ_SYS, "out of memory");
+	if (sqlite3_open_v2(":memory:", &db->handle,
+			    SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY |
+				    SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+		return aq_fail(err, AQ_SYS, "cannot open a database in memory");
+	*ret = steal(&db);
+	return 0;
+}

@@ -34,6 +34,8 @@ enum aq_db_mode { AQ_DB_READ, AQ_DB_WRITE };
 AQ_CHECK int aq_db_open(const char *path, const struct aq_db_kind *kind,
 			enum aq_db_mode mode, int busy_ms, struct aq_db **ret,
 			struct aq_err *err);
+/* An empty one in memory: for SQLite's functions (JSON), not for keeping. */
+AQ_CHECK int aq_db_open_memory(struct aq_db **ret, struct aq_err *err);
 void aq_db_close(struct aq_db *db);
 #define aq_db_free aq_db_close
 DEFINE_CLEANUP(aq_db);

@@ -67,7 +67,7 @@ AC_DEFUN([AQ_SANITIZE], [
 AC_DEFUN([AQ_WARNINGS], [
   AC_ARG_ENABLE([werror],
     [AS_HELP_STRING([--enable-werror], [make warnings errors])], [], [enable_werror=no])
-  WARN_CFLAGS="-Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wswitch-enum -Wformat=2 -Wpointer-arith -Wvla -Wundef -fno-strict-aliasing"
+  WARN_CFLAGS="-Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wswitch-enum -Wformat=2 -Wpointer-arith -Wvla -Wundef -Wno-format-truncation -fno-strict-aliasing"
   HARDEN_CFLAGS="-fstack-protector-strong -fPIC"
   AS_IF([test "x$enable_sanitize" != xyes], [HARDEN_CFLAGS="$HARDEN_CFLAGS -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2"])
   AS_IF([test "x$enable_werror" = xyes], [WARN_CFLAGS="$WARN_CFLAGS -Werror"])

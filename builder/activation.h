@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What activation scripts do to an environment, decided from two runs in two
+ * different worlds.  Pure.
+ */
+#ifndef AQ_ACTIVATION_H
+#define AQ_ACTIVATION_H
+
+#include "common/envmap.h"
+#include "common/err.h"
+#include "common/str.h"
+
+struct world {
+	struct aq_envmap before, after;
+};
+
+/* The other world for the second run: another HOME and USER, and for each
+ * variable that the first run changed a former value of its own.
+ */
+void activation_other_world(const struct world *a, struct aq_envmap *ret);
+
+/* Append to 'ops' (common/envops.h) what turns 'before' into 'after' in both
+ * worlds: what is the same is set; what follows HOME, USER, LOGNAME or a
+ * variable's own former value becomes a template, a prepend or an append.
+ * AQ_USER: a variable depends on anything else.
+ */
+AQ_CHECK int activation_decide(const struct world *a, const struct world *b,
+			       struct aq_str *ops, struct aq_err *err);
+
+#endif

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The build: resolve to a lock, make the lock's environment, commit it.  Until
+ * its row is committed what lies on disk is garbage, and the next build of the
+ * same name removes it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "builder/builder.h"
+#include "common/answer_fill.h"
+#include "common/flock.h"
+#include "common/io.h"
+#include "common/manifest.h"
+
+#define LINES_MAX AQ_LOCK_MAX
+
+static struct aq_binding binding(const struct build *b)
+{
+	return (struct aq_binding){ .key = b->key,
+				    .digest = b->req->digest,
+				    .context = b->context,
+				    .canonical = b->req->canonical };
+}
+
+/* -- what is there already -- */
+
+static int answer_with(struct build *b, const struct aq_env *env,
+		       const char *resolution, struct aq_err *err)
+{
+	return aq_answer_fill(b->answer, b->conf, env, b->key, b->req,
+			      resolution, err);
+}
+
+/* Tie the request to 'env', which serves it, and answer. */
+static int bind_and_answer(struct build *b, struct aq_store *store,
+			   const struct aq_env *env, struct aq_err *err)
+{
+	const struct aq_binding tie = binding(b);
+	int rc = aq_store_bind(store, env->name, &tie, err);
+
+	return rc ? rc : answer_with(b, env, "reused", err);
+}
+
+int build_look_again(struct build *b, struct aq_err *err)
+{
+	cleanup_store struct aq_store *store = NULL;
+	cleanup_env struct aq_env *env = NULL;
+	int rc = aq_store_open(b->conf, AQ_STORE_WRITE, &store, err);
+
+	if (!rc)
+		rc = aq_store_find_key(store, b->key, &env, err);
+	return rc ? rc : bind_and_answer(b, store, env, err);
+}
+
+/* AQ_USER: this key failed not long ago, and would again. */
+static int recall_failure(struct build *b, struct aq_err *err)
+{
+	cleanup_store struct aq_store *store = NULL;
+	int rc = aq_store_open(b->conf, AQ_STORE_WRITE, &store, err);
+
+	if (!rc)
+		rc = aq_store_fail_get(store, b->key, (uint64_t)time(NULL),
+				       err);
+	b->verdict = BUILD_ENDED; /* it is remembered already */
+	return rc == AQ_MISS ? 0 : rc;
+}
+
+static void remember_failure(struct build *b, const struct aq_err *why)
+{
+	cleanup_store struct aq_store *store = NULL;
+	uint64_t ttl = b->verdict == BUILD_REFUSED ? b->conf->failure_ttl :
+						     BUILD_FAULT_TTL;
+	struct aq_err err = { 0 };
+	int rc;
+
+	if (b->verdict == BUILD_ENDED)
+		return;
+	rc = aq_store_open(b->conf, AQ_STORE_WRITE, &store, &err);
+	if (!rc)
+		rc = aq_store_fail_put(store, b->key, why->text,
+				       (uint64_t)time(NULL), ttl, &err);
+	if (rc)
+		say(b, "cannot remember the failure: %s", err.text);
+}
+
+/* -- paths -- */
+
+int build_pass_file(struct build *b, const char *suffix, const char *text,
+		    size_t len, char ret_inside[BUILD_PATH_MAX],
+		    struct aq_err *err)
+{
+	cleanup_close int dir = -1, fd = -1;
+	char name[96];
+	int rc = aq_open_dir(AT_FDCWD, b->pass_dir, &dir, err);
+
+	if (rc)
+		return rc;
+	snprintf(name, sizeof(name), "%.16s.%s", b->key, suffix);
+	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
+		return aq_fail_errno(err, "cannot remove '%s'", name);
+	fd = openat(dir, name,
+		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0 || fchmod(fd, 0644) < 0)
+		return aq_fail_errno(err, "cannot make '%s'", name);
+	snprintf(ret_inside, BUILD_PATH_MAX, "%s/pass/%s", b->inside, name);
+	return aq_write_all(fd, text, len, err);
+}
+
+static void name_prefix(struct build *b, const char *name)
+{
+	snprintf(b->name, sizeof(b->name), "%s", name);
+	snprintf(b->prefix, sizeof(b->prefix), "%s/envs/%s", b->conf->cache_dir,
+		 name);
+	snprintf(b->site, sizeof(b->site), "%s/envs/%s",
+		 b->is_personal ? b->conf->cache_dir : b->work, name);
+}
+
+int build_drop_prefix(struct build *b, struct aq_err *err)
+{
+	return b->site[0] ? aq_remove_tree(AT_FDCWD, b->site, err) : 0;
+}
+
+int build_start_prefix(struct build *b, const char *name, struct aq_err *err)
+{
+	int rc;
+
+	name_prefix(b, name);
+	rc = build_drop_prefix(b, err);
+	if (rc)
+		return rc;
+	if (mkdir(b->site, 0755) < 0 || chmod(b->site, 0755) < 0 ||
+	    chown(b->site, b->builder.uid, b->builder.gid) < 0)
+		return aq_fail_errno(err, "cannot make '%s'", b->site);
+	return 0;
+}
+
+/* -- the steps -- */
+
+/* Conda's part, then pip's over it. */
+static int resolve(struct build *b, struct aq_err *err)
+{
+	cleanup_str struct aq_str lines = AQ_STR_INIT(LINES_MAX);
+	int rc = client_solve(b, &lines, err);
+
+	if (!rc)
+		rc = records_to_lock(b, aq_str_get(&lines), err);
+	if (rc || !b->req->pip.n)
+		return rc;
+	rc = pip_solve(b, &lines, err);
+	aq_lock_free(steal(&b->lock));
+	return rc ? rc : records_to_lock(b, aq_str_get(&lines), err);
+}
+
+static bool is_over(void *arg)
+{
+	struct build *b = arg;
+
+	return turn_is_over(b) || build_now_ms() > b->deadline_ms;
+}
+
+static int make_prefix(struct build *b, struct aq_store **store,
+		       uint32_t *ret_generation, struct aq_err *err)
+{
+	char name[AQ_ENV_NAME_SIZE];
+	int rc = aq_store_next_generation(*store, b->lock->digest,
+					  ret_generation, err);
+
+	aq_store_close(steal(store)); /* none is open during a build */
+	if (rc)
+		return rc;
+	snprintf(name, sizeof(name), "%.*s-%" PRIu32, AQ_ENV_LOCK_DIGITS,
+		 b->lock->digest, *ret_generation);
+	rc = build_start_prefix(b, name, err);
+	if (!rc)
+		rc = client_link(b, err);
+	return rc ? rc : pip_install(b, err);
+}
+
+/* From work/envs, where it was built, to its place. */
+static int move_in(struct build *b, struct aq_err *err)
+{
+	cleanup_close int envs = -1;
+	char path[BUILD_PATH_MAX];
+	int rc;
+
+	if (b->is_personal)
+		return 0;
+	rc = aq_remove_tree(AT_FDCWD, b->prefix, err);
+	if (rc)
+		return rc;
+	if (rename(b->site, b->prefix) < 0)
+		return aq_fail_errno(err, "cannot move '%s' to its place",
+				     b->site);
+	snprintf(b->site, sizeof(b->site), "%s", b->prefix);
+	snprintf(path, sizeof(path), "%s/envs", b->conf->cache_dir);
+	rc = aq_open_dir(AT_FDCWD, path, &envs, err);
+	return rc ? rc : aq_sync_dir(envs, err);
+}
+
+/* The manifest first, then the row: only the row makes it an environment. */
+static int commit(struct build *b, const struct aq_env *env, struct aq_err *err)
+{
+	const struct aq_binding tie = binding(b);
+	cleanup_store struct aq_store *store = NULL;
+	int rc = aq_manifest_write(b->conf, env, &tie, b->lock, err);
+
+	if (!rc)
+		rc = move_in(b, err);
+	if (!rc)
+		rc = aq_store_open(b->conf, AQ_STORE_WRITE, &store, err);
+	if (!rc)
+		rc = aq_store_commit(store, env, &tie, err);
+	if (rc)
+		(void)!aq_manifest_remove(b->conf, env->name, NULL);
+	return rc;
+}
+
+static int finish(struct build *b, uint32_t generation, struct aq_err *err)
+{
+	cleanup_str struct aq_str ops = AQ_STR_INIT(AQ_ENVOPS_MAX);
+	struct aq_env env = { .generation = generation,
+			      .kind = AQ_ENV_CREATED,
+			      .created = (uint64_t)time(NULL) };
+	struct sizes sizes = { 0 };
+	int rc = probe(b, &ops, err);
+
+	if (!rc)
+		rc = seal(b, &sizes, err);
+	if (rc)
+		return rc;
+	snprintf(env.name, sizeof(env.name), "%s", b->name);
+	snprintf(env.lock, sizeof(env.lock), "%s", b->lock->digest);
+	snprintf(env.python, sizeof(env.python), "%s",
+		 b->lock->python ? b->lock->python : "");
+	env.last_used = env.created;
+	env.build_ms = (uint64_t)(build_now_ms() - b->start_ms);
+	env.size_own = sizes.own;
+	env.size_shared = sizes.shared;
+	env.ops = ops.s;
+	env.ops_len = ops.len;
+	rc = commit(b, &env, err);
+	if (rc)
+		return rc;
+	b->answer->build_ms = env.build_ms;
+	b->answer->new_bytes = sizes.own;
+	say(b, "built in %.1f s, %.1f MB of its own and %.1f MB shared with the package cache",
+	    (double)env.build_ms / 1e3, (double)sizes.own / 1e6,
+	    (double)sizes.shared / 1e6);
+	return answer_with(b, &env, "created", err);
+}
+
+/* Make the environment of b->lock, unless another key has led to it before. */
+static int make(struct build *b, struct aq_err *err)
+{
+	cleanup_store struct aq_store *store = NULL;
+	cleanup_env struct aq_env *env = NULL;
+	cleanup_close int lock_fd = -1;
+	uint32_t generation = 0;
+	char name[128];
+	int rc;
+
+	snprintf(name, sizeof(name), "lock-%s", b->lock->digest);
+	rc = aq_flock_wait(b->conf, name, AQ_FLOCK_EXCLUSIVE, is_over, b,
+			   &lock_fd, err);
+	if (!rc)
+		rc = aq_store_open(b->conf, AQ_STORE_WRITE, &store, err);
+	if (rc)
+		return rc;
+	rc = aq_store_find_lock(store, b->lock->digest, &env, err);
+	if (!rc)
+		return bind_and_answer(b, store, env, err);
+	if (rc != AQ_MISS)
+		return rc;
+	rc = make_prefix(b, &store, &generation, err);
+	return rc ? rc : finish(b, generation, err);
+}
+
+int build(struct build *b, struct aq_err *err)
+{
+	int rc = recall_failure(b, err);
+
+	if (!rc) {
+		b->verdict = BUILD_FAULT;
+		rc = cage_prepare(b, err);
+	}
+	if (!rc)
+		rc = resolve(b, err);
+	if (!rc)
+		rc = make(b, err);
+	if (rc) {
+		struct aq_err ignored;
+
+		remember_failure(b, err);
+		(void)!build_drop_prefix(b, &ignored);
+	}
+	aq_lock_free(steal(&b->lock));
+	return rc;
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* aq-builder from inside.
+ *
+ *   main.c       enter clean, read the request, answer
+ *   turn.c       one build a key: wait for one's turn, notice who still waits
+ *   say.c        progress for the user and for other waiters
+ *   build.c      the build itself: solve, lock, link, probe, seal, commit
+ *   client.c     the table of clients; rattler.c mamba.c bundled.c are dialects
+ *   pip.c        pip requirements
+ *   records.c    what clients print, as lines of a lock
+ *   probe.c      what runs an environment's own programs; activation.c decides
+ *   seal.c       root's walk over what was built
+ *   run.c        a program in the cage, under a deadline; cage.c identity.c
+ *
+ * Two phases, two identities: `builder_user` runs the client and may write the
+ * caches; `probe_user` runs what the packages brought and may write nothing
+ * but byte-code.  Root runs nothing of either.
+ */
+#ifndef AQ_BUILDER_H
+#define AQ_BUILDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/answer.h"
+#include "common/conf.h"
+#include "common/key.h"
+#include "common/lock.h"
+#include "common/request.h"
+#include "common/store.h"
+
+#define BUILD_PATH_MAX 1024
+
+/* A network or disk fault is remembered this long, in seconds: long enough to
+ * spare the channel from 10,000 tasks, short enough to try again soon.
+ */
+#define BUILD_FAULT_TTL 30
+
+/* How a build fails decides what is remembered of it. */
+enum build_verdict {
+	BUILD_FAULT,   /* network, disk: BUILD_FAULT_TTL */
+	BUILD_REFUSED, /* the request cannot be met: failure_ttl */
+	BUILD_ENDED,   /* signal, cancel, time-out, limit: never */
+};
+
+struct identity {
+	uid_t uid;
+	gid_t gid;
+	char name[64];
+};
+
+struct build {
+	const struct aq_conf *conf;
+	const struct aq_request *req;
+	struct aq_answer *answer;
+	char *context;
+	char key[AQ_SHA256_HEX_SIZE];
+	bool is_personal; /* one identity, no cage */
+	int progress_fd;  /* or -1 */
+	int alive_fd;     /* or -1: nobody waits, and none is needed */
+	int key_fd;       /* the key's lock, once it is our turn */
+	int wait_fd;      /* says that our step still waits; or -1 */
+	int public_fd;    /* progress for other waiters; or -1 */
+	int log_fd;
+	char log_path[BUILD_PATH_MAX];
+	uint64_t log_len;
+	int64_t start_ms, deadline_ms; /* CLOCK_MONOTONIC */
+
+	struct identity builder, probe;
+	/* As the client sees them; in the cage work/ lies over cache_dir. */
+	char work[BUILD_PATH_MAX];   /* seen by root: cache_dir/work */
+	char inside[BUILD_PATH_MAX]; /* seen in the cage: cache_dir */
+	char pass_dir[BUILD_PATH_MAX]; /* files for programs in the cage */
+
+	struct aq_lock *lock;
+	char name[AQ_ENV_NAME_SIZE];
+	char prefix[BUILD_PATH_MAX]; /* the final one, baked in */
+	char site[BUILD_PATH_MAX];   /* where root finds it while it is built */
+
+	enum build_verdict verdict;
+};
+
+int64_t build_now_ms(void);
+
+/* -- identity.c -- */
+/* The account 'name', which must not be root.  Personal: oneself. */
+AQ_CHECK int identity_find(const char *name, bool is_personal,
+			   struct identity *ret, struct aq_err *err);
+/* Become 'who' for good, and make sure; in a child before exec. */
+AQ_CHECK bool identity_become(const struct identity *who);
+
+/* -- cage.c -- */
+/* Make the place for builds below work/ and clean up what an interrupted one
+ * of ours left.
+ */
+AQ_CHECK int cage_prepare(struct build *b, struct aq_err *err);
+/* In a child: own namespaces, work/ over cache_dir.  False: refused. */
+AQ_CHECK bool cage_enter(const struct build *b);
+
+/* -- run.c -- */
+#define RUN_ARGS_MAX 8192
+#define RUN_TAIL_LINES 20 /* of the output, for the user */
+
+struct command {
+	struct aq_strv argv;
+	struct aq_strv env;      /* added to the constructed one */
+	const struct identity *who;
+	const char *input;       /* standard input; NULL: none */
+	size_t input_len;
+	struct aq_str *output;   /* standard output; NULL: to the log */
+	/* for each line of standard error; NULL: only to the log */
+	void (*on_line)(struct build *b, const char *line);
+	struct aq_str errors; /* what it wrote to standard error, its end */
+	int exit_code;        /* or 128 + signal */
+};
+#define COMMAND_INIT(who_)                                                     \
+	{ .argv = AQ_STRV_INIT(RUN_ARGS_MAX), .env = AQ_STRV_INIT(64),         \
+	  .who = (who_), .errors = AQ_STR_INIT(64 * 1024) }
+void command_free(struct command *cmd);
+#define cleanup_command __attribute__((cleanup(command_free)))
+
+/* Run it in the cage until it ends.  Returns 0 if it could be run, whatever its
+ * exit code; AQ_SYS otherwise: not started, over the deadline, cancelled, over
+ * its output's cap; b->verdict is then BUILD_ENDED.  Whatever it left running
+ * is killed.
+ */
+AQ_CHECK int run(struct build *b, struct command *cmd, struct aq_err *err);
+
+/* Call 'fn' in a child as 'who' in the cage, its text to 'output'. */
+AQ_CHECK int run_function(struct build *b, const struct identity *who,
+			  int (*fn)(void *arg, struct aq_str *out,
+				    struct aq_err *err),
+			  void *arg, struct aq_str *output, struct aq_err *err);
+
+/* Fail with 'what' and the last lines of the command's errors. */
+int run_failed(struct build *b, const struct command *cmd, const char *what,
+	       enum build_verdict verdict, struct aq_err *err);
+
+/* -- say.c -- */
+/* A line for the user, for other waiters and for the log. */
+void say(struct build *b, const char *fmt, ...) AQ_PRINTF(2, 3);
+void say_start(struct build *b); /* from now on others may read along */
+void say_end(struct build *b);
+/* Pass on what the builder whose turn it is says; '*at' is where we are. */
+void say_others(struct build *b, size_t *at);
+
+/* -- turn.c -- */
+AQ_CHECK int turn_take(struct build *b, struct aq_err *err);
+/* Whether nobody waits for this build any more. */
+bool turn_is_over(void *build);
+
+/* -- client.c -- */
+struct dialect {
+	const char *name; /* as in aq.conf, and its program's name */
+	/* Resolve the request's conda part: append the lock's lines. */
+	int (*solve)(struct build *b, const char *program, struct aq_str *lines,
+		     struct aq_err *err);
+	/* Make b->prefix hold exactly what b->lock says of conda packages. */
+	int (*link)(struct build *b, const char *program, struct aq_err *err);
+};
+extern const struct dialect dialect_rattler, dialect_bundled;
+extern const struct dialect dialect_micromamba, dialect_mamba, dialect_conda;
+AQ_CHECK int client_solve(struct build *b, struct aq_str *lines,
+			  struct aq_err *err);
+AQ_CHECK int client_link(struct build *b, struct aq_err *err);
+/* An executable of that name in the system's directories, or the path itself. */
+bool client_find(const char *name, char *ret, size_t size);
+/* The request's conda specs, python first, as match specs. */
+void client_specs(const struct build *b, struct aq_strv *ret);
+/* URLs of the request's channels, in order. */
+void client_channels(const struct build *b, struct aq_strv *ret);
+/* Whether 'text' has one of the NULL-terminated 'patterns'. */
+bool client_says(const char *text, const char *const patterns[]);
+
+/* -- records.c -- */
+/* Parse "conda …", "wheel …", "virtual …" lines into b->lock (hostile). */
+AQ_CHECK int records_to_lock(struct build *b, const char *lines,
+			     struct aq_err *err);
+/* A client's JSON as such lines: 'query' is SQL over json_each(?1). */
+AQ_CHECK int records_from_json(struct build *b, const struct aq_str *json,
+			       const char *query, struct aq_str *lines,
+			       struct aq_err *err);
+
+/* -- pip.c -- */
+/* Resolve the pip requirements over what b->lock has of conda: append wheels. */
+AQ_CHECK int pip_solve(struct build *b, struct aq_str *lines,
+		       struct aq_err *err);
+AQ_CHECK int pip_install(struct build *b, struct aq_err *err);
+
+/* -- probe.c -- */
+/* Byte-compile, capture activation into 'ret_ops', check. */
+AQ_CHECK int probe(struct build *b, struct aq_str *ret_ops,
+		   struct aq_err *err);
+
+/* -- seal.c -- */
+struct sizes {
+	uint64_t own, shared; /* bytes on disk; hard links elsewhere: shared */
+};
+AQ_CHECK int seal(struct build *b, struct sizes *ret, struct aq_err *err);
+/* Give the prefix's directories to 'who'. */
+AQ_CHECK int seal_lend_directories(struct build *b, const struct identity *who,
+				   struct aq_err *err);
+
+/* -- build.c -- */
+/* Write a file that a program in the cage is to read; its path there. */
+AQ_CHECK int build_pass_file(struct build *b, const char *suffix,
+			     const char *text, size_t len,
+			     char ret_inside[BUILD_PATH_MAX],
+			     struct aq_err *err);
+/* An empty prefix 'name' of builder_user's; away with what was there. */
+AQ_CHECK int build_start_prefix(struct build *b, const char *name,
+				struct aq_err *err);
+AQ_CHECK int build_drop_prefix(struct build *b, struct aq_err *err);
+/* It is our turn and the environment is missing: build, commit, answer. */
+AQ_CHECK int build(struct build *b, struct aq_err *err);
+/* Answer from the store, if it has the key by now.  AQ_MISS: it has not. */
+AQ_CHECK int build_look_again(struct build *b, struct aq_err *err);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* aq-rattler, the bundled client: see its --help for what it takes and prints.
+ */
+#include <string.h>
+
+#include "builder/builder.h"
+
+#define EXIT_REFUSED 3 /* the request cannot be met */
+
+static void add_channels(const struct build *b, struct command *cmd)
+{
+	cleanup_strv struct aq_strv channels = { 0 };
+
+	client_channels(b, &channels);
+	for (size_t i = 0; i < channels.n; i++) {
+		aq_strv_add(&cmd->argv, "--channel");
+		aq_strv_add(&cmd->argv, channels.v[i]);
+	}
+}
+
+static void start(const struct build *b, struct command *cmd,
+		  const char *program, const char *verb)
+{
+	aq_strv_add(&cmd->argv, program);
+	aq_strv_add(&cmd->argv, verb);
+	aq_strv_add(&cmd->argv, "--platform");
+	aq_strv_add(&cmd->argv, aq_platform_subdir());
+	aq_strv_add(&cmd->argv, "--cache");
+	aq_strv_add_fmt(&cmd->argv, "%s/pkgs", b->inside);
+}
+
+static void on_line(struct build *b, const char *line)
+{
+	if (aq_starts_with(line, "progress: "))
+		say(b, "%s", line + strlen("progress: "));
+}
+
+static int solve(struct build *b, const char *program, struct aq_str *lines,
+		 struct aq_err *err)
+{
+	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	cleanup_strv struct aq_strv specs = { 0 };
+	int rc;
+
+	start(b, &cmd, program, "solve");
+	add_channels(b, &cmd);
+	aq_strv_add(&cmd.argv, "--");
+	client_specs(b, &specs);
+	for (size_t i = 0; i < specs.n; i++)
+		aq_strv_add(&cmd.argv, specs.v[i]);
+	cmd.output = lines;
+	cmd.on_line = on_line;
+	rc = run(b, &cmd, err);
+	if (rc || cmd.exit_code == 0)
+		return rc;
+	return run_failed(b, &cmd, "the packages cannot be resolved",
+			  cmd.exit_code == EXIT_REFUSED ? BUILD_REFUSED :
+							  BUILD_FAULT, err);
+}
+
+static int link_prefix(struct build *b, const char *program,
+		       struct aq_err *err)
+{
+	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	int rc;
+
+	start(b, &cmd, program, "link");
+	aq_strv_add(&cmd.argv, "--prefix");
+	aq_strv_add(&cmd.argv, b->prefix);
+	add_channels(b, &cmd);
+	cmd.input = b->lock->text;
+	cmd.input_len = b->lock->text_len;
+	cmd.on_line = on_line;
+	rc = run(b, &cmd, err);
+	if (rc || cmd.exit_code == 0)
+		return rc;
+	return run_failed(b, &cmd, "the packages cannot be installed",
+			  BUILD_FAULT, err);
+}
+
+const struct dialect dialect_bundled = {
+	.name = "aq-rattler",
+	.solve = solve,
+	.link = link_prefix,
+};

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which conda client resolves and links: the administrator's choice. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "builder/builder.h"
+
+#define SPECS_MAX 4096
+
+/* In the order in which `client = auto` looks for them. */
+static const struct dialect *const dialects[] = {
+	&dialect_rattler, &dialect_micromamba, &dialect_mamba,
+	&dialect_conda,   &dialect_bundled,
+};
+
+bool client_find(const char *name, char *ret, size_t size)
+{
+	static const char *const dirs[] = { "/usr/local/bin", "/usr/bin",
+					    "/bin", "/opt/conda/bin" };
+
+	if (name[0] == '/')
+		return access(name, X_OK) == 0 && aq_copy_text(ret, size, name);
+	snprintf(ret, size, "%s/%s", AQ_PKGLIBEXECDIR, name);
+	if (access(ret, X_OK) == 0)
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		snprintf(ret, size, "%s/%s", dirs[i], name);
+		if (access(ret, X_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int choose(const struct build *b, const struct dialect **ret,
+		  char *program, size_t size, struct aq_err *err)
+{
+	const char *client = b->conf->client;
+	const char *slash = strrchr(client, '/');
+	const char *name = slash ? slash + 1 : client;
+	bool is_auto = strcmp(client, "auto") == 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(dialects); i++) {
+		const struct dialect *d = dialects[i];
+
+		if (!is_auto && strcmp(name, d->name) != 0)
+			continue;
+		if (client_find(is_auto ? d->name : client, program, size)) {
+			*ret = d;
+			return 0;
+		}
+		if (!is_auto)
+			return aq_fail(err, AQ_SYS, "the conda client '%s' is not there: see 'client' in aq.conf",
+				       client);
+	}
+	if (is_auto)
+		return aq_fail(err, AQ_SYS, "no conda client is installed on this node: see 'client' in aq.conf");
+	return aq_fail(err, AQ_SYS,
+		       "'%s' is no conda client that is known: 'client' in aq.conf takes rattler, micromamba, mamba, conda, aq-rattler, or a path that ends in one",
+		       client);
+}
+
+int client_solve(struct build *b, struct aq_str *lines, struct aq_err *err)
+{
+	const struct dialect *d = NULL;
+	char program[BUILD_PATH_MAX];
+	int rc = choose(b, &d, program, sizeof(program), err);
+
+	if (rc)
+		return rc;
+	say(b, "resolving with %s", d->name);
+	return d->solve(b, program, lines, err);
+}
+
+int client_link(struct build *b, struct aq_err *err)
+{
+	const struct dialect *d = NULL;
+	char program[BUILD_PATH_MAX];
+	int rc = choose(b, &d, program, sizeof(program), err);
+	size_t n = 0;
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < b->lock->n_items; i++)
+		n += b->lock->items[i].kind == AQ_LOCK_CONDA;
+	say(b, "installing %zu packages", n);
+	return d->link(b, program, err);
+}
+
+void client_specs(const struct build *b, struct aq_strv *ret)
+{
+	ret->max = SPECS_MAX;
+	if (b->req->python)
+		aq_strv_add_fmt(ret, "python%s%s", *b->req->python ? " " : "",
+				b->req->python);
+	for (size_t i = 0; i < b->req->conda.n; i++)
+		aq_strv_add(ret, b->req->conda.v[i]);
+}
+
+void client_channels(const struct build *b, struct aq_strv *ret)
+{
+	ret->max = SPECS_MAX;
+	for (size_t i = 0; i < b->req->channels.n; i++) {
+		const struct aq_channel *c =
+			aq_conf_channel(b->conf, b->req->channels.v[i]);
+
+		if (c)
+			aq_strv_add(ret, c->url);
+	}
+}
+
+bool client_says(const char *text, const char *const patterns[])
+{
+	for (; *patterns; patterns++)
+		if (strcasestr(text, *patterns))
+			return true;
+	return false;
+}

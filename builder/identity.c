@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <grp.h>
+#include <pwd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "builder/builder.h"
+
+int identity_find(const char *name, bool is_personal, struct identity *ret,
+		  struct aq_err *err)
+{
+	const struct passwd *pw;
+
+	if (is_personal) {
+		ret->uid = geteuid();
+		ret->gid = getegid();
+		(void)!aq_copy_text(ret->name, sizeof(ret->name), name);
+		return 0;
+	}
+	pw = getpwnam(name);
+	if (!pw)
+		return aq_fail(err, AQ_SYS,
+			       "there is no account '%s' on this node: create it (useradd --system --shell /usr/sbin/nologin %s)",
+			       name, name);
+	if (pw->pw_uid == 0 || pw->pw_gid == 0)
+		return aq_fail(err, AQ_SYS, "account '%s' must not be root",
+			       name);
+	ret->uid = pw->pw_uid;
+	ret->gid = pw->pw_gid;
+	if (!aq_copy_text(ret->name, sizeof(ret->name), name))
+		return aq_fail(err, AQ_SYS, "'%s' is too long a name", name);
+	return 0;
+}
+
+bool identity_become(const struct identity *who)
+{
+	uid_t r, e, s;
+	gid_t gr, ge, gs;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return false;
+	if (geteuid() != 0)
+		return geteuid() == who->uid;
+	if (setgroups(0, NULL) < 0 ||
+	    setresgid(who->gid, who->gid, who->gid) < 0 ||
+	    setresuid(who->uid, who->uid, who->uid) < 0)
+		return false;
+	/* what the kernel says counts, not what was asked */
+	return getresuid(&r, &e, &s) == 0 && getresgid(&gr, &ge, &gs) == 0 &&
+	       r == who->uid && e == who->uid && s == who->uid &&
+	       gr == who->gid && ge == who->gid && gs == who->gid &&
+	       getgroups(0, NULL) == 0 && setuid(0) < 0;
+}

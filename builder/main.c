@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* aq-builder: builds one environment, for one step or command.  Started by
+ * aq_build_spawn() (common/build.h) with its descriptors in place.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "builder/builder.h"
+#include "common/build.h"
+#include "common/io.h"
+#include "common/layout.h"
+#include "common/worker.h"
+
+struct options {
+	const char *conf_path, *node;
+	bool is_personal, is_detached;
+};
+
+static bool read_options(int argc, char **argv, struct options *ret)
+{
+	static const struct option known[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "node", required_argument, NULL, 'n' },
+		{ "personal", no_argument, NULL, 'p' },
+		{ "detached", no_argument, NULL, 'd' },
+		{ 0 },
+	};
+	int c;
+
+	*ret = (struct options){ 0 };
+	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			ret->conf_path = optarg;
+			break;
+		case 'n':
+			ret->node = optarg;
+			break;
+		case 'p':
+			ret->is_personal = true;
+			break;
+		case 'd':
+			ret->is_detached = true;
+			break;
+		default:
+			return false;
+		}
+	}
+	return optind == argc;
+}
+
+/* The answer's memory, or NULL: not started as it should be. */
+static struct aq_answer *map_answer(void)
+{
+	struct aq_answer *a;
+	struct stat st;
+
+	if (fstat(AQ_BUILDER_FD_ANSWER, &st) < 0 ||
+	    st.st_size != (off_t)sizeof(*a))
+		return NULL;
+	a = mmap(NULL, sizeof(*a), PROT_READ | PROT_WRITE, MAP_SHARED,
+		 AQ_BUILDER_FD_ANSWER, 0);
+	return a == MAP_FAILED ? NULL : a;
+}
+
+static int read_request(struct aq_str *ret, struct aq_err *err)
+{
+	char buf[4096];
+	ssize_t n;
+
+	while ((n = read(AQ_BUILDER_FD_REQUEST, buf, sizeof(buf))) != 0) {
+		if (n > 0)
+			aq_str_add_mem(ret, buf, (size_t)n);
+		else if (errno != EINTR)
+			return aq_fail_errno(err, "cannot read the request");
+	}
+	return aq_str_done(ret, "the request", err);
+}
+
+static int open_log(struct build *b, struct aq_err *err)
+{
+	snprintf(b->log_path, sizeof(b->log_path), "%s/logs/%.16s.log",
+		 b->conf->cache_dir, b->key);
+	(void)unlink(b->log_path);
+	b->log_fd = open(b->log_path,
+			 O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW |
+				 O_CLOEXEC, 0644);
+	if (b->log_fd < 0 || fchmod(b->log_fd, 0644) < 0)
+		return aq_fail_errno(err, "cannot make '%s'", b->log_path);
+	return 0;
+}
+
+static int set_up(struct build *b, struct aq_err *err)
+{
+	const struct aq_domain domain = { .kind = AQ_SHARED };
+	const struct aq_conf *conf = b->conf;
+	int rc = aq_layout_prepare(conf, err);
+
+	if (!rc)
+		rc = identity_find(conf->builder_user, b->is_personal,
+				   &b->builder, err);
+	if (!rc)
+		rc = identity_find(conf->probe_user, b->is_personal, &b->probe,
+				   err);
+	if (!rc)
+		rc = aq_key_context(conf, &domain, NULL, &b->context, err);
+	if (!rc)
+		rc = aq_key(b->req, b->context, b->key, err);
+	if (rc)
+		return rc;
+	snprintf(b->work, sizeof(b->work), "%s/work", conf->cache_dir);
+	/* without a cage work/ is where it is */
+	snprintf(b->inside, sizeof(b->inside), "%s",
+		 b->is_personal ? b->work : conf->cache_dir);
+	snprintf(b->pass_dir, sizeof(b->pass_dir), "%s/pass", b->work);
+	return 0;
+}
+
+/* Our turn: look again, build what is still missing. */
+static int serve(struct build *b, struct aq_err *err)
+{
+	int rc = turn_take(b, err);
+
+	if (!rc)
+		rc = build_look_again(b, err);
+	if (rc != AQ_MISS)
+		return rc;
+	say_start(b);
+	rc = open_log(b, err);
+	if (!rc)
+		rc = build(b, err);
+	if (rc && b->log_fd >= 0) {
+		(void)!aq_copy_text(b->answer->log, sizeof(b->answer->log),
+				    b->log_path);
+		dprintf(b->log_fd, "failed: %s\n", err->text);
+	}
+	say_end(b);
+	return rc;
+}
+
+static int answer(const struct options *o, struct aq_answer *a,
+		  struct aq_err *err)
+{
+	cleanup_conf struct aq_conf *conf = NULL;
+	cleanup_request struct aq_request *req = NULL;
+	cleanup_str struct aq_str text = AQ_STR_INIT(AQ_REQUEST_CANONICAL_MAX);
+	struct build b = {
+		.answer = a,
+		.is_personal = o->is_personal,
+		.progress_fd = AQ_BUILDER_FD_PROGRESS,
+		.alive_fd = o->is_detached ? -1 : AQ_BUILDER_FD_ALIVE,
+		.key_fd = -1, .wait_fd = -1, .public_fd = -1, .log_fd = -1,
+	};
+	int rc = o->is_personal ? aq_conf_load_personal(o->conf_path, &conf, err) :
+				  aq_conf_load(o->conf_path, o->node, &conf, err);
+
+	if (!rc)
+		rc = read_request(&text, err);
+	if (!rc)
+		rc = aq_request_parse(aq_str_get(&text), text.len, conf, &req,
+				      err);
+	b.conf = conf;
+	b.req = req;
+	if (!rc)
+		rc = set_up(&b, err);
+	if (!rc) {
+		b.start_ms = build_now_ms();
+		b.deadline_ms = b.start_ms + (int64_t)conf->build_timeout * 1000;
+		rc = serve(&b, err);
+	}
+	free(b.context);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	static struct aq_err err;
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	struct aq_answer *a = map_answer();
+	struct options options;
+	int rc;
+
+	if (!a || !read_options(argc, argv, &options)) {
+		fprintf(stderr, "aq-builder: run by the plugin and by aq, not by hand\n");
+		return 2;
+	}
+	aq_come_clean();
+	sigaction(SIGPIPE, &ignore, NULL); /* nobody reads progress any more */
+	for (int fd = AQ_BUILDER_FD_ANSWER; fd <= AQ_BUILDER_FD_ALIVE; fd++)
+		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+	rc = answer(&options, a, &err);
+	if (rc)
+		aq_answer_fail(a, (enum aq_class)rc, err.text);
+	return rc;
+}

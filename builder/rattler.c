@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rattler, prefix.dev's own command line (crate rattler-bin, 0.5): `solve
+ * --format json` prints repodata records, `create` links.  It runs link
+ * scripts and cannot be told not to; it verifies archives against the records
+ * of the channel, and exact specs with their SHA-256 leave it no choice.
+ */
+#include <string.h>
+
+#include "builder/builder.h"
+
+static const char *const refusals[] = {
+	"cannot solve the request", "no candidates were found", NULL
+};
+
+static void start(const struct build *b, struct command *cmd,
+		  const char *program, const char *verb)
+{
+	cleanup_strv struct aq_strv channels = { 0 };
+
+	aq_strv_add(&cmd->argv, program);
+	aq_strv_add(&cmd->argv, verb);
+	aq_strv_add(&cmd->argv, "--platform");
+	aq_strv_add(&cmd->argv, aq_platform_subdir());
+	client_channels(b, &channels);
+	for (size_t i = 0; i < channels.n; i++) {
+		aq_strv_add(&cmd->argv, "--channel");
+		aq_strv_add(&cmd->argv, channels.v[i]);
+	}
+	aq_strv_add_fmt(&cmd->env, "RATTLER_CACHE_DIR=%s/pkgs", b->inside);
+}
+
+static int solve(struct build *b, const char *program, struct aq_str *lines,
+		 struct aq_err *err)
+{
+	static const char query[] =
+		"SELECT 'conda ' || json_extract(value, '$.url')"
+		" || ' ' || json_extract(value, '$.sha256')"
+		" || ' ' || json_extract(value, '$.name')"
+		" || ' ' || json_extract(value, '$.version')"
+		" || ' ' || json_extract(value, '$.build')"
+		" FROM json_each(?1)"
+		" UNION ALL"
+		" SELECT DISTINCT 'virtual ' || d.value FROM json_each(?1) r,"
+		" json_each(r.value, '$.depends') d WHERE d.value LIKE '\\_\\_%'"
+		" ESCAPE '\\'";
+	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	cleanup_str struct aq_str json = AQ_STR_INIT(16 * 1024 * 1024);
+	cleanup_strv struct aq_strv specs = { 0 };
+	int rc;
+
+	start(b, &cmd, program, "solve");
+	aq_strv_add(&cmd.argv, "--format");
+	aq_strv_add(&cmd.argv, "json");
+	aq_strv_add(&cmd.argv, "--");
+	client_specs(b, &specs);
+	for (size_t i = 0; i < specs.n; i++)
+		aq_strv_add(&cmd.argv, specs.v[i]);
+	cmd.output = &json;
+	rc = run(b, &cmd, err);
+	if (rc)
+		return rc;
+	if (cmd.exit_code != 0)
+		return run_failed(b, &cmd, "the packages cannot be resolved",
+				  client_says(aq_str_get(&cmd.errors), refusals) ?
+					  BUILD_REFUSED : BUILD_FAULT, err);
+	return records_from_json(b, &json, query, lines, err);
+}
+
+static int link_prefix(struct build *b, const char *program,
+		       struct aq_err *err)
+{
+	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	int rc;
+
+	start(b, &cmd, program, "create");
+	aq_strv_add(&cmd.argv, "--prefix");
+	aq_strv_add(&cmd.argv, b->prefix);
+	aq_strv_add(&cmd.argv, "--no-deps");
+	aq_strv_add(&cmd.argv, "--");
+	for (size_t i = 0; i < b->lock->n_items; i++) {
+		const struct aq_lock_item *item = &b->lock->items[i];
+
+		if (item->kind == AQ_LOCK_CONDA)
+			aq_strv_add_fmt(&cmd.argv, "%s[version=\"==%s\",build=\"%s\",sha256=\"%s\"]",
+					item->name, item->version, item->build,
+					item->sha256);
+	}
+	rc = run(b, &cmd, err);
+	if (rc || cmd.exit_code == 0)
+		return rc;
+	return run_failed(b, &cmd, "the packages cannot be installed",
+			  BUILD_FAULT, err);
+}
+
+const struct dialect dialect_rattler = {
+	.name = "rattler",
+	.solve = solve,
+	.link = link_prefix,
+};

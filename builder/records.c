@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What clients print, as lines of a lock.  JSON is taken apart in a child of
+ * the client's own identity, by SQLite's JSON functions; root reads only the
+ * lines, strictly.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "builder/builder.h"
+#include "common/db.h"
+
+struct json_job {
+	const struct aq_str *json;
+	const char *query;
+};
+
+static int add_line(const struct aq_db_row *row, void *arg, struct aq_err *err)
+{
+	struct aq_str *out = arg;
+
+	(void)err;
+	aq_str_add_fmt(out, "%s\n", aq_db_text(row, 0));
+	return 0;
+}
+
+static int parse_json(void *arg, struct aq_str *out, struct aq_err *err)
+{
+	const struct json_job *job = arg;
+	const struct aq_db_value values[] = { AQ_TEXT(aq_str_get(job->json)) };
+	cleanup_db struct aq_db *db = NULL;
+	int rc = aq_db_open_memory(&db, err);
+
+	if (!rc)
+		rc = aq_db_run(db, job->query, values, 1, add_line, out, err);
+	return rc == AQ_MISS ? 0 : rc;
+}
+
+int records_from_json(struct build *b, const struct aq_str *json,
+		      const char *query, struct aq_str *lines,
+		      struct aq_err *err)
+{
+	struct json_job job = { json, query };
+	int rc = run_function(b, &b->builder, parse_json, &job, lines, err);
+
+	if (rc)
+		return aq_fail_prefix(err, "the client's output is not what it should be");
+	return 0;
+}
+
+#define FIELDS 6
+
+static int add_record(struct build *b, char *line, struct aq_err *err)
+{
+	char *f[FIELDS] = { 0 }, *save = NULL;
+	size_t n = 0;
+
+	if (aq_starts_with(line, "virtual ")) {
+		aq_strv_add(&b->lock->virtuals, line + strlen("virtual "));
+		return 0;
+	}
+	for (char *p = strtok_r(line, " ", &save); p && n < FIELDS;
+	     p = strtok_r(NULL, " ", &save))
+		f[n++] = p;
+	if (n == 6 && strcmp(f[0], "conda") == 0) {
+		if (strcmp(f[3], "python") == 0 && !b->lock->python)
+			b->lock->python = strdup(f[4]);
+		return aq_lock_add(b->lock, AQ_LOCK_CONDA, f[1], f[2], f[3],
+				   f[4], f[5], err);
+	}
+	if (n == 5 && strcmp(f[0], "wheel") == 0)
+		return aq_lock_add(b->lock, AQ_LOCK_WHEEL, f[1], f[2], f[3],
+				   f[4], NULL, err);
+	return aq_fail(err, AQ_SYS, "the client printed no lock: '%.80s'",
+		       line);
+}
+
+int records_to_lock(struct build *b, const char *lines, struct aq_err *err)
+{
+	cleanup_free char *copy = strdup(lines);
+	char *save = NULL;
+	int rc;
+
+	if (!copy)
+		return aq_fail(err, AQ_SYS, "out of memory");
+	rc = aq_lock_new(aq_platform_subdir(), &b->lock, err);
+	for (char *line = strtok_r(copy, "\n", &save); line && !rc;
+	     line = strtok_r(NULL, "\n", &save))
+		rc = add_record(b, line, err);
+	return rc ? rc : aq_lock_finish(b->lock, err);
+}

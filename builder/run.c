@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A program in the cage, under a deadline, and nothing of it left behind: in
+ * its own pid namespace, whose first process it is; a personal build has no
+ * cage and ends its process group.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "builder/builder.h"
+
+/* How often a running program's deadline and waiters are looked at, in
+ * milliseconds: a cancelled step's build ends well within its two seconds.
+ */
+#define WATCH_MS 100
+/* A build's log, in bytes: a client that floods is ended. */
+#define LOG_MAX (16 * 1024 * 1024)
+#define LINE_MAX_BYTES 4096
+
+int64_t build_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+void command_free(struct command *cmd)
+{
+	aq_strv_free(&cmd->argv);
+	aq_strv_free(&cmd->env);
+	aq_str_free(&cmd->errors);
+}
+
+/* -- the child's side -- */
+
+struct child {
+	struct build *b;
+	const struct identity *who;
+	int in, out, err;
+	char *const *argv, *const *env; /* or */
+	int (*fn)(void *arg, struct aq_str *out, struct aq_err *err);
+	void *arg;
+	struct aq_str *fn_out;
+};
+
+static void die(const char *what) __attribute__((noreturn));
+static void die(const char *what)
+{
+	dprintf(STDERR_FILENO, "aq-builder: cannot %s: %s\n", what,
+		strerrorname_np(errno));
+	_exit(127);
+}
+
+static void call_function(const struct child *c) __attribute__((noreturn));
+static void call_function(const struct child *c)
+{
+	struct aq_err err = { 0 };
+	int rc = c->fn(c->arg, c->fn_out, &err);
+	const char *text = aq_str_get(c->fn_out);
+	size_t len = c->fn_out->len;
+
+	while (!rc && len) {
+		ssize_t n = write(STDOUT_FILENO, text, len);
+
+		if (n < 0)
+			die("write");
+		text += n;
+		len -= (size_t)n;
+	}
+	if (rc)
+		dprintf(STDERR_FILENO, "%s\n", err.text);
+	_exit(rc);
+}
+
+/* The innermost process: the program itself. */
+static void become(const struct child *c) __attribute__((noreturn));
+static void become(const struct child *c)
+{
+	if (dup2(c->in, STDIN_FILENO) < 0 || dup2(c->out, STDOUT_FILENO) < 0 ||
+	    dup2(c->err, STDERR_FILENO) < 0)
+		die("arrange descriptors");
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!identity_become(c->who))
+		die("change identity");
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of identity clears it */
+	if (c->fn)
+		call_function(c);
+	execve(c->argv[0], c->argv, c->env);
+	die("execute the program");
+}
+
+/* In a pid namespace of its own; this one waits for it and ends like it. */
+static void become_first(const struct child *c) __attribute__((noreturn));
+static void become_first(const struct child *c)
+{
+	int status;
+	pid_t pid;
+
+	if (unshare(CLONE_NEWPID) < 0)
+		die("make a pid namespace");
+	pid = fork();
+	if (pid < 0)
+		die("fork");
+	if (pid == 0)
+		become(c);
+	close(c->in);
+	close(c->out);
+	close(c->err);
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			_exit(127);
+	_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) :
+				    WEXITSTATUS(status));
+}
+
+static pid_t start(const struct child *c)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	if (pid != 0)
+		return pid;
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(127);
+	if (dup2(c->err, STDERR_FILENO) < 0)
+		_exit(127);
+	if (!cage_enter(c->b))
+		die("enter the cage: mount namespaces are needed");
+	if (c->b->is_personal)
+		become(c);
+	become_first(c);
+}
+
+/* -- the supervisor's side -- */
+
+struct stream {
+	int fd;
+	struct aq_str *to;  /* all of it; or NULL */
+	struct aq_str *end; /* its end; or NULL */
+	bool is_logged;
+	void (*on_line)(struct build *b, const char *line);
+	char line[LINE_MAX_BYTES];
+	size_t line_len;
+};
+
+/* Keep the last half of what fits. */
+static void keep_end(struct aq_str *end, const char *text, size_t len)
+{
+	if (end->len + len > end->max && end->len > end->max / 2) {
+		memmove(end->s, end->s + end->len - end->max / 2,
+			end->max / 2);
+		aq_str_truncate(end, end->max / 2);
+	}
+	aq_str_add_mem(end, text, len);
+}
+
+static void give_lines(struct build *b, struct stream *s, const char *text,
+		       size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		bool is_end = text[i] == '\n' || text[i] == '\r';
+
+		if (!is_end && s->line_len < sizeof(s->line) - 1) {
+			s->line[s->line_len++] = text[i] ? text[i] : '?';
+		} else if (is_end && s->line_len) {
+			s->line[s->line_len] = '\0';
+			s->on_line(b, s->line);
+			s->line_len = 0;
+		}
+	}
+}
+
+/* False: its end, or too much. */
+static bool read_stream(struct build *b, struct stream *s)
+{
+	char buf[16384];
+	ssize_t n = read(s->fd, buf, sizeof(buf));
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return true;
+	if (n <= 0)
+		return false;
+	if (s->to)
+		aq_str_add_mem(s->to, buf, (size_t)n);
+	if (s->end)
+		keep_end(s->end, buf, (size_t)n);
+	if (s->is_logged && b->log_fd >= 0 && b->log_len < LOG_MAX &&
+	    write(b->log_fd, buf, (size_t)n) < 0)
+		return true; /* a full disk shows elsewhere */
+	b->log_len += s->is_logged ? (size_t)n : 0;
+	if (s->on_line)
+		give_lines(b, s, buf, (size_t)n);
+	return true;
+}
+
+/* Why a running program must be ended now, or NULL. */
+static const char *must_end(struct build *b, const struct stream s[2])
+{
+	if (build_now_ms() > b->deadline_ms)
+		return "the build took longer than build_timeout allows";
+	if (turn_is_over(b))
+		return "the build was cancelled: nobody waits for it any more";
+	if (b->log_len >= LOG_MAX || (s[0].to && s[0].to->broken))
+		return "the build's output is over its limit";
+	return NULL;
+}
+
+/* Until the child has ended.  Returns its status. */
+static int attend(struct build *b, pid_t pid, struct stream s[2],
+		  const char **ret_why)
+{
+	int status = 0;
+
+	for (;;) {
+		struct pollfd p[2] = { { .fd = s[0].fd, .events = POLLIN },
+				       { .fd = s[1].fd, .events = POLLIN } };
+		bool is_over = waitpid(pid, &status, WNOHANG) == pid;
+
+		if (poll(p, 2, is_over ? 0 : WATCH_MS) < 0 && errno != EINTR)
+			break;
+		for (int i = 0; i < 2; i++)
+			if (s[i].fd >= 0 && p[i].revents &&
+			    !read_stream(b, &s[i]))
+				aq_close_fd(&s[i].fd);
+		if (is_over && !p[0].revents && !p[1].revents)
+			return status;
+		if (is_over)
+			continue;
+		*ret_why = must_end(b, s);
+		if (*ret_why)
+			break;
+	}
+	kill(-pid, SIGKILL);
+	kill(pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status;
+}
+
+/* A pipe whose write end the child gets. */
+static bool make_pipe(int *ret_read, int *ret_write)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return false;
+	*ret_read = fds[0];
+	*ret_write = fds[1];
+	return true;
+}
+
+/* Standard input as a file: no pipe to feed while output is read. */
+static int make_input(const char *text, size_t len)
+{
+	cleanup_close int fd = -1;
+
+	if (!text)
+		return open("/dev/null", O_RDONLY | O_CLOEXEC);
+	fd = memfd_create("input", MFD_CLOEXEC);
+	if (fd < 0 || write(fd, text, len) != (ssize_t)len ||
+	    lseek(fd, 0, SEEK_SET) < 0)
+		return -1;
+	return steal_fd(&fd);
+}
+
+static int supervise(struct build *b, struct child *c, struct stream s[2],
+		     const char *input, size_t input_len, int *ret_status,
+		     struct aq_err *err)
+{
+	cleanup_close int in = make_input(input, input_len);
+	cleanup_close int out = -1, errfd = -1;
+	const char *why = NULL;
+	pid_t pid;
+
+	if (in < 0 || !make_pipe(&s[0].fd, &out) || !make_pipe(&s[1].fd, &errfd))
+		return aq_fail_errno(err, "cannot make pipes for a program");
+	c->in = in;
+	c->out = out;
+	c->err = errfd;
+	pid = start(c);
+	if (pid < 0)
+		return aq_fail_errno(err, "cannot fork");
+	aq_close_fd(&out);
+	aq_close_fd(&errfd);
+	*ret_status = attend(b, pid, s, &why);
+	kill(-pid, SIGKILL); /* what a personal build left running */
+	aq_close_fd(&s[0].fd);
+	aq_close_fd(&s[1].fd);
+	b->verdict = why || WIFSIGNALED(*ret_status) ? BUILD_ENDED :
+						       BUILD_FAULT;
+	return why ? aq_fail(err, AQ_SYS, "%s", why) : 0;
+}
+
+static int code_of(int status)
+{
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) :
+				     WEXITSTATUS(status);
+}
+
+/* What a program gets of an environment: nothing of the user's. */
+static int make_env(struct build *b, struct aq_strv *env, struct aq_err *err)
+{
+	const struct aq_conf *conf = b->conf;
+
+	aq_strv_add(env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:"
+			 "/usr/bin:/sbin:/bin");
+	aq_strv_add(env, "LANG=C.UTF-8");
+	aq_strv_add_fmt(env, "HOME=%s/home", b->inside);
+	aq_strv_add_fmt(env, "TMPDIR=%s/tmp", b->inside);
+	if (*conf->ca_bundle) {
+		aq_strv_add_fmt(env, "SSL_CERT_FILE=%s", conf->ca_bundle);
+		aq_strv_add_fmt(env, "REQUESTS_CA_BUNDLE=%s", conf->ca_bundle);
+	}
+	if (*conf->proxy) {
+		aq_strv_add_fmt(env, "http_proxy=%s", conf->proxy);
+		aq_strv_add_fmt(env, "https_proxy=%s", conf->proxy);
+	}
+	return aq_strv_done(env, "a program's environment", err);
+}
+
+int run(struct build *b, struct command *cmd, struct aq_err *err)
+{
+	struct child c = { .b = b, .who = cmd->who };
+	struct stream s[2] = {
+		{ .fd = -1, .to = cmd->output, .is_logged = !cmd->output },
+		{ .fd = -1, .end = &cmd->errors, .is_logged = true,
+		  .on_line = cmd->on_line },
+	};
+	int status = 0;
+	int rc = make_env(b, &cmd->env, err);
+
+	if (!rc)
+		rc = aq_strv_done(&cmd->argv, "a program's arguments", err);
+	if (rc)
+		return rc;
+	if (!cmd->output)
+		s[0].end = &cmd->errors;
+	c.argv = cmd->argv.v;
+	c.env = cmd->env.v;
+	rc = supervise(b, &c, s, cmd->input, cmd->input_len, &status, err);
+	cmd->exit_code = code_of(status);
+	return rc;
+}
+
+int run_function(struct build *b, const struct identity *who,
+		 int (*fn)(void *arg, struct aq_str *out, struct aq_err *err),
+		 void *arg, struct aq_str *output, struct aq_err *err)
+{
+	cleanup_str struct aq_str errors = AQ_STR_INIT(AQ_ERR_TEXT_MAX);
+	cleanup_str struct aq_str made = AQ_STR_INIT(output->max);
+	struct child c = { .b = b, .who = who, .fn = fn, .arg = arg,
+			   .fn_out = &made };
+	struct stream s[2] = { { .fd = -1, .to = output },
+			       { .fd = -1, .end = &errors,
+				 .is_logged = true } };
+	int status = 0;
+	int rc = supervise(b, &c, s, NULL, 0, &status, err);
+
+	if (rc)
+		return rc;
+	if (code_of(status) != 0)
+		return aq_fail(err, AQ_SYS, "%.1000s", aq_str_get(&errors));
+	return aq_str_done(output, "a program's output", err);
+}
+
+/* The last RUN_TAIL_LINES lines of 'text'. */
+static const char *tail_of(const char *text)
+{
+	const char *p = text + strlen(text);
+	int lines = 0;
+
+	while (p > text && p[-1] == '\n')
+		p--;
+	while (p > text && (p[-1] != '\n' || ++lines < RUN_TAIL_LINES))
+		p--;
+	return p;
+}
+
+int run_failed(struct build *b, const struct command *cmd, const char *what,
+	       enum build_verdict verdict, struct aq_err *err)
+{
+	cleanup_free char *text = strdup(tail_of(aq_str_get(&cmd->errors)));
+
+	for (char *p = text; p && *p; p++)
+		if ((unsigned char)*p < ' ' && *p != '\n')
+			*p = ' ';
+	b->verdict = cmd->exit_code > 128 ? BUILD_ENDED : verdict;
+	return aq_fail(err, b->verdict == BUILD_REFUSED ? AQ_USER : AQ_SYS,
+		       "%s (exit code %d)\n%.3000s", what, cmd->exit_code,
+		       text ? text : "");
+}
