@@ -12,7 +12,7 @@ tap_count() {
       if (name != "" && (plan < 0 || seen < plan)) failed++
       plan = -1; seen = 0
     }
-    FNR == 1 { finish(); name = FILENAME }
+    FNR == 1 { finish(); name = FILENAME; opened[name] }
     /^1\.\.0/ { plan = 0; skipped++; next }
     /^1\.\.[0-9]+/ {
       if (plan >= 0) { if (seen < plan) failed++; seen = 0 }
@@ -21,7 +21,11 @@ tap_count() {
     }
     /^not ok/ { seen++; if (/# *(TODO|todo)/) skipped++; else failed++; next }
     /^ok/ { seen++; if (/# *(SKIP|skip)/) skipped++; else passed++ }
-    END { finish(); printf "%d %d %d\n", passed, failed, skipped }
+    END {
+      finish()
+      for (i = 1; i < ARGC - 1; i++) if (!(ARGV[i] in opened)) failed++
+      printf "%d %d %d\n", passed, failed, skipped
+    }
   ' "$@" /dev/null
 }
 
