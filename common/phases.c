@@ -4,10 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/answer_fill.h"
-#include "common/key.h"
 #include "common/layout.h"
 #include "common/lease.h"
+#include "common/lookup.h"
 #include "common/store.h"
 
 int aq_phase_submit(struct aq_submit *submit, struct aq_err *err)
@@ -71,29 +70,6 @@ int aq_phase_epilog(const struct aq_job *job, struct aq_err *err)
 	return rc;
 }
 
-/* Look 'req' up and fill in the answer.  AQ_MISS: not there. */
-static int look_up(const struct aq_conf *conf, const struct aq_request *req,
-		   struct aq_answer *answer, struct aq_err *err)
-{
-	const struct aq_domain domain = { .kind = AQ_SHARED };
-	cleanup_store struct aq_store *store = NULL;
-	cleanup_free char *context = NULL;
-	cleanup_env struct aq_env *env = NULL;
-	char key[AQ_SHA256_HEX_SIZE];
-	int rc = aq_store_open(conf, AQ_STORE_READ, &store, err);
-
-	if (!rc)
-		rc = aq_key_context(conf, &domain, NULL, &context, err);
-	if (!rc)
-		rc = aq_key(req, context, key, err);
-	if (!rc)
-		rc = aq_store_find(store, req->digest, context, req->canonical,
-				   &env, err);
-	if (rc)
-		return rc;
-	return aq_answer_fill(answer, conf, env, key, req, "reused", err);
-}
-
 /* A reference that cannot be had is no reason to fail a task: the environment
  * is then held by the job's, or by nothing, and the next build heals it.
  */
@@ -129,7 +105,7 @@ int aq_phase_stage(struct aq_stage *stage, struct aq_err *err)
 		rc = take_reference(stage, conf, req->digest, err);
 	if (rc)
 		return rc;
-	rc = look_up(conf, req, stage->answer, err);
+	rc = aq_look_up(conf, req, stage->answer, err);
 	/* the cache (busy, corrupt, full): a miss, never an error */
 	return rc == AQ_BUSY || rc == AQ_CORRUPT ? AQ_MISS : rc;
 }

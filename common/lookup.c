@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/lookup.h"
+
+#include "common/answer_fill.h"
+#include "common/key.h"
+#include "common/store.h"
+
+int aq_look_up(const struct aq_conf *conf, const struct aq_request *req,
+	       struct aq_answer *answer, struct aq_err *err)
+{
+	const struct aq_domain domain = { .kind = AQ_SHARED };
+	cleanup_store struct aq_store *store = NULL;
+	cleanup_free char *context = NULL;
+	cleanup_env struct aq_env *env = NULL;
+	char key[AQ_SHA256_HEX_SIZE];
+	int rc = aq_store_open(conf, AQ_STORE_READ, &store, err);
+
+	if (!rc)
+		rc = aq_key_context(conf, &domain, NULL, &context, err);
+	if (!rc)
+		rc = aq_key(req, context, key, err);
+	if (!rc)
+		rc = aq_store_find(store, req->digest, context, req->canonical,
+				   &env, err);
+	if (rc)
+		return rc;
+	return aq_answer_fill(answer, conf, env, key, req, "reused", err);
+}
