@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/text.h"
+
 /* One operand's text: a whole spec is shorter (AQ_SPEC_MAX). */
 #define PART_MAX 4096
 
@@ -46,75 +48,85 @@ void aq_boolean_print(const struct aq_boolean *b,
 		     out);
 }
 
-/* Append 'b' to 'to' as operands of 'kind': its own parts if it is of that
- * kind already (or an atom), else its text as one operand.
+static int compare(const char *a, const char *b,
+		   const struct aq_boolean_style *style)
+{
+	int diff = style->rank ? style->rank(a) - style->rank(b) : 0;
+
+	return diff ? diff : strcmp(a, b);
+}
+
+/* Put 'text' where it belongs among the sorted, unless it is there. */
+static void put(struct aq_strv *v, const char *text,
+		const struct aq_boolean_style *style)
+{
+	size_t from = 0, to = v->n;
+	char *added;
+
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+		int diff = compare(v->v[mid], text, style);
+
+		if (!diff)
+			return;
+		if (diff < 0)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	aq_strv_add(v, text);
+	if (v->broken)
+		return;
+	added = v->v[v->n - 1];
+	memmove(v->v + from + 1, v->v + from,
+		(v->n - 1 - from) * sizeof(*v->v));
+	v->v[from] = added;
+}
+
+/* Make 'b' a list of operands of 'kind': one, its text, if it is of the other
+ * kind.
  */
-static void add_operands(struct aq_strv *to, const struct aq_boolean *b,
-			 enum aq_boolean_kind kind,
-			 const struct aq_boolean_style *style)
+static void make_operands(struct aq_boolean *b, enum aq_boolean_kind kind,
+			  const struct aq_boolean_style *style)
 {
 	cleanup_str struct aq_str text = AQ_STR_INIT(PART_MAX);
+	bool is_and = kind == AQ_BOOLEAN_AND;
 
-	if (b->kind == kind || b->kind == AQ_BOOLEAN_ATOM) {
-		for (size_t i = 0; i < b->parts.n; i++)
-			aq_strv_add(to, b->parts.v[i]);
-	} else {
-		if (kind == AQ_BOOLEAN_AND)
-			aq_str_add_char(&text, '(');
+	if (b->kind != kind && b->kind != AQ_BOOLEAN_ATOM) {
+		aq_str_add(&text, is_and ? "(" : "");
 		aq_boolean_print(b, style, &text);
-		if (kind == AQ_BOOLEAN_AND)
-			aq_str_add_char(&text, ')');
-		aq_strv_add(to, aq_str_get(&text));
+		aq_str_add(&text, is_and ? ")" : "");
+		aq_strv_free(&b->parts);
+		aq_strv_add(&b->parts, aq_str_get(&text));
 		if (text.broken)
-			to->broken = text.broken;
+			b->parts.broken = text.broken;
 	}
-	if (b->parts.broken)
-		to->broken = b->parts.broken;
+	b->kind = kind;
 }
 
-static int by_rank(const void *a, const void *b, void *arg)
+static bool is_same(const struct aq_boolean *a, const struct aq_boolean *b)
 {
-	const char *s = *(char *const *)a, *t = *(char *const *)b;
-	const struct aq_boolean_style *style = arg;
-	int diff = style->rank ? style->rank(s) - style->rank(t) : 0;
-
-	return diff ? diff : strcmp(s, t);
-}
-
-static void sort_unique(struct aq_strv *v, const struct aq_boolean_style *style)
-{
-	size_t out = 0;
-
-	if (v->n < 2)
-		return;
-	qsort_r(v->v, v->n, sizeof(*v->v), by_rank, (void *)style);
-	for (size_t i = 0; i < v->n; i++) {
-		if (out && strcmp(v->v[out - 1], v->v[i]) == 0)
-			free(v->v[i]);
-		else
-			v->v[out++] = v->v[i];
-	}
-	v->n = out;
-	v->v[out] = NULL;
+	if (a->kind != b->kind || a->parts.n != b->parts.n)
+		return false;
+	for (size_t i = 0; i < a->parts.n; i++)
+		if (strcmp(a->parts.v[i], b->parts.v[i]) != 0)
+			return false;
+	return true;
 }
 
 static void combine(struct aq_boolean *left, struct aq_boolean *right,
 		    enum aq_boolean_kind kind,
 		    const struct aq_boolean_style *style)
 {
-	struct aq_strv parts = AQ_STRV_INIT(AQ_BOOLEAN_PARTS_MAX);
-
-	add_operands(&parts, left, kind, style);
-	add_operands(&parts, right, kind, style);
-	sort_unique(&parts, style);
-	aq_boolean_free(right);
-	if (parts.n == 1 && !parts.broken) {
-		aq_strv_free(&parts); /* both were the same: keep the left */
-		return;
+	if (!is_same(left, right)) {
+		make_operands(left, kind, style);
+		make_operands(right, kind, style);
+		for (size_t i = 0; i < right->parts.n; i++)
+			put(&left->parts, right->parts.v[i], style);
 	}
-	aq_boolean_free(left);
-	left->kind = kind;
-	left->parts = parts;
+	if (right->parts.broken && !left->parts.broken)
+		left->parts.broken = right->parts.broken;
+	aq_boolean_free(right);
 }
 
 void aq_boolean_and(struct aq_boolean *left, struct aq_boolean *right,
@@ -146,5 +158,5 @@ void aq_boolean_or(struct aq_boolean *left, struct aq_boolean *right,
 
 int aq_boolean_done(const struct aq_boolean *b, struct aq_err *err)
 {
-	return aq_strv_done(&b->parts, "an expression's operands", err);
+	return aq_text_list_done(&b->parts, "an expression", err);
 }

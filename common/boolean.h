@@ -45,7 +45,7 @@ void aq_boolean_or(struct aq_boolean *left, struct aq_boolean *right,
 void aq_boolean_print(const struct aq_boolean *b,
 		      const struct aq_boolean_style *style, struct aq_str *out);
 
-/* 0, or AQ_SYS: memory or the cap. */
+/* 0, or AQ_USER: too many operands; or AQ_SYS. */
 AQ_CHECK int aq_boolean_done(const struct aq_boolean *b, struct aq_err *err);
 
 #endif

@@ -144,7 +144,7 @@ static int parse_comparison(struct scan *s, struct aq_boolean *ret)
 		rc = fail_marker(s, "two strings are compared, before what "
 				    "stands");
 	if (!rc)
-		rc = aq_str_done(&out, "an environment marker", s->err);
+		rc = aq_text_done(&out, "an environment marker", s->err);
 	if (!rc)
 		*ret = aq_boolean_atom(aq_str_get(&out));
 	return rc;
@@ -214,7 +214,7 @@ static int parse_or(struct scan *s, int depth, struct aq_boolean *ret)
 
 int aq_marker_normalise(const char *text, char **ret, struct aq_err *err)
 {
-	cleanup_str struct aq_str out = AQ_STR_INIT(2 * AQ_SPEC_MAX);
+	cleanup_str struct aq_str out = AQ_STR_INIT(AQ_SPEC_MAX);
 	cleanup_boolean struct aq_boolean b = { 0 };
 	struct scan s = { text, err };
 	int rc = parse_or(&s, 0, &b);
@@ -225,7 +225,7 @@ int aq_marker_normalise(const char *text, char **ret, struct aq_err *err)
 	if (*s.p)
 		return fail_marker(&s, "'and', 'or' or the end is expected");
 	aq_boolean_print(&b, &style, &out);
-	rc = aq_str_done(&out, "an environment marker", err);
+	rc = aq_text_done(&out, "an environment marker", err);
 	if (!rc)
 		*ret = steal(&out.s);
 	return rc;

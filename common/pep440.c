@@ -269,7 +269,7 @@ static int normalise_one(const char *c, struct aq_strv *into,
 	else
 		rc = write_version(c, op, v, &out, err);
 	if (!rc)
-		rc = aq_str_done(&out, "a version", err);
+		rc = aq_text_done(&out, "a version", err);
 	if (!rc)
 		aq_strv_add(into, aq_str_get(&out));
 	return rc;
@@ -291,8 +291,8 @@ static int by_rank(const void *a, const void *b)
 
 static int join(struct aq_strv *conditions, char **ret, struct aq_err *err)
 {
-	cleanup_str struct aq_str out = AQ_STR_INIT(2 * AQ_SPEC_MAX);
-	int rc = aq_strv_done(conditions, "a requirement's versions", err);
+	cleanup_str struct aq_str out = AQ_STR_INIT(AQ_SPEC_MAX);
+	int rc = aq_text_list_done(conditions, "a requirement's versions", err);
 
 	if (rc)
 		return rc;
@@ -310,7 +310,7 @@ static int join(struct aq_strv *conditions, char **ret, struct aq_err *err)
 	aq_str_add(&out, "");
 	for (size_t i = 0; i < conditions->n; i++)
 		aq_str_add_fmt(&out, "%s%s", i ? "," : "", conditions->v[i]);
-	rc = aq_str_done(&out, "a requirement's versions", err);
+	rc = aq_text_done(&out, "a requirement's versions", err);
 	if (!rc)
 		*ret = steal(&out.s);
 	return rc;

@@ -137,7 +137,7 @@ static int parse_extras(struct scan *s, struct aq_strv *extras)
 	}
 	s->p++;
 	aq_strv_sort_unique(extras);
-	return aq_strv_done(extras, "a requirement's extras", s->err);
+	return aq_text_list_done(extras, "a requirement's extras", s->err);
 }
 
 /* A second word is mostly an option: --hash=…, -f URL. */

@@ -74,7 +74,7 @@ int aq_file_read(const char *path, bool regular, size_t *budget,
 static void add_requirement(struct aq_pip *pip, struct aq_place at,
 			    const char *text, bool constraint)
 {
-	cleanup_str struct aq_str out = AQ_STR_INIT(2 * AQ_SPEC_MAX);
+	cleanup_str struct aq_str out = AQ_STR_INIT(AQ_SPEC_MAX);
 	cleanup_requirement struct aq_requirement r = { 0 };
 	char show[AQ_SHOW_SIZE];
 	struct aq_err err;
@@ -87,7 +87,7 @@ static void add_requirement(struct aq_pip *pip, struct aq_place at,
 			     aq_show(text, show));
 	if (!rc) {
 		aq_requirement_print(&r, &out);
-		rc = aq_str_done(&out, "a requirement", &err);
+		rc = aq_text_done(&out, "a requirement", &err);
 	}
 	if (rc)
 		aq_problem_err(pip->problems, at, &err);

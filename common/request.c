@@ -153,8 +153,6 @@ int aq_request_read(const char *path, const struct aq_conf *conf,
 	rc = finish(&r, err);
 	aq_problems_free(&r.problems);
 	if (!rc)
-		rc = aq_strv_done(warnings, "warnings", err);
-	if (!rc)
 		*ret = steal(&req);
 	return rc;
 }

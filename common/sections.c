@@ -93,14 +93,19 @@ static void add_python(struct aq_reading *r, struct aq_place at,
 {
 	char *both = NULL;
 	struct aq_err err;
-	int rc = aq_vspec_and(r->req->python ? r->req->python : "*", version,
-			      &both, &err);
+	int rc;
 
+	if (r->is_python_bad)
+		return;
+	rc = aq_vspec_and(r->req->python ? r->req->python : "*", version, &both,
+			  &err);
 	if (rc) {
 		aq_problem_err(&r->problems, at, &err);
+		r->is_python_bad = true;
 		return;
 	}
-	if (aq_vspec_contradicts_itself(both))
+	r->is_python_bad = aq_vspec_contradicts_itself(both);
+	if (r->is_python_bad)
 		aq_problem(&r->problems, at,
 			   "python '%s' contradicts '%s' said before: keep one "
 			   "of them",
@@ -134,7 +139,7 @@ static void read_spec(struct aq_reading *r, struct aq_place at,
 		      const char *text)
 {
 	cleanup_matchspec struct aq_matchspec spec = { 0 };
-	cleanup_str struct aq_str out = AQ_STR_INIT(2 * AQ_SPEC_MAX);
+	cleanup_str struct aq_str out = AQ_STR_INIT(AQ_SPEC_MAX);
 	struct aq_err err;
 	int rc = aq_matchspec_parse(text, &spec, &err);
 
@@ -142,7 +147,7 @@ static void read_spec(struct aq_reading *r, struct aq_place at,
 		rc = resolve_channel(r, &spec, &err);
 	if (!rc) {
 		aq_matchspec_print(&spec, &out);
-		rc = aq_str_done(&out, "a package spec", &err);
+		rc = aq_text_done(&out, "a package spec", &err);
 	}
 	if (rc) {
 		aq_problem_err(&r->problems, at, &err);
@@ -245,7 +250,7 @@ int aq_python_normalise(const char *text, char **ret, struct aq_err *err)
 	text += strspn(text, " \t");
 	aq_str_add_fmt(&whole, "python%s%s",
 		       strchr("=<>!~(", *text) ? " " : "=", text);
-	rc = aq_str_done(&whole, "a version of Python", err);
+	rc = aq_text_done(&whole, "a version of Python", err);
 	if (!rc)
 		rc = aq_matchspec_parse(aq_str_get(&whole), &spec, err);
 	if (rc)

@@ -19,6 +19,7 @@ struct aq_reading {
 	struct aq_strv *warnings;
 	struct aq_problems problems;
 	struct aq_pip pip;
+	bool is_python_bad; /* said once, not for every condition behind it */
 	struct aq_place defaults; /* where 'defaults' was left out, or line 0 */
 };
 

@@ -30,6 +30,23 @@ int aq_text_read(int fd, size_t max, struct aq_str *out, struct aq_err *err)
 	}
 }
 
+int aq_text_done(const struct aq_str *s, const char *what, struct aq_err *err)
+{
+	if (s->broken == E2BIG)
+		return aq_fail(err, AQ_USER,
+			       "%s is over %zu characters in normal form", what,
+			       s->max);
+	return aq_str_done(s, what, err);
+}
+
+int aq_text_list_done(const struct aq_strv *v, const char *what,
+		      struct aq_err *err)
+{
+	if (v->broken == E2BIG)
+		return aq_fail(err, AQ_USER, "%s has too many parts", what);
+	return aq_strv_done(v, what, err);
+}
+
 size_t aq_utf8_len(const char *p, const char *end)
 {
 	const unsigned char *u = (const unsigned char *)p;

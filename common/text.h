@@ -32,6 +32,14 @@ AQ_CHECK int aq_text_read(int fd, size_t max, struct aq_str *out,
 AQ_CHECK int aq_text_decode(const char *mem, size_t len, struct aq_str *out,
 			    struct aq_err *err);
 
+/* aq_str_done() and aq_strv_done() for what the user decides the size of: over
+ * the cap is AQ_USER.
+ */
+AQ_CHECK int aq_text_done(const struct aq_str *s, const char *what,
+			  struct aq_err *err);
+AQ_CHECK int aq_text_list_done(const struct aq_strv *v, const char *what,
+			       struct aq_err *err);
+
 /* The length of the valid UTF-8 sequence that begins at 'p' (before 'end'),
  * or 0: overlong forms, surrogates and values over U+10FFFF are not valid.
  */

@@ -144,7 +144,7 @@ static int parse_atom(struct scan *s, const char *atom, struct aq_boolean *ret)
 		return fail_atom(s, atom, "is not a version");
 	rc = write_atom(s, atom, op, v, star, &out);
 	if (!rc)
-		rc = aq_str_done(&out, "a version", s->err);
+		rc = aq_text_done(&out, "a version", s->err);
 	if (rc)
 		return rc;
 	*ret = aq_boolean_atom(aq_str_get(&out));
@@ -248,20 +248,23 @@ static int squeeze(const char *text, struct aq_str *out, struct aq_err *err)
 		space = false;
 		aq_str_add_char(out, *text);
 	}
-	return aq_str_done(out, "a version spec", err);
+	return aq_text_done(out, "a version spec", err);
 }
 
-int aq_vspec_normalise(const char *text, char **ret, struct aq_err *err)
+/* 'text' of up to 'max' bytes; the normal form is AQ_SPEC_MAX at most, so that
+ * it can be read again.
+ */
+static int normalise(const char *text, size_t max, char **ret,
+		     struct aq_err *err)
 {
-	cleanup_str struct aq_str in = AQ_STR_INIT(AQ_SPEC_MAX);
-	cleanup_str struct aq_str out = AQ_STR_INIT(2 * AQ_SPEC_MAX);
+	cleanup_str struct aq_str in = AQ_STR_INIT(max);
+	cleanup_str struct aq_str out = AQ_STR_INIT(AQ_SPEC_MAX);
 	cleanup_boolean struct aq_boolean b = { 0 };
 	struct scan s = { .err = err };
 	int rc;
 
-	if (strlen(text) > AQ_SPEC_MAX)
-		return aq_fail(err, AQ_USER, "longer than %d characters",
-			       AQ_SPEC_MAX);
+	if (strlen(text) > max)
+		return aq_fail(err, AQ_USER, "longer than %zu characters", max);
 	if (strpbrk(text, "^$"))
 		return aq_fail(err, AQ_USER,
 			       "regular expressions are not supported: write "
@@ -277,11 +280,16 @@ int aq_vspec_normalise(const char *text, char **ret, struct aq_err *err)
 		return aq_fail(err, AQ_USER,
 			       "a ',' or '|' is missing at a parenthesis");
 	aq_boolean_print(&b, &style, &out);
-	rc = aq_str_done(&out, "a version spec", err);
+	rc = aq_text_done(&out, "a version spec", err);
 	if (rc)
 		return rc;
 	*ret = steal(&out.s);
 	return 0;
+}
+
+int aq_vspec_normalise(const char *text, char **ret, struct aq_err *err)
+{
+	return normalise(text, AQ_SPEC_MAX, ret, err);
 }
 
 int aq_vspec_and(const char *a, const char *b, char **ret, struct aq_err *err)
@@ -292,7 +300,7 @@ int aq_vspec_and(const char *a, const char *b, char **ret, struct aq_err *err)
 		both = NULL;
 		return aq_fail(err, AQ_SYS, "out of memory for a version spec");
 	}
-	return aq_vspec_normalise(both, ret, err);
+	return normalise(both, strlen(both), ret, err);
 }
 
 /* An atom that says one version or one prefix. */

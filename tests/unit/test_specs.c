@@ -2,6 +2,7 @@
 /* common/vspec.c and common/matchspec.c: conda's specs in normal form. */
 #include "tests/unit/unit.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/matchspec.h"
@@ -207,6 +208,14 @@ static void test_long(void **state)
 	assert_null(normal(text, &err)); /* over AQ_PACKAGE_NAME_MAX */
 	text[AQ_PACKAGE_NAME_MAX] = '\0';
 	free(normal(text, &err));
+
+	/* a normal form that grows too long to be read again */
+	memcpy(text, "a 1", 3);
+	for (size_t i = 3; i + 5 < AQ_SPEC_MAX; i += 5)
+		snprintf(text + i, 6, "|%04zu", i);
+	assert_null(normal(text, &err));
+	assert_int_equal(err.class, AQ_USER);
+	assert_non_null(strstr(err.text, "in normal form"));
 }
 
 static void test_and(void **state)
@@ -218,6 +227,7 @@ static void test_and(void **state)
 	assert_int_equal(aq_vspec_and("3.9.*", "*", &both, &err), 0);
 	assert_string_equal(both, "3.9.*");
 	free(both);
+	both = NULL;
 	assert_int_equal(aq_vspec_and(">1|==0.1", "<2", &both, &err), 0);
 	assert_string_equal(both, "<2,(==0.1|>1)");
 }
