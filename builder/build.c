@@ -92,9 +92,9 @@ static void remember_failure(struct build *b, const struct aq_err *why)
 
 /* -- paths -- */
 
-int build_pass_file(struct build *b, const char *suffix, const char *text,
-		    size_t len, char ret_inside[BUILD_PATH_MAX],
-		    struct aq_err *err)
+int build_pass_file(struct build *b, const char *stem, const char *suffix,
+		    const char *text, size_t len,
+		    char ret_inside[BUILD_PATH_MAX], struct aq_err *err)
 {
 	cleanup_close int dir = -1, fd = -1;
 	char name[96];
@@ -102,7 +102,7 @@ int build_pass_file(struct build *b, const char *suffix, const char *text,
 
 	if (rc)
 		return rc;
-	snprintf(name, sizeof(name), "%.16s.%s", b->key, suffix);
+	snprintf(name, sizeof(name), "%s.%.16s.%s", stem, b->key, suffix);
 	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
 		return aq_fail_errno(err, "cannot remove '%s'", name);
 	fd = openat(dir, name,

@@ -203,9 +203,11 @@ AQ_CHECK int seal_lend_directories(struct build *b, const struct identity *who,
 				   struct aq_err *err);
 
 /* -- build.c -- */
-/* Write a file that a program in the cage is to read; its path there. */
-AQ_CHECK int build_pass_file(struct build *b, const char *suffix,
-			     const char *text, size_t len,
+/* Write the file STEM.KEY.SUFFIX that a program in the cage is to read; its
+ * path there.
+ */
+AQ_CHECK int build_pass_file(struct build *b, const char *stem,
+			     const char *suffix, const char *text, size_t len,
 			     char ret_inside[BUILD_PATH_MAX],
 			     struct aq_err *err);
 /* An empty prefix 'name' of builder_user's; away with what was there. */

@@ -165,7 +165,7 @@ static int uv_compile(struct build *b, const char *uv, bool is_conda_kept,
 	add_lines(&constraints, &b->req->constraints);
 	if (is_conda_kept)
 		add_conda_versions(&constraints, b->lock);
-	rc = build_pass_file(b, "constraints.txt", aq_str_get(&constraints),
+	rc = build_pass_file(b, "constraints", "txt", aq_str_get(&constraints),
 			     constraints.len, file, err);
 	if (rc)
 		return rc;
@@ -224,7 +224,7 @@ static int uv_install(struct build *b, const char *uv, struct aq_err *err)
 				       "hashes = { sha256 = \"%s\" } }]\n",
 				       w->name, w->version, w->url, w->sha256);
 	}
-	rc = build_pass_file(b, "pylock.toml", aq_str_get(&text), text.len,
+	rc = build_pass_file(b, "pylock", "toml", aq_str_get(&text), text.len,
 			     file, err);
 	if (rc)
 		return rc;
@@ -282,10 +282,10 @@ static int pip_resolve(struct build *b, struct aq_str *lines,
 
 	add_lines(&in, &b->req->pip);
 	add_lines(&constraints, &b->req->constraints);
-	rc = build_pass_file(b, "requirements.txt", aq_str_get(&in), in.len,
+	rc = build_pass_file(b, "requirements", "txt", aq_str_get(&in), in.len,
 			     requirements, err);
 	if (!rc)
-		rc = build_pass_file(b, "constraints.txt",
+		rc = build_pass_file(b, "constraints", "txt",
 				     aq_str_get(&constraints), constraints.len,
 				     file, err);
 	if (rc)
@@ -338,7 +338,7 @@ static int pip_install_inside(struct build *b, struct aq_err *err)
 			aq_str_add_fmt(&text, "%s==%s --hash=sha256:%s\n",
 				       w->name, w->version, w->sha256);
 	}
-	rc = build_pass_file(b, "wheels.txt", aq_str_get(&text), text.len, file,
+	rc = build_pass_file(b, "wheels", "txt", aq_str_get(&text), text.len, file,
 			     err);
 	if (rc)
 		return rc;

@@ -238,7 +238,7 @@ static const char check_script[] =
 	"        if found != version: bad.append(f'{name} is {found}, not {version}')\n"
 	"    except m.PackageNotFoundError: bad.append(f'{name} is missing')\n"
 	"if sys.prefix != PREFIX: bad.append(f'sys.prefix is {sys.prefix}')\n"
-	"sys.exit('; '.join(bad))\n";
+	"sys.exit('; '.join(bad) or None)\n";
 
 static int check(struct build *b, struct aq_err *err)
 {

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -94,6 +95,7 @@ static void become(const struct child *c)
 	if (!identity_become(c->who))
 		die("change identity");
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of identity clears it */
+	umask(022); /* what is made is for everybody to read */
 	if (c->fn)
 		call_function(c);
 	execve(c->argv[0], c->argv, c->env);
