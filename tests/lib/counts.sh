@@ -7,6 +7,7 @@
 AQ_COUNTS='
 PAIRS        100000   2000000
 ENVOPS        20000   1000000
+SPECS         20000    500000
 BUILDER_KILLS     3        30
 CANCELS           2        20
 ARRAY_TASKS      50       500
