@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include <ctype.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/term.h"
+
+struct verb {
+	const char *name;
+	const char *arguments;
+	const char *summary;
+	int (*run)(struct cli *cli);
+	int n_arguments; /* exactly; 'takes_command': at least */
+	bool has_json;
+	bool takes_command; /* options end at the first argument */
+	const char *help;
+};
+
+static const struct verb verbs[] = {
+	{ "check", "FILE", "say what a request asks for, or what is wrong with it",
+	  cli_check, 1, true, false,
+	  "Read FILE ('-': standard input) as srun would, without building anything.\n" },
+	{ "build", "FILE", "make the environment of a request, unless it is there",
+	  cli_build, 1, true, false,
+	  "Build the environment that FILE asks for: as root in the node's cache, else in\n"
+	  "your own.\n" },
+	{ "list", "", "the environments of the cache", cli_list, 0, true, false,
+	  "" },
+	{ "show", "KEY|NAME|FILE", "one environment: where, what is in it, since when",
+	  cli_show, 1, true, false,
+	  "An environment is named by its key (64 digits), by its name or the beginning of\n"
+	  "it, or by the FILE of a request that it serves.\n" },
+	{ "run", "FILE -- COMMAND [ARGUMENT]...",
+	  "run a command in a request's environment, without Slurm", cli_run, 2,
+	  false, true,
+	  "Exit: the command's own code; 125 if there is no environment for it, 126 if it\n"
+	  "cannot be executed, 127 if it is not there.\n" },
+};
+
+static const char options_help[] =
+	"  --config FILE  read FILE instead of " AQ_CONF_PATH " ($AQ_CONF)\n"
+	"  --node NAME    as on this node: what %n stands for in aq.conf\n"
+	"  --help         this\n";
+
+static void help(FILE *out)
+{
+	fputs("usage: aq [OPTION]... VERB [ARGUMENT]...\n"
+	      "Environments for the functions of Slurm jobs; see also "
+	      "'srun --aq-requirements'.\n\n", out);
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
+		char words[48];
+
+		snprintf(words, sizeof(words), "%s %s", verbs[i].name,
+			 verbs[i].takes_command ? "FILE -- COMMAND" :
+						  verbs[i].arguments);
+		fprintf(out, "  %-22s %s\n", words, verbs[i].summary);
+	}
+	fprintf(out, "\n%s  --version      the version\n\n"
+		"'aq VERB --help' says more; aq(1) says all.\n", options_help);
+}
+
+static void help_verb(FILE *out, const struct verb *verb)
+{
+	fprintf(out, "usage: aq %s [OPTION]...%s%s\n%c%s.\n%s\n", verb->name,
+		*verb->arguments ? " " : "", verb->arguments,
+		toupper(verb->summary[0]), verb->summary + 1, verb->help);
+	if (verb->has_json)
+		fputs("  --json         for programs\n", out);
+	fputs(options_help, out);
+}
+
+static int usage(const struct verb *verb)
+{
+	if (verb)
+		fprintf(stderr, "usage: aq %s [OPTION]...%s%s\n", verb->name,
+			*verb->arguments ? " " : "", verb->arguments);
+	else
+		fputs("usage: aq [OPTION]... VERB [ARGUMENT]...; 'aq --help' "
+		      "lists the verbs\n", stderr);
+	return CLI_USAGE;
+}
+
+enum { OPTION_HELP = 256, OPTION_VERSION, OPTION_CONFIG, OPTION_NODE,
+       OPTION_JSON };
+
+static const struct option options[] = {
+	{ "help", no_argument, NULL, OPTION_HELP },
+	{ "version", no_argument, NULL, OPTION_VERSION },
+	{ "config", required_argument, NULL, OPTION_CONFIG },
+	{ "node", required_argument, NULL, OPTION_NODE },
+	{ "json", no_argument, NULL, OPTION_JSON },
+	{ 0 },
+};
+
+/* Read options up to the first argument, or all of them ('permute').  Returns
+ * -1 to go on, or an exit code.
+ */
+static int read_options(struct cli *cli, const struct verb *verb, int argc,
+			char **argv, bool permute)
+{
+	int c;
+
+	while ((c = getopt_long(argc, argv, permute ? "h" : "+h", options,
+				NULL)) != -1) {
+		switch (c) {
+		case 'h':
+		case OPTION_HELP:
+			if (verb)
+				help_verb(stdout, verb);
+			else
+				help(stdout);
+			return CLI_OK;
+		case OPTION_VERSION:
+			puts("aq (slurm-aq) " PACKAGE_VERSION);
+			return CLI_OK;
+		case OPTION_CONFIG:
+			cli->conf_path = optarg;
+			break;
+		case OPTION_NODE:
+			cli->node = optarg;
+			break;
+		case OPTION_JSON:
+			if (verb && !verb->has_json) {
+				fprintf(stderr, "aq: '%s' has no --json\n",
+					verb->name);
+				return usage(verb);
+			}
+			cli->has_json = true;
+			break;
+		default:
+			return usage(verb);
+		}
+	}
+	return -1;
+}
+
+static const struct verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+static int load_conf(struct cli *cli)
+{
+	struct aq_err err = { 0 };
+	int rc;
+
+	cli->is_personal = geteuid() != 0;
+	if (cli->is_personal)
+		rc = aq_conf_load_personal(cli->conf_path, &cli->conf, &err);
+	else
+		rc = aq_conf_load(cli->conf_path, cli->node, &cli->conf, &err);
+	if (rc) {
+		(void)cli_fail(&err);
+		/* the administrator's file is no request */
+		return CLI_SYSTEM;
+	}
+	for (size_t i = 0; i < cli->conf->warnings.n; i++) {
+		term_print_in(stderr, TERM_YELLOW, "warning: ");
+		term_print(stderr, cli->conf->warnings.v[i]);
+		fputc('\n', stderr);
+	}
+	return CLI_OK;
+}
+
+static int run_verb(struct cli *cli, const struct verb *verb, int argc,
+		    char **argv)
+{
+	int code;
+
+	optind = 0; /* getopt(3): start again, on another vector */
+	code = read_options(cli, verb, argc, argv, !verb->takes_command);
+	if (code >= 0)
+		return code;
+	cli->argc = argc - optind;
+	cli->argv = argv + optind;
+	/* run FILE -- COMMAND: what stands between is only a mark */
+	if (verb->takes_command && cli->argc > 1 &&
+	    strcmp(cli->argv[1], "--") == 0) {
+		cli->argv[1] = cli->argv[0];
+		cli->argv++;
+		cli->argc--;
+	}
+	if (cli->argc < verb->n_arguments ||
+	    (!verb->takes_command && cli->argc > verb->n_arguments))
+		return usage(verb);
+	code = load_conf(cli);
+	if (code)
+		return verb->takes_command ? CLI_NO_ENVIRONMENT : code;
+	code = verb->run(cli);
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fputs("aq: cannot write to standard output\n", stderr);
+		return code ? code : CLI_SYSTEM;
+	}
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	struct cli cli = { .conf_path = getenv("AQ_CONF") };
+	const struct verb *verb;
+	int code;
+
+	if (cli.conf_path && !*cli.conf_path)
+		cli.conf_path = NULL;
+	code = read_options(&cli, NULL, argc, argv, false);
+	if (code >= 0)
+		return code;
+	if (optind == argc)
+		return usage(NULL);
+	verb = find_verb(argv[optind]);
+	if (!verb) {
+		fputs("aq: there is no verb '", stderr);
+		term_print(stderr, argv[optind]);
+		fputs("'\n", stderr);
+		return usage(NULL);
+	}
+	code = run_verb(&cli, verb, argc - optind, argv + optind);
+	aq_conf_free(cli.conf);
+	return code;
+}

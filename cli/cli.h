@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* aq from inside.
+ *
+ *   aq.c       the table of verbs, options, help
+ *   check.c build.c list.c show.c run.c    a verb each
+ *   obtain.c   an environment for a request: found, or built while we wait
+ *   term.c     what a terminal gets that a pipe does not
+ *   json.c     output for programs
+ *   env.c      environments of the cache
+ *   say.c      warnings and failures
+ *   units.c    sizes and times for people
+ *
+ * Output goes to standard output, what is said besides to standard error.
+ */
+#ifndef AQ_CLI_H
+#define AQ_CLI_H
+
+#include <stdbool.h>
+
+#include "common/conf.h"
+#include "common/err.h"
+#include "common/request.h"
+
+/* Exit codes; `aq run` ends with its command's, or one of env(1)'s. */
+enum cli_exit {
+	CLI_OK = 0,
+	CLI_INPUT = 1,     /* the request is wrong, or cannot be met */
+	CLI_USAGE = 2,     /* the command line is */
+	CLI_SYSTEM = 3,    /* the cache or the system failed */
+	CLI_NOT_FOUND = 4, /* nothing by that name */
+	CLI_NO_ENVIRONMENT = 125, /* run: the command was not started */
+	CLI_CANNOT_EXECUTE = 126, /* run: the command is no program */
+	CLI_NO_COMMAND = 127,     /* run: there is no such command */
+};
+
+/* Version of what --json prints, in each object's "schema": it grows when a
+ * field changes its meaning or goes, not when one is added.
+ */
+#define CLI_JSON_SCHEMA 1
+
+/* What one call of aq was asked. */
+struct cli {
+	const char *conf_path; /* --config, else $AQ_CONF, else NULL */
+	const char *node;      /* --node, or NULL */
+	bool is_personal;      /* without root: one's own cache */
+	bool has_json;         /* --json */
+	int argc;              /* the verb's arguments */
+	char **argv;
+	struct aq_conf *conf;
+};
+
+/* The verbs: each returns an exit code, having said what went wrong. */
+int cli_check(struct cli *cli);
+int cli_build(struct cli *cli);
+int cli_list(struct cli *cli);
+int cli_show(struct cli *cli);
+int cli_run(struct cli *cli);
+
+/* Say what 'err' holds on standard error, as "aq: TEXT"; lines that begin with
+ * a place in a file as they are, so that editors find it.  Returns the exit
+ * code that its class stands for.
+ */
+int cli_fail(const struct aq_err *err);
+
+/* Read the request 'path', saying its warnings.  Returns 0 or an exit code,
+ * having said why.
+ */
+AQ_CHECK int cli_read_request(const struct cli *cli, const char *path,
+			      struct aq_request **ret, struct aq_strv *warnings);
+
+/* Warnings of one request that are kept. */
+#define CLI_WARNINGS_MAX 256
+
+#endif

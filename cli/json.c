@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/json.h"
+
+#include <string.h>
+
+#include "cli/cli.h"
+#include "common/text.h"
+
+static void quote(FILE *out, const char *text)
+{
+	const char *end = text + strlen(text);
+	size_t len;
+
+	fputc('"', out);
+	for (; text < end; text += len) {
+		unsigned char c = (unsigned char)*text;
+
+		len = aq_utf8_len(text, end);
+		if (len == 0) {
+			len = 1;
+			fputs("\\ufffd", out);
+		} else if (c == '"' || c == '\\') {
+			fprintf(out, "\\%c", c);
+		} else if (c < ' ' || c == 0x7f) {
+			fprintf(out, "\\u%04x", c);
+		} else if (c == 0xc2 && (unsigned char)text[1] < 0xa0) {
+			fprintf(out, "\\u%04x", (unsigned char)text[1]);
+		} else {
+			fwrite(text, 1, len, out);
+		}
+	}
+	fputc('"', out);
+}
+
+static void indent(const struct json *j)
+{
+	fputc('\n', j->out);
+	for (unsigned int i = 0; i < j->depth; i++)
+		fputs("  ", j->out);
+}
+
+/* What stands before a value. */
+static void lead(struct json *j, const char *name)
+{
+	if (j->has_items)
+		fputc(',', j->out);
+	if (j->depth)
+		indent(j);
+	j->has_items = true;
+	if (name) {
+		quote(j->out, name);
+		fputs(": ", j->out);
+	}
+}
+
+void json_open(struct json *j, const char *name, char bracket)
+{
+	lead(j, name);
+	fputc(bracket, j->out);
+	j->depth++;
+	j->has_items = false;
+}
+
+void json_close(struct json *j, char bracket)
+{
+	j->depth--;
+	if (j->has_items)
+		indent(j);
+	fputc(bracket, j->out);
+	j->has_items = true;
+}
+
+void json_text(struct json *j, const char *name, const char *value)
+{
+	lead(j, name);
+	if (value)
+		quote(j->out, value);
+	else
+		fputs("null", j->out);
+}
+
+void json_number(struct json *j, const char *name, uint64_t value)
+{
+	lead(j, name);
+	fprintf(j->out, "%llu", (unsigned long long)value);
+}
+
+void json_bool(struct json *j, const char *name, bool value)
+{
+	lead(j, name);
+	fputs(value ? "true" : "false", j->out);
+}
+
+void json_list(struct json *j, const char *name, const struct aq_strv *list)
+{
+	json_open(j, name, '[');
+	for (size_t i = 0; i < list->n; i++)
+		json_text(j, NULL, list->v[i]);
+	json_close(j, ']');
+}
+
+void json_begin(struct json *j, FILE *out)
+{
+	*j = (struct json){ .out = out };
+	json_open(j, NULL, '{');
+	json_number(j, "schema", CLI_JSON_SCHEMA);
+}
+
+void json_end(struct json *j)
+{
+	json_close(j, '}');
+	fputc('\n', j->out);
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/env.h"
+#include "cli/json.h"
+#include "cli/term.h"
+#include "cli/units.h"
+#include "common/key.h"
+#include "common/manifest.h"
+
+/* Digits of a name that are told from a file's name; git takes as many. */
+#define NAME_DIGITS_MIN 4
+
+/* The beginning of an environment's name: hexadecimal digits, then "-N". */
+static bool looks_like_name(const char *text)
+{
+	size_t n = strspn(text, "0123456789abcdef");
+
+	if (n < NAME_DIGITS_MIN || n > AQ_ENV_LOCK_DIGITS)
+		return false;
+	return !text[n] || (n == AQ_ENV_LOCK_DIGITS && text[n] == '-' &&
+			    strspn(text + n + 1, "0123456789") ==
+				    strlen(text + n + 1));
+}
+
+/* The environment that serves the request in file 'path'. */
+static int find_by_request(const struct cli *cli, struct aq_store *store,
+			   const char *path, struct aq_env **ret,
+			   struct aq_err *err)
+{
+	const struct aq_domain domain = { .kind = AQ_SHARED };
+	cleanup_strv struct aq_strv warnings = AQ_STRV_INIT(CLI_WARNINGS_MAX);
+	cleanup_request struct aq_request *req = NULL;
+	cleanup_free char *context = NULL;
+	int rc = aq_request_read(path, cli->conf, &req, &warnings, err);
+
+	if (!rc)
+		rc = aq_key_context(cli->conf, &domain, NULL, &context, err);
+	if (!rc)
+		rc = aq_store_find(store, req->digest, context, req->canonical,
+				   ret, err);
+	if (rc == AQ_MISS)
+		rc = aq_fail(err, AQ_MISS,
+			     "'%s' has no environment yet: 'aq build %s' makes it",
+			     path, path);
+	return rc;
+}
+
+static int find(const struct cli *cli, struct aq_store *store,
+		const char *what, struct aq_env **ret, struct aq_err *err)
+{
+	int rc = AQ_MISS;
+
+	if (aq_is_hex(what, AQ_SHA256_HEX_SIZE - 1))
+		rc = aq_store_find_key(store, what, ret, err);
+	else if (looks_like_name(what))
+		rc = aq_store_find_name(store, what, ret, err);
+	if (rc != AQ_MISS)
+		return rc;
+	if (strcmp(what, "-") == 0 || access(what, F_OK) == 0)
+		return find_by_request(cli, store, what, ret, err);
+	return aq_fail(err, AQ_MISS,
+		       "'%s' is no environment (key, name, or a beginning of it that is no other's) and no file",
+		       what);
+}
+
+static void print_item(const char *name, const char *value)
+{
+	printf("%-12s", name);
+	term_print(stdout, value);
+	putchar('\n');
+}
+
+static void print_packages(const struct aq_lock *lock)
+{
+	for (size_t i = 0; i < lock->n_items; i++) {
+		const struct aq_lock_item *p = &lock->items[i];
+
+		printf("%-12s", i ? "" : "packages");
+		term_print(stdout, p->name);
+		putchar(' ');
+		term_print(stdout, p->version);
+		if (p->build) {
+			putchar(' ');
+			term_print_in(stdout, TERM_DIM, p->build);
+		}
+		putchar('\n');
+	}
+}
+
+static void print_times(const struct aq_env *env)
+{
+	char at[UNITS_SIZE], took[UNITS_SIZE], ago[UNITS_SIZE];
+	const time_t created = (time_t)env->created;
+	struct tm tm;
+
+	if (!localtime_r(&created, &tm) ||
+	    !strftime(at, sizeof(at), "%Y-%m-%d %H:%M:%S", &tm))
+		snprintf(at, sizeof(at), "?");
+	printf("%-12s%s, in %s\n", "built", at, units_ms(env->build_ms, took));
+	printf("%-12s%llu, last %s\n", "uses", (unsigned long long)env->uses,
+	       units_ago(env->last_used, (uint64_t)time(NULL), ago));
+}
+
+static void print_text(const struct aq_env *env, const char *prefix,
+		       const struct aq_manifest *m)
+{
+	char own[UNITS_SIZE], shared[UNITS_SIZE];
+
+	print_item("name", env->name);
+	print_item("prefix", prefix);
+	print_item("kind", env_kind_name(env->kind));
+	print_item("python", env->python[0] ? env->python : "none");
+	if (env->base[0])
+		print_item("base", env->base);
+	print_times(env);
+	printf("%-12s%s of its own, %s shared\n", "size",
+	       units_bytes(env->size_own, own),
+	       units_bytes(env->size_shared, shared));
+	print_item("lock", env->lock);
+	if (!m)
+		return;
+	print_item("key", m->key);
+	print_item("digest", m->digest);
+	print_packages(m->lock);
+}
+
+static void write_packages(struct json *j, const struct aq_lock *lock)
+{
+	json_open(j, "packages", '[');
+	for (size_t i = 0; i < lock->n_items; i++) {
+		const struct aq_lock_item *p = &lock->items[i];
+
+		json_open(j, NULL, '{');
+		json_text(j, "kind",
+			  p->kind == AQ_LOCK_CONDA ? "conda" : "wheel");
+		json_text(j, "name", p->name);
+		json_text(j, "version", p->version);
+		json_text(j, "build", p->build);
+		json_text(j, "url", p->url);
+		json_text(j, "sha256", p->sha256);
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+}
+
+static bool write_op(const struct aq_envop *op, void *arg)
+{
+	static const char *const kinds[] = { "set", "unset", "prepend",
+					     "append" };
+	struct json *j = arg;
+
+	json_open(j, NULL, '{');
+	json_text(j, "do", kinds[op->kind]);
+	json_text(j, "name", op->name);
+	if (op->kind != AQ_ENVOP_UNSET)
+		json_text(j, "value", op->value);
+	json_bool(j, "is_template", op->is_template);
+	json_close(j, '}');
+	return true;
+}
+
+static void write_json(const struct aq_env *env, const char *prefix,
+		       const struct aq_manifest *m)
+{
+	struct json j;
+
+	json_begin(&j, stdout);
+	env_write_json(&j, env);
+	json_text(&j, "prefix", prefix);
+	json_open(&j, "activation", '[');
+	(void)aq_envops_each(env->ops, env->ops_len, write_op, &j);
+	json_close(&j, ']');
+	if (m) {
+		json_text(&j, "key", m->key);
+		json_text(&j, "digest", m->digest);
+		json_text(&j, "request", m->canonical);
+		write_packages(&j, m->lock);
+	}
+	json_end(&j);
+}
+
+int cli_show(struct cli *cli)
+{
+	cleanup_store struct aq_store *store = NULL;
+	cleanup_env struct aq_env *env = NULL;
+	cleanup_manifest struct aq_manifest *manifest = NULL;
+	cleanup_str struct aq_str prefix = AQ_STR_INIT(4096);
+	struct aq_err err = { 0 };
+	int rc = env_open_store(cli, &store, &err);
+
+	if (!rc)
+		rc = find(cli, store, cli->argv[0], &env, &err);
+	if (rc)
+		return cli_fail(&err);
+	if (aq_manifest_read(cli->conf, env->name, &manifest, &err) != 0) {
+		term_print_in(stderr, TERM_YELLOW, "warning: ");
+		fprintf(stderr, "its manifest cannot be read: ");
+		term_print(stderr, err.text);
+		fputc('\n', stderr);
+	}
+	aq_str_add_fmt(&prefix, "%s/envs/%s", cli->conf->cache_dir, env->name);
+	if (cli->has_json)
+		write_json(env, aq_str_get(&prefix), manifest);
+	else
+		print_text(env, aq_str_get(&prefix), manifest);
+	return CLI_OK;
+}

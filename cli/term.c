@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/term.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/text.h"
+
+#define QUIET_MS 1000     /* what takes less shows nothing */
+#define COLUMNS_DEFAULT 80
+#define COLUMNS_MIN 20
+#define LINE_MAX_BYTES 4096 /* a builder's lines have 512 at most */
+
+int64_t term_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+bool term_is(FILE *out)
+{
+	const char *term = getenv("TERM");
+
+	return isatty(fileno(out)) && term && *term &&
+	       strcmp(term, "dumb") != 0;
+}
+
+static bool has_colours(FILE *out)
+{
+	const char *no = getenv("NO_COLOR");
+
+	return term_is(out) && !(no && *no);
+}
+
+/* One character, or one byte that is none; returns its length. */
+static size_t print_one(FILE *out, const char *at, const char *end)
+{
+	size_t len = aq_utf8_len(at, end);
+	unsigned char c = (unsigned char)*at;
+	bool is_c1 = c == 0xc2 && len == 2 && (unsigned char)at[1] < 0xa0;
+
+	if (len && !is_c1 && ((c >= ' ' && c != 0x7f) || c == '\n')) {
+		fwrite(at, 1, len, out);
+		return len;
+	}
+	if (c == '\t')
+		fputc(' ', out);
+	else
+		fprintf(out, "\\x%02x", c);
+	return 1;
+}
+
+void term_print(FILE *out, const char *text)
+{
+	const char *end = text + strlen(text);
+
+	while (text < end)
+		text += print_one(out, text, end);
+}
+
+void term_print_in(FILE *out, enum term_colour colour, const char *text)
+{
+	static const char *const codes[] = { "\033[1m", "\033[2m", "\033[31m",
+					     "\033[33m" };
+
+	if (!has_colours(out)) {
+		term_print(out, text);
+		return;
+	}
+	fputs(codes[colour], out);
+	term_print(out, text);
+	fputs("\033[0m", out);
+}
+
+/* -- progress -- */
+
+void term_progress_begin(struct term_progress *p)
+{
+	*p = (struct term_progress){
+		.is_moving = term_is(stderr),
+		.start_ms = term_now_ms(),
+		.line = AQ_STR_INIT(LINE_MAX_BYTES),
+	};
+}
+
+static void wipe(struct term_progress *p)
+{
+	if (p->is_shown)
+		fputs("\r\033[K", stderr);
+	p->is_shown = false;
+}
+
+static size_t columns(void)
+{
+	struct winsize size;
+
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || !size.ws_col)
+		return COLUMNS_DEFAULT;
+	return size.ws_col < COLUMNS_MIN ? COLUMNS_MIN : size.ws_col;
+}
+
+static void end_line(struct term_progress *p)
+{
+	const char *text = aq_str_get(&p->line);
+
+	if (p->line.len && p->is_moving) {
+		snprintf(p->last, sizeof(p->last), "%s", text);
+	} else if (p->line.len) {
+		fputs("aq: ", stderr);
+		term_print(stderr, text);
+		fputc('\n', stderr);
+	}
+	aq_str_free(&p->line);
+	p->line = (struct aq_str)AQ_STR_INIT(LINE_MAX_BYTES);
+}
+
+void term_progress_add(struct term_progress *p, const char *mem, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (mem[i] == '\n')
+			end_line(p);
+		else if (mem[i])
+			aq_str_add_char(&p->line, mem[i]);
+	}
+}
+
+void term_progress_tick(struct term_progress *p)
+{
+	int64_t ms = term_now_ms() - p->start_ms;
+	const char *text = p->last, *end = text + strlen(text);
+	size_t room = columns() - 1;
+	char head[40];
+
+	if (!p->is_moving || ms < QUIET_MS)
+		return;
+	wipe(p);
+	room -= (size_t)snprintf(head, sizeof(head), "%c %3lld s  ",
+				 "|/-\\"[p->frame++ % 4],
+				 (long long)(ms / 1000));
+	fputs(head, stderr);
+	/* what is not ASCII takes at most four columns, as \xNN */
+	while (text < end && room >= 4) {
+		room -= *text & 0x80 ? 4 : 1;
+		text += print_one(stderr, text, end);
+	}
+	p->is_shown = true;
+	fflush(stderr);
+}
+
+void term_progress_end(struct term_progress *p)
+{
+	wipe(p);
+	end_line(p);
+	aq_str_free(&p->line);
+}
