@@ -182,6 +182,9 @@ static int read_conda(struct aq_request *req, const char *value,
 	if (rc)
 		return rc;
 	aq_matchspec_print(&spec, &normal);
+	rc = aq_str_done(&normal, "a package spec", err);
+	if (rc)
+		return rc;
 	if (strcmp(aq_str_get(&normal), value) != 0)
 		return fail_damaged(err, value);
 	if (spec.channel) {
@@ -209,6 +212,9 @@ static int read_requirement(struct aq_strv *into, const char *value,
 	if (rc)
 		return rc;
 	aq_requirement_print(&r, &normal);
+	rc = aq_str_done(&normal, "a requirement", err);
+	if (rc)
+		return rc;
 	if (strcmp(aq_str_get(&normal), value) != 0 ||
 	    (constraint && r.extras.n))
 		return fail_damaged(err, value);

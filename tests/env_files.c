@@ -267,6 +267,10 @@ int main(int argc, char **argv)
 			check_file(i + 1, dir, names.v[i], &conf,
 				   aq_str_get(&table));
 	}
+	for (size_t i = 0; i < conf.n_channels; i++) {
+		free(map[i].name);
+		free(map[i].url);
+	}
 	aq_strv_free(&names);
 	return 0;
 }
