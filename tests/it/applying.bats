@@ -24,19 +24,19 @@ in_demo() { as_user "${before[@]}" srun --aq-requirements="$DEMO" "$@"; }
 @test "bin is first in PATH, and a program named without a path is found there" {
   before=()
   prefix=$(in_demo printenv AQ_ENV_PREFIX)
-  run -0 in_demo bash -c 'echo "${PATH%%:*} $CONDA_PREFIX"; command -v python'
+  run -0 --separate-stderr in_demo bash -c 'echo "${PATH%%:*} $CONDA_PREFIX"; command -v python'
   assert_equal "$output" "$prefix/bin $prefix"$'\n'"$prefix/bin/python"
-  run -0 in_demo python -c 'import sys; print(sys.prefix)'
+  run -0 --separate-stderr in_demo python -c 'import sys; print(sys.prefix)'
   assert_equal "$output" "$prefix"
   # with a path it is the one that was named
-  run -0 in_demo /usr/bin/python3 -c 'import sys; print(sys.prefix)'
+  run -0 --separate-stderr in_demo /usr/bin/python3 -c 'import sys; print(sys.prefix)'
   assert_equal "$output" "/usr"
 }
 
 @test "what activation scripts set is set, and variables come last" {
   before=(DEMO_VAR=mine OMP_NUM_THREADS=99)
   prefix=$(in_demo printenv AQ_ENV_PREFIX)
-  run -0 in_demo printenv ACTIVATE_DEMO ENVVARS_DEMO OMP_NUM_THREADS PYTHONNOUSERSITE
+  run -0 --separate-stderr in_demo printenv ACTIVATE_DEMO ENVVARS_DEMO OMP_NUM_THREADS PYTHONNOUSERSITE
   assert_equal "$output" "on:$prefix"$'\nfrom-json\n4\n1'
 }
 
@@ -45,7 +45,7 @@ in_demo() { as_user "${before[@]}" srun --aq-requirements="$DEMO" "$@"; }
   prefix=$(in_demo printenv AQ_ENV_PREFIX)
   assert_equal "$(cat "$prefix/share/prefix-demo/prefix.txt")" "$prefix"
   grep -qaF "$prefix/share" "$prefix/share/prefix-demo/prefix.bin"
-  run -0 in_demo prefix-demo
+  run -0 --separate-stderr in_demo prefix-demo
   assert_equal "$output" "$prefix $prefix"
 }
 
@@ -53,11 +53,11 @@ in_demo() { as_user "${before[@]}" srun --aq-requirements="$DEMO" "$@"; }
   venv=$IT_SUBMIT/venv
   as_user python3 -m venv --without-pip "$venv"
   before=(VIRTUAL_ENV="$venv" PATH="$venv/bin:$PATH")
-  run -0 in_demo bash -c 'echo "${VIRTUAL_ENV-unset}"; [[ :$PATH: != *"/submit/venv/"* ]] && command -v python'
+  run -0 --separate-stderr in_demo bash -c 'echo "${VIRTUAL_ENV-unset}"; [[ :$PATH: != *"/submit/venv/"* ]] && command -v python'
   assert_equal "${lines[0]}" "unset"
   [[ ${lines[1]} == "$IT_DIR"/nodes/n1/lib/envs/*/bin/python ]]
   before=(CONDA_PREFIX=/opt/other CONDA_DEFAULT_ENV=other CONDA_SHLVL=1 PATH="/opt/other/bin:$PATH")
-  run -0 in_demo bash -c '[[ :$PATH: != *:/opt/other/bin:* ]] && echo "$CONDA_PREFIX"'
+  run -0 --separate-stderr in_demo bash -c '[[ :$PATH: != *:/opt/other/bin:* ]] && echo "$CONDA_PREFIX"'
   [[ $output == "$IT_DIR"/nodes/n1/lib/envs/* ]]
 }
 

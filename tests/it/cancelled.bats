@@ -37,7 +37,7 @@ cancelled_at() {
   it_job_is CANCELLED "$job"
   assert_equal "$(it_builds "$NODE")" 0
   it_open
-  run -0 as_user srun -n 2 --aq-requirements="$file" printenv AQ_RESOLUTION
+  run -0 --separate-stderr as_user srun -n 2 --aq-requirements="$file" printenv AQ_RESOLUTION
   it_forget
 }
 

@@ -49,7 +49,7 @@ watch_nodes() {
 }
 
 @test "after it another request builds on the same node" {
-  run -0 as_user srun -w n1 --aq-requirements="$(it_small)" printenv AQ_RESOLUTION
+  run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$(it_small)" printenv AQ_RESOLUTION
   assert_equal "$output" "created"
 }
 

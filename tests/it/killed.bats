@@ -31,11 +31,11 @@ killed_at() {
   assert_equal "$(it_builds n1)" 0
 
   it_open
-  run -0 as_user srun --aq-requirements="$file" printenv AQ_RESOLUTION
+  run -0 --separate-stderr as_user srun --aq-requirements="$file" printenv AQ_RESOLUTION
   assert_equal "$output" "created"
   assert_equal "$(it_builds n1)" 1
   it_is_clean n1
-  run -0 as_user srun --aq-requirements="$file" printenv AQ_RESOLUTION
+  run -0 --separate-stderr as_user srun --aq-requirements="$file" printenv AQ_RESOLUTION
   assert_equal "$output" "reused"
 }
 

@@ -119,8 +119,14 @@ it_is_clean() {
     [[ -z $(find "$(it_cache "$1")/work/envs" -mindepth 1 -print -quit 2>/dev/null) ]]
 }
 
-# it_builders NODE: the pids of aq-builder that work for the node.
-it_builders() { pgrep -f -- "^[^ ]*aq-builder .*$IT_DIR/etc/aq.conf .*--node $1( |\$)" || :; }
+# it_builders NODE: the pids of the supervising aq-builders that work for the
+# node, not those that they forked.
+it_builders() {
+  local pid
+  for pid in $(pgrep -f -- "^[^ ]*aq-builder .*$IT_DIR/etc/aq.conf .*--node $1( |\$)"); do
+    [[ $(ps -o comm= -p "$(ps -o ppid= -p "$pid" | tr -d ' ')") == aq-builder ]] || echo "$pid"
+  done
+}
 
 # it_has_workers NODE: whether there is a builder, or anything that one of
 # them started: both accounts do nothing but build.  Clusters share them, so

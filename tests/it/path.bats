@@ -46,7 +46,7 @@ dependencies: ["Scikit-Learn", "python 3.9.*"]
 channels: [conda-forge]
 YAML
   )
-  run -0 as_user srun -w n1 --aq-requirements="$file" printenv AQ_RESOLUTION
+  run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$file" printenv AQ_RESOLUTION
   assert_equal "$output" "reused"
 }
 

@@ -27,17 +27,17 @@ batch() {
 }
 
 @test "a batch script runs in its job's environment" {
-  run -0 batch 'echo "$WHICH $AQ_RESOLUTION"' --aq-requirements="$A"
+  run -0 --separate-stderr batch 'echo "$WHICH $AQ_RESOLUTION"' --aq-requirements="$A"
   assert_equal "$output" "a reused"
 }
 
 @test "an #SBATCH line is enough" {
-  run -0 batch "#SBATCH --aq-requirements=$B"$'\necho "$WHICH"'
+  run -0 --separate-stderr batch "#SBATCH --aq-requirements=$B"$'\necho "$WHICH"'
   assert_equal "$output" "b"
 }
 
 @test "srun in sbatch: inherited, another file, none" {
-  run -0 batch "srun printenv WHICH
+  run -0 --separate-stderr batch "srun printenv WHICH
     srun --aq-requirements=$B printenv WHICH
     srun --aq-requirements=none env | grep -c -e ^WHICH= -e ^AQ_ -e CONDA" \
     --aq-requirements="$A"
@@ -46,7 +46,7 @@ batch() {
 
 @test "a step inherits the snapshot, not the file as it is now" {
   cp -p "$IT_SUBMIT/a.yaml" "$IT_SUBMIT/moving.yaml"
-  run -0 batch "cp $B $IT_SUBMIT/moving.yaml; srun printenv WHICH; rm $IT_SUBMIT/moving.yaml; srun printenv WHICH" \
+  run -0 --separate-stderr batch "cp $B $IT_SUBMIT/moving.yaml; srun printenv WHICH; rm $IT_SUBMIT/moving.yaml; srun printenv WHICH" \
     --aq-requirements="$IT_SUBMIT/moving.yaml"
   assert_equal "$output" $'a\na'
 }
@@ -77,22 +77,22 @@ SH
 printenv WHICH
 SH
   )
-  run -0 batch "sbatch --wait -o $IT_SUBMIT/inner2.out $inner >/dev/null; cat $IT_SUBMIT/inner2.out" \
+  run -0 --separate-stderr batch "sbatch --wait -o $IT_SUBMIT/inner2.out $inner >/dev/null; cat $IT_SUBMIT/inner2.out" \
     --aq-requirements="$A"
   assert_equal "$output" "b"
 }
 
 @test "--export=NONE and --export=VAR keep the request" {
-  run -0 as_user srun --export=NONE --aq-requirements="$A" /usr/bin/printenv WHICH
+  run -0 --separate-stderr as_user srun --export=NONE --aq-requirements="$A" /usr/bin/printenv WHICH
   assert_equal "$output" "a"
-  run -0 as_user MARK=kept srun --export=MARK --aq-requirements="$A" /usr/bin/printenv WHICH MARK
+  run -0 --separate-stderr as_user MARK=kept srun --export=MARK --aq-requirements="$A" /usr/bin/printenv WHICH MARK
   assert_equal "$output" $'a\nkept'
-  run -0 batch 'echo "$WHICH"; srun printenv WHICH' --export=NONE --aq-requirements="$A"
+  run -0 --separate-stderr batch 'echo "$WHICH"; srun printenv WHICH' --export=NONE --aq-requirements="$A"
   assert_equal "$output" $'a\na'
 }
 
 @test "every task of an array has it" {
-  run -0 batch 'echo "$SLURM_ARRAY_TASK_ID $WHICH"' --array=1-3 --aq-requirements="$A"
+  run -0 --separate-stderr batch 'echo "$SLURM_ARRAY_TASK_ID $WHICH"' --array=1-3 --aq-requirements="$A"
   assert_equal "$(sort <<<"$output")" $'1 a\n2 a\n3 a'
 }
 

@@ -25,7 +25,7 @@ teardown() { it_end; }
 
 @test "srun, sbatch and salloc list the option in their help" {
   for command in srun sbatch salloc; do
-    run -0 as_user "$command" --help
+    run -0 --separate-stderr as_user "$command" --help
     assert_contains "$output" "--aq-requirements"
   done
 }

@@ -331,9 +331,10 @@ cluster_pids() {
   for pid in /proc/[0-9]*; do
     pid=${pid#/proc/}
     [[ $ours != *" $pid "* ]] || continue
+    # the process may be gone by now; not "$(<file)": in bash 5.2 a file that
+    # is not there ends the whole shell
     {
-      environment=$(tr '\0' '\n' <"/proc/$pid/environ")
-      name=$(<"/proc/$pid/comm")
+      environment=$(tr '\0' '\n' <"/proc/$pid/environ") && read -r name <"/proc/$pid/comm"
     } 2>/dev/null || continue
     if [[ $'\n'$environment$'\n' == *$'\n'"AQ_CLUSTER=$dir"$'\n'* ]]; then
       echo "$pid"
@@ -367,7 +368,7 @@ cluster_down() {
   ((${#pids[@]} == 0)) || kill "${pids[@]}" 2>/dev/null || :
   if ! wait_while "$CLUSTER_STOP_SECONDS" cluster_has_pids "$dir" 2>/dev/null; then
     mapfile -t pids < <(cluster_pids "$dir")
-    echo "still running, now killed: $(ps -o pid=,args= -p "${pids[*]}" | tr '\n' ';')" >&2
+    echo "still running, now killed: $(ps -o pid=,args= -p "${pids[*]}" 2>&1 | tr '\n' ';')" >&2
     kill -KILL "${pids[@]}" 2>/dev/null || :
     wait_while "$CLUSTER_STOP_SECONDS" cluster_has_pids "$dir"
     return 1
