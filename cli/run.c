@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A command in an environment, as a task would see it. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/obtain.h"
 #include "cli/term.h"
+#include "common/store.h"
 
 extern char **environ;
 
@@ -30,6 +33,40 @@ static int change_environment(const struct aq_answer *a, struct aq_err *err)
 	return rc;
 }
 
+/* Only for `aq list` and the order of collecting: no reason to fail. */
+static void count_use(const struct cli *cli, const struct aq_answer *a)
+{
+	cleanup_store struct aq_store *store = NULL;
+	const char *name = strrchr(a->prefix, '/');
+
+	if (name && aq_store_open(cli->conf, AQ_STORE_WRITE, &store, NULL) == 0 &&
+	    aq_store_used(store, name + 1, (uint64_t)time(NULL), NULL) != 0)
+		return;
+}
+
+/* Whether any directory of PATH has it: execvp(3) says EACCES, not ENOENT,
+ * when it was not allowed to look into one of them.
+ */
+static bool is_anywhere(const char *command)
+{
+	const char *path = getenv("PATH");
+	size_t len;
+
+	if (strchr(command, '/'))
+		return true;
+	for (; path && *path; path += len + (path[len] == ':')) {
+		char file[PATH_MAX];
+
+		len = strcspn(path, ":");
+		if (snprintf(file, sizeof(file), "%.*s/%s",
+			     len ? (int)len : 1, len ? path : ".",
+			     command) < (int)sizeof(file) &&
+		    access(file, F_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Does not come back if the command can be executed. */
 static int execute(char **command)
 {
@@ -37,6 +74,8 @@ static int execute(char **command)
 
 	execvp(command[0], command);
 	errnum = errno;
+	if (errnum == EACCES && !is_anywhere(command[0]))
+		errnum = ENOENT;
 	fputs("aq: cannot run '", stderr);
 	term_print(stderr, command[0]);
 	fprintf(stderr, "': %s\n", strerror(errnum));
@@ -57,5 +96,6 @@ int cli_run(struct cli *cli)
 		(void)cli_fail(&err);
 		return CLI_NO_ENVIRONMENT;
 	}
+	count_use(cli, answer);
 	return execute(cli->argv + 1);
 }

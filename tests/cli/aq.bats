@@ -1,0 +1,286 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2154,SC2016 # bats sets stderr; programs for other shells
+# aq as people and programs use it, with a stand-in for aq-builder; no Slurm, no
+# packages, no root needed (as root it is the node's cache that is used).
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+  BUILD=${AQ_BUILDDIR:?make check says where}
+  PATH=$BUILD:$PATH
+  cd "$BATS_TEST_TMPDIR" || exit
+  unset NO_COLOR AQ_UNDO VIRTUAL_ENV CONDA_PREFIX
+  export HOME=$PWD/home XDG_CACHE_HOME='' TERM=xterm
+  export AQ_CONF=$PWD/aq.conf AQ_BUILDER=$BUILD/tests/cli/stand-in
+  mkdir home
+  cat >aq.conf <<CONF
+cache_dir = $PWD/lib
+run_dir = $PWD/run
+channels = conda-forge=https://conda.example.org/conda-forge
+CONF
+  request ok
+}
+
+# request BEHAVIOUR: req.yaml, which makes the stand-in behave like that
+request() {
+  cat >req.yaml <<YAML
+channels: [conda-forge]
+dependencies: [numpy >= 2, python=3.9, {pip: [Demo_Pkg==1.0]}]
+variables: {BEHAVE: "$1", OMP_NUM_THREADS: "4"}
+YAML
+}
+
+has() {
+  [[ $1 == *"$2"* ]] || { printf 'expected: %s\nin: %s\n' "$2" "$1" >&2; return 1; }
+}
+
+lacks() {
+  [[ $1 != *"$2"* ]] || { printf 'unexpected: %s\nin: %s\n' "$2" "$1" >&2; return 1; }
+}
+
+# on_terminal COMMAND...: with a terminal as its standard streams; prints what
+# it got
+on_terminal() {
+  local quoted
+  printf -v quoted '%q ' "$@"
+  script --quiet --return --command "$quoted" /dev/null </dev/null
+}
+
+wait_for() {
+  local i
+  for ((i = 0; i < 3000; i++)); do
+    ! "$@" 2>/dev/null || return 0
+    sleep 0.01
+  done
+  echo "waited in vain for: $*" >&2
+  return 1
+}
+
+@test "help names every verb and goes to standard output" {
+  run -0 --separate-stderr aq --help
+  for verb in check build list show run; do
+    has "$output" "  $verb "
+    run -0 --separate-stderr aq "$verb" --help
+    has "${lines[0]}" "usage: aq $verb"
+    [[ -z $stderr ]]
+    run -0 --separate-stderr aq --help
+  done
+}
+
+@test "the version is configure's" {
+  run -0 aq --version
+  [[ $output == "aq (slurm-aq) "[0-9]* ]]
+}
+
+@test "a wrong command line is 2 and changes nothing" {
+  for words in "" "nonsense" "--nonsense" "check" "check a b" "build" "list x" \
+    "show" "show a b" "run" "run req.yaml" "run req.yaml --" "check --node" \
+    "run --json req.yaml -- true"; do
+    # shellcheck disable=SC2086 # words
+    run -2 --separate-stderr aq $words
+    has "$stderr" "usage: aq"
+    [[ -z $output ]]
+  done
+  [[ ! -e lib && ! -e home/.cache ]]
+}
+
+@test "check prints the normalised request" {
+  run -0 --separate-stderr aq check req.yaml
+  has "$output" "python      3.9.*"
+  has "$output" "conda       numpy >=2"
+  has "$output" "pip         demo-pkg==1"
+  has "$output" "            OMP_NUM_THREADS=4"
+  [[ -z $stderr ]]
+}
+
+@test "check --json has every member that design.md promises" {
+  run -0 --separate-stderr aq check req.yaml --json
+  jq -e '.schema == 1 and (.digest | test("^[0-9a-f]{64}$")) and .python == "3.9.*"
+    and .conda == ["numpy >=2"] and .pip == ["demo-pkg==1"]
+    and .channels == ["conda-forge"] and .variables.OMP_NUM_THREADS == "4"
+    and .warnings == []' <<<"$output"
+}
+
+@test "check tells the same digest for another spelling of the same request" {
+  printf '%s\n' 'python_version: 3.9' 'channels: [conda-forge]' \
+    'dependencies: ["NumPy>=2", {pip: ["demo.pkg == 1.0"]}]' \
+    'variables: {OMP_NUM_THREADS: 4, BEHAVE: ok}' >other.yaml
+  [[ $(aq check req.yaml --json | jq .digest) == $(aq check other.yaml --json | jq .digest) ]]
+}
+
+@test "check warns on standard error and in JSON" {
+  echo 'platforms: [linux-64]' >>req.yaml
+  run -0 --separate-stderr aq check --json req.yaml
+  has "$stderr" "warning: req.yaml:4:1: "
+  jq -e '.warnings | length == 1 and (.[0] | startswith("req.yaml:4:1: "))' <<<"$output"
+}
+
+@test "check names every error with its place, as editors read it" {
+  printf '%s\n' 'dependancies: [x]' 'nonsense: 1' >bad.yaml
+  run -1 --separate-stderr aq check bad.yaml
+  has "$stderr" "bad.yaml:1:1: unknown key 'dependancies', did you mean 'dependencies'?"
+  has "$stderr" $'\nbad.yaml:2:1: '
+  [[ -z $output ]]
+}
+
+@test "check reads standard input" {
+  run -0 aq check - <req.yaml
+  has "$output" "demo-pkg==1"
+}
+
+@test "a file that is not there is an error of the input" {
+  run -1 --separate-stderr aq check absent.yaml
+  has "$stderr" "absent.yaml"
+}
+
+@test "hostile file names do not reach the terminal raw" {
+  run -1 --separate-stderr aq check $'\033[2Jx.yaml'
+  lacks "$stderr" $'\033'
+}
+
+@test "an empty cache is no error, and the line says what to do" {
+  run -0 --separate-stderr aq list
+  has "$output" "aq build FILE"
+  run -0 aq list --json
+  jq -e '.environments == []' <<<"$output"
+}
+
+@test "show of what is not there is 4" {
+  run -4 --separate-stderr aq show abcd
+  run -0 --separate-stderr aq build req.yaml
+  run -4 --separate-stderr aq show abcd1
+  has "$stderr" "'abcd1' is no environment"
+  run -4 --separate-stderr aq show absent.yaml
+  request "refuse"
+  run -4 --separate-stderr aq show req.yaml
+  has "$stderr" "has no environment yet"
+}
+
+@test "build makes it once; then it is reused" {
+  run -0 --separate-stderr aq build req.yaml
+  has "$output" "created  "
+  has "$output" "in 1.5 s, 2.5 MB new"
+  has "$stderr" "aq: resolving"
+  run -0 --separate-stderr aq build --json req.yaml
+  jq -e '.resolution == "reused" and .build_ms == 0 and (.prefix | startswith("/"))' <<<"$output"
+  [[ -z $stderr ]]
+}
+
+@test "list and show tell the same of an environment" {
+  aq build req.yaml
+  run -0 aq list
+  has "${lines[0]}" "NAME"
+  has "${lines[1]}" "created   3.9.6        2.5 MB"
+  name=$(aq list --json | jq -r '.environments[0].name')
+  key=$(aq build --json req.yaml | jq -r .key)
+  by_name=$(aq show --json "$name")
+  jq -e --arg key "$key" '.schema == 1 and .key == $key and
+    (.packages | map(.name) == ["demo", "w"]) and
+    (.activation[0] | .do == "prepend" and .name == "PATH")' <<<"$by_name"
+  for what in "${name:0:4}" "$key" req.yaml; do
+    [[ $(aq show --json "$what") == "$by_name" ]]
+  done
+  run -0 aq show req.yaml
+  has "$output" "packages    demo 1.0"
+  has "$output" "key         $key"
+}
+
+@test "a request that cannot be met is 1, with the reason, and harmless" {
+  request refuse
+  run -1 --separate-stderr aq build req.yaml
+  has "$stderr" "aq: nothing provides numpy 1.99"
+  lacks "$stderr" $'\033'
+  [[ -z $output ]]
+}
+
+@test "a builder that was killed is 3 and says what to do" {
+  request die
+  run -3 --separate-stderr aq build req.yaml
+  has "$stderr" "try again"
+}
+
+@test "a builder that is not there is 3" {
+  AQ_BUILDER=$PWD/absent run -3 --separate-stderr aq build req.yaml
+  has "$stderr" "cannot start '$PWD/absent'"
+}
+
+@test "a builder is told when nobody waits any more" {
+  request "outlive:$PWD/noticed"
+  aq build req.yaml 2>progress &
+  wait_for grep -q "building for long" progress
+  kill -9 $!
+  wait_for test -e noticed
+}
+
+@test "a bad aq.conf is 3 and names the line" {
+  echo 'failure_ttl = soon' >>aq.conf
+  run -3 --separate-stderr aq list
+  has "$stderr" "aq.conf:4"
+  run -125 --separate-stderr aq run req.yaml -- true
+}
+
+@test "an unknown key of aq.conf is a warning" {
+  echo 'colour = blue' >>aq.conf
+  run -0 --separate-stderr aq list
+  has "$stderr" "aq.conf:4: unknown key 'colour'"
+}
+
+@test "run executes the command in the environment, with the request's variables" {
+  run -0 --separate-stderr aq run req.yaml -- hello one "two  three"
+  [[ $output == "hello from "*"/envs/"*" one two  three" ]]
+  run -0 --separate-stderr aq run req.yaml -- sh -c 'echo "$AQ_RESOLUTION $OMP_NUM_THREADS"'
+  [[ $output == "reused 4" ]]
+  [[ -z $stderr ]]
+  [[ $(aq list --json | jq '.environments[0].uses') == 2 ]]
+}
+
+@test "run ends with the command's code, or as env(1) does" {
+  run -7 aq run req.yaml -- sh -c 'exit 7'
+  run -127 --separate-stderr aq run req.yaml -- no-such-command
+  has "$stderr" "no-such-command"
+  mkdir closed && chmod 0 closed
+  PATH=$PWD/closed:$PATH run -127 --separate-stderr aq run req.yaml -- no-such-command
+  run -126 --separate-stderr aq run req.yaml -- ./req.yaml
+  request refuse
+  run -125 --separate-stderr aq run req.yaml -- true
+  has "$stderr" "nothing provides"
+  run -125 --separate-stderr aq run absent.yaml -- true
+}
+
+@test "run in run undoes the first" {
+  cp req.yaml other.yaml
+  sed -i 's/OMP_NUM_THREADS: "4"/OTHER: "x"/; s/numpy >= 2/scipy/' other.yaml
+  aq build other.yaml
+  aq run req.yaml -- aq run other.yaml -- env | grep -v '^_=' | sort >inner
+  aq run other.yaml -- env | grep -v '^_=' | sort >direct
+  diff inner direct
+}
+
+@test "the signal that ends a command is the caller's to see" {
+  run -143 aq run req.yaml -- sh -c 'kill -TERM $$'
+}
+
+@test "a pipe gets no colour, a terminal does, and NO_COLOR is heeded" {
+  aq build req.yaml
+  lacks "$(aq list)" $'\033'
+  has "$(on_terminal aq list)" $'\033[1m'
+  lacks "$(NO_COLOR=1 on_terminal aq list)" $'\033'
+  lacks "$(TERM=dumb on_terminal aq list)" $'\033'
+  has "$(NO_COLOR='' on_terminal aq list)" $'\033[1m'
+}
+
+@test "a terminal sees one line that moves and is gone at the end" {
+  request "wait:$PWD/go"
+  on_terminal aq build req.yaml >typescript &
+  wait_for grep -qa "waiting for a test" typescript
+  touch go
+  wait $!
+  # nothing is left of the moving line but its wiping
+  has "$(tr -d '\r' <typescript)" $' s  waiting for a test\033[Kcreated  '
+}
+
+@test "output that cannot be written is 3" {
+  run -3 --separate-stderr bash -c 'aq list >/dev/full'
+  has "$stderr" "standard output"
+}

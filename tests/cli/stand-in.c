@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Stands in for aq-builder (AQ_BUILDER), with the same descriptors: builds
+ * nothing, but commits an environment that holds nothing, so that what aq does
+ * with builders and caches can be tested without packages.  The request's
+ * variable BEHAVE says what happens:
+ *
+ *   ok           it is built
+ *   refuse       the request cannot be met, with hostile text in the reason
+ *   die          the builder is killed
+ *   wait:FILE    progress is said, then FILE is waited for
+ *   outlive:FILE writes FILE when it sees that nobody waits any more
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/answer_fill.h"
+#include "common/build.h"
+#include "common/key.h"
+#include "common/layout.h"
+#include "common/manifest.h"
+
+#define SHA "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define TICK_MS 10
+
+struct stand_in {
+	const struct aq_conf *conf;
+	struct aq_request *req;
+	struct aq_answer *answer;
+};
+
+static const char *behaviour(const struct aq_request *req)
+{
+	for (size_t i = 0; i < req->variables.n; i++)
+		if (aq_starts_with(req->variables.v[i], "BEHAVE="))
+			return req->variables.v[i] + strlen("BEHAVE=");
+	return "ok";
+}
+
+static void say(const char *text)
+{
+	if (write(AQ_BUILDER_FD_PROGRESS, text, strlen(text)) < 0)
+		_exit(3);
+}
+
+/* One lock is one environment: each key gets a build string of its own. */
+static int make_lock(const char *key, struct aq_lock **ret, struct aq_err *err)
+{
+	char build[9];
+	int rc = aq_lock_new(aq_platform_subdir(), ret, err);
+
+	snprintf(build, sizeof(build), "%.8s", key);
+	if (!rc)
+		rc = aq_lock_add(*ret, AQ_LOCK_CONDA,
+				 "https://conda.example.org/noarch/demo-1.0-0.conda",
+				 SHA, "demo", "1.0", build, err);
+	if (!rc)
+		rc = aq_lock_add(*ret, AQ_LOCK_WHEEL,
+				 "https://pypi.example.org/w-2-py3-none-any.whl",
+				 SHA, "w", "2", NULL, err);
+	return rc ? rc : aq_lock_finish(*ret, err);
+}
+
+/* PREFIX/bin/hello, which says where it is. */
+static void make_prefix(const char *prefix)
+{
+	char path[2048];
+	FILE *f;
+
+	mkdir(prefix, 0755);
+	snprintf(path, sizeof(path), "%s/bin", prefix);
+	mkdir(path, 0755);
+	snprintf(path, sizeof(path), "%s/bin/hello", prefix);
+	f = fopen(path, "w");
+	if (!f)
+		return;
+	fputs("#!/bin/sh\necho \"hello from $CONDA_PREFIX $*\"\n", f);
+	fclose(f);
+	chmod(path, 0755);
+}
+
+static int build(struct stand_in *s, struct aq_err *err)
+{
+	const struct aq_domain domain = { .kind = AQ_SHARED };
+	cleanup_lock struct aq_lock *lock = NULL;
+	cleanup_store struct aq_store *store = NULL;
+	cleanup_free char *context = NULL;
+	cleanup_str struct aq_str ops = AQ_STR_INIT(AQ_ENVOPS_MAX);
+	struct aq_env env = { .kind = AQ_ENV_CREATED, .generation = 1,
+			      .created = 1700000000, .last_used = 1700000000,
+			      .build_ms = 1500, .size_own = 2500000 };
+	char key[AQ_SHA256_HEX_SIZE], prefix[1024], bin[1040];
+	struct aq_binding binding = { .key = key, .digest = s->req->digest,
+				      .canonical = s->req->canonical };
+	int rc = aq_layout_prepare(s->conf, err);
+
+	if (!rc)
+		rc = aq_key_context(s->conf, &domain, NULL, &context, err);
+	if (!rc)
+		rc = aq_key(s->req, context, key, err);
+	if (!rc)
+		rc = make_lock(key, &lock, err);
+	if (!rc)
+		rc = aq_store_open(s->conf, AQ_STORE_WRITE, &store, err);
+	if (rc)
+		return rc;
+	binding.context = context;
+	snprintf(env.name, sizeof(env.name), "%.20s-1", lock->digest);
+	memcpy(env.lock, lock->digest, sizeof(env.lock));
+	snprintf(env.python, sizeof(env.python), "3.9.6");
+	snprintf(prefix, sizeof(prefix), "%s/envs/%s", s->conf->cache_dir,
+		 env.name);
+	snprintf(bin, sizeof(bin), "%s/bin", prefix);
+	make_prefix(prefix);
+	aq_envops_add(&ops, AQ_ENVOP_PREPEND, "PATH", bin);
+	aq_envops_add(&ops, AQ_ENVOP_SET, "CONDA_PREFIX", prefix);
+	env.ops = ops.s;
+	env.ops_len = ops.len;
+	rc = aq_manifest_write(s->conf, &env, &binding, lock, err);
+	if (!rc)
+		rc = aq_store_commit(store, &env, &binding, err);
+	if (!rc) {
+		s->answer->build_ms = env.build_ms;
+		s->answer->new_bytes = env.size_own;
+		rc = aq_answer_fill(s->answer, s->conf, &env, key, s->req,
+				    "created", err);
+	}
+	return rc;
+}
+
+static void wait_for_file(const char *path)
+{
+	say("waiting for a test\n");
+	while (access(path, F_OK) < 0)
+		poll(NULL, 0, TICK_MS);
+}
+
+static void outlive(const char *path)
+{
+	struct pollfd p = { .fd = AQ_BUILDER_FD_ALIVE, .events = POLLIN };
+
+	say("building for long\n");
+	while (poll(&p, 1, -1) < 0)
+		;
+	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+	_exit(1);
+}
+
+static int behave(struct stand_in *s, struct aq_err *err)
+{
+	const char *how = behaviour(s->req);
+
+	say("resolving\ninstalling 2 packages\n");
+	if (strcmp(how, "refuse") == 0)
+		return aq_fail(err, AQ_USER,
+			       "nothing provides numpy 1.99\n\033[2Jgone");
+	if (strcmp(how, "die") == 0)
+		raise(SIGKILL);
+	if (aq_starts_with(how, "wait:"))
+		wait_for_file(how + strlen("wait:"));
+	if (aq_starts_with(how, "outlive:"))
+		outlive(how + strlen("outlive:"));
+	return build(s, err);
+}
+
+int main(int argc, char **argv)
+{
+	cleanup_conf struct aq_conf *conf = NULL;
+	cleanup_request struct aq_request *req = NULL;
+	static char text[AQ_REQUEST_CANONICAL_MAX + 1];
+	const char *conf_path = NULL;
+	bool is_personal = false;
+	struct stand_in s = { 0 };
+	struct aq_err err = { 0 };
+	ssize_t n;
+	int rc;
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
+			conf_path = argv[++i];
+		is_personal |= strcmp(argv[i], "--personal") == 0;
+	}
+	s.answer = mmap(NULL, sizeof(*s.answer), PROT_READ | PROT_WRITE,
+			MAP_SHARED, AQ_BUILDER_FD_ANSWER, 0);
+	n = read(AQ_BUILDER_FD_REQUEST, text, sizeof(text));
+	if (s.answer == MAP_FAILED || n < 0)
+		return 3;
+	rc = is_personal ? aq_conf_load_personal(conf_path, &conf, &err) :
+			   aq_conf_load(conf_path, NULL, &conf, &err);
+	if (!rc)
+		rc = aq_request_parse(text, (size_t)n, conf, &req, &err);
+	s.conf = conf;
+	s.req = req;
+	if (!rc)
+		rc = behave(&s, &err);
+	if (rc)
+		aq_answer_fail(s.answer, (enum aq_class)rc, err.text);
+	return 0;
+}
