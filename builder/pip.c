@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "builder/builder.h"
+#include "builder/pylock.h"
 #include "common/io.h"
 
 #define TEXT_MAX (4 * 1024 * 1024)
@@ -81,62 +82,24 @@ static bool is_in_conda(const struct aq_lock *lock, const char *name,
 	return false;
 }
 
-/* -- uv -- */
-
-/* The text between KEY = " and the next quote, in [at, end). */
-static bool toml_string(const char *at, const char *end, const char *key,
-			char *ret, size_t size)
+/* Of the wheels in 'all', those that conda does not bring already. */
+static void add_missing(const struct aq_lock *lock, const char *all,
+			struct aq_str *lines)
 {
-	const char *p = memmem(at, (size_t)(end - at), key, strlen(key));
-	const char *quote;
+	while (*all) {
+		size_t len = strcspn(all, "\n");
+		char name[256], version[128];
 
-	if (!p)
-		return false;
-	p += strlen(key);
-	quote = memchr(p, '"', (size_t)(end - p));
-	if (!quote || (size_t)(quote - p) >= size ||
-	    memchr(p, '\\', (size_t)(quote - p)))
-		return false;
-	memcpy(ret, p, (size_t)(quote - p));
-	ret[quote - p] = '\0';
-	return true;
-}
-
-/* pylock.toml (PEP 751) as uv writes it: of each package, the wheel it prefers
- * for this platform is the first.
- */
-static int read_pylock(struct build *b, const char *text, struct aq_str *lines,
-		       struct aq_err *err)
-{
-	static const char head[] = "[[packages]]\n";
-	const char *at = strstr(text, head);
-
-	while (at) {
-		const char *next = strstr(at + 1, head);
-		const char *end = next ? next : at + strlen(at);
-		const char *wheels = memmem(at, (size_t)(end - at), "wheels = [",
-					    10);
-		char name[256], version[128], url[4096], sha256[80];
-
-		if (!toml_string(at, end, "name = \"", name, sizeof(name)) ||
-		    !toml_string(at, end, "version = \"", version,
-				 sizeof(version)))
-			return aq_fail(err, AQ_SYS, "uv printed no lock");
-		if (!wheels ||
-		    !toml_string(wheels, end, "url = \"", url, sizeof(url)) ||
-		    !toml_string(wheels, end, "sha256 = \"", sha256,
-				 sizeof(sha256))) {
-			b->verdict = BUILD_REFUSED;
-			return aq_fail(err, AQ_USER, "'%s' %s has no wheel with a hash, and sources are not built here",
-				       name, version);
+		if (sscanf(all, "wheel %*s %*s %255s %127s", name, version) != 2 ||
+		    !is_in_conda(lock, name, version)) {
+			aq_str_add_mem(lines, all, len);
+			aq_str_add_char(lines, '\n');
 		}
-		if (!is_in_conda(b->lock, name, version))
-			aq_str_add_fmt(lines, "wheel %s %s %s %s\n", url,
-				       sha256, name, version);
-		at = next;
+		all += len + (all[len] == '\n');
 	}
-	return 0;
 }
+
+/* -- uv -- */
 
 static void start_uv(const struct build *b, struct command *cmd,
 		     const char *uv, const char *verb)
@@ -185,6 +148,19 @@ static int uv_compile(struct build *b, const char *uv, bool is_conda_kept,
 	return run(b, cmd, err);
 }
 
+static int take_pylock(struct build *b, const char *pylock,
+		       struct aq_str *lines, struct aq_err *err)
+{
+	cleanup_str struct aq_str all = AQ_STR_INIT(TEXT_MAX);
+	int rc = pylock_read(pylock, &all, err);
+
+	if (rc == AQ_USER)
+		b->verdict = BUILD_REFUSED;
+	if (!rc)
+		add_missing(b->lock, aq_str_get(&all), lines);
+	return rc;
+}
+
 static int uv_solve(struct build *b, const char *uv, struct aq_str *lines,
 		    struct aq_err *err)
 {
@@ -197,7 +173,7 @@ static int uv_solve(struct build *b, const char *uv, struct aq_str *lines,
 		if (rc)
 			return rc;
 		if (cmd.exit_code == 0)
-			return read_pylock(b, aq_str_get(&pylock), lines, err);
+			return take_pylock(b, aq_str_get(&pylock), lines, err);
 		is_refused = client_says(aq_str_get(&cmd.errors), refusals);
 		if (!is_refused || !is_conda_kept)
 			return run_failed(b, &cmd, "the pip requirements cannot be resolved",
@@ -214,16 +190,7 @@ static int uv_install(struct build *b, const char *uv, struct aq_err *err)
 	char file[BUILD_PATH_MAX];
 	int rc;
 
-	aq_str_add(&text, "lock-version = \"1.0\"\ncreated-by = \"slurm-aq\"\n");
-	for (size_t i = 0; i < b->lock->n_items; i++) {
-		const struct aq_lock_item *w = &b->lock->items[i];
-
-		if (w->kind == AQ_LOCK_WHEEL)
-			aq_str_add_fmt(&text, "[[packages]]\nname = \"%s\"\n"
-				       "version = \"%s\"\nwheels = [{ url = \"%s\", "
-				       "hashes = { sha256 = \"%s\" } }]\n",
-				       w->name, w->version, w->url, w->sha256);
-	}
+	pylock_write(b->lock, &text);
 	rc = build_pass_file(b, "pylock", "toml", aq_str_get(&text), text.len,
 			     file, err);
 	if (rc)

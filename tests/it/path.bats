@@ -75,6 +75,8 @@ YAML
   prefix=$(as_user srun -w n1 --aq-requirements="$(it_small)" printenv AQ_ENV_PREFIX)
   run ! as_user touch "$prefix/mark"
   run ! as_user rm -r "$prefix/etc"
-  [[ -z $(find "$prefix" ! -user root -print -quit) ]]
+  # what the package cache links too stays the builder's: only an owner may link
+  [[ -z $(find "$prefix" ! -user root ! -user "$AQ_BUILDER_USER" -print -quit) ]]
+  [[ -z $(find "$prefix" -type d ! -user root -print -quit) ]]
   [[ -z $(find "$prefix" ! -type l -perm /022 -print -quit) ]]
 }

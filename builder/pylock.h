@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pylock.toml (PEP 751) as uv writes and reads it: just what locks of ours need.
+ * Pure.
+ */
+#ifndef AQ_PYLOCK_H
+#define AQ_PYLOCK_H
+
+#include "common/err.h"
+#include "common/lock.h"
+#include "common/str.h"
+
+/* Append a line "wheel URL SHA256 NAME VERSION" for each package of 'text'.  Of
+ * several wheels uv names the one that it prefers for this platform first.
+ * AQ_USER: a package has no wheel with a hash (sources are not built).
+ * AQ_CORRUPT: no pylock.
+ */
+AQ_CHECK int pylock_read(const char *text, struct aq_str *lines,
+			 struct aq_err *err);
+
+/* Append the wheels of 'lock' as a pylock. */
+void pylock_write(const struct aq_lock *lock, struct aq_str *out);
+
+#endif
