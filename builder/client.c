@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "builder/builder.h"
+#include "common/sources.h"
 
 #define SPECS_MAX 4096
 
@@ -60,12 +61,24 @@ static int choose(const struct build *b, const struct dialect **ret,
 		       client);
 }
 
+/* The map may lack a channel that a request from another host names. */
+static int check_sources(const struct build *b, struct aq_err *err)
+{
+	cleanup_strv struct aq_strv urls = AQ_STRV_INIT(SPECS_MAX);
+	cleanup_strv struct aq_strv specs = AQ_STRV_INIT(SPECS_MAX);
+	int rc = aq_sources_channels(b->req, b->conf, &urls, err);
+
+	return rc ? rc : aq_sources_specs(b->req, b->conf, &specs, err);
+}
+
 int client_solve(struct build *b, struct aq_str *lines, struct aq_err *err)
 {
 	const struct dialect *d = NULL;
 	char program[BUILD_PATH_MAX];
 	int rc = choose(b, &d, program, sizeof(program), err);
 
+	if (!rc)
+		rc = check_sources(b, err);
 	if (rc)
 		return rc;
 	say(b, "resolving with %s", d->name);
@@ -87,26 +100,19 @@ int client_link(struct build *b, struct aq_err *err)
 	return d->link(b, program, err);
 }
 
+/* check_sources() has said what may be wrong with these. */
 void client_specs(const struct build *b, struct aq_strv *ret)
 {
 	ret->max = SPECS_MAX;
-	if (b->req->python)
-		aq_strv_add_fmt(ret, "python%s%s", *b->req->python ? " " : "",
-				b->req->python);
-	for (size_t i = 0; i < b->req->conda.n; i++)
-		aq_strv_add(ret, b->req->conda.v[i]);
+	if (aq_sources_specs(b->req, b->conf, ret, NULL) != 0)
+		ret->broken = ENOMEM;
 }
 
 void client_channels(const struct build *b, struct aq_strv *ret)
 {
 	ret->max = SPECS_MAX;
-	for (size_t i = 0; i < b->req->channels.n; i++) {
-		const struct aq_channel *c =
-			aq_conf_channel(b->conf, b->req->channels.v[i]);
-
-		if (c)
-			aq_strv_add(ret, c->url);
-	}
+	if (aq_sources_channels(b->req, b->conf, ret, NULL) != 0)
+		ret->broken = ENOMEM;
 }
 
 bool client_says(const char *text, const char *const patterns[])
