@@ -79,8 +79,8 @@ static int copy_string(struct scan *s, struct aq_str *out)
 	if (!s->p[1 + len])
 		return fail_marker(s, "a quote is missing");
 	write = memchr(s->p + 1, '"', len) ? '\'' : '"';
-	if (memchr(s->p + 1, '\\', len))
-		return fail_marker(s, "a backslash is not allowed");
+	if (memchr(s->p + 1, '\\', len) || memchr(s->p + 1, '\t', len))
+		return fail_marker(s, "backslashes and tabs are not allowed");
 	aq_str_add_char(out, write);
 	aq_str_add_mem(out, s->p + 1, len);
 	aq_str_add_char(out, write);

@@ -27,6 +27,13 @@ bool aq_matchspec_is_special(const struct aq_matchspec *spec)
 	       spec->build_number || spec->md5 || spec->sha256;
 }
 
+/* "numpy-1.2-0.conda": one word, so that a version may end as it likes. */
+static bool is_archive(const char *s)
+{
+	return !s[strcspn(s, " \t=<>!~[(")] &&
+	       (aq_ends_with(s, ".conda") || aq_ends_with(s, ".tar.bz2"));
+}
+
 /* What is no package spec at all, though people write it. */
 static int refuse_others(struct aq_match *p, const char *s)
 {
@@ -48,8 +55,7 @@ static int refuse_others(struct aq_match *p, const char *s)
 		return aq_match_fail(p,
 				     "has an environment marker: those belong "
 				     "to pip's list");
-	if (strchr("./~", *s) || aq_ends_with(s, ".conda") ||
-	    aq_ends_with(s, ".tar.bz2") ||
+	if (strchr("./~", *s) || is_archive(s) ||
 	    (strstr(s, "://") && !strstr(s, "::")))
 		return aq_match_fail(p,
 				     "is a file or URL: name the package and "

@@ -8,6 +8,7 @@ AQ_COUNTS='
 PAIRS        100000   2000000
 ENVOPS        20000   1000000
 SPECS         20000    500000
+FUZZ          50000   2000000
 BUILDER_KILLS     3        30
 CANCELS           2        20
 ARRAY_TASKS      50       500

@@ -127,7 +127,8 @@ static void test_refused(void **state)
 		{ "x; 'a'=='b'", "two strings" },
 		{ "x; (os_name=='a'", "')' is missing" },
 		{ "x; os_name=='a' os_name", "the end is expected" },
-		{ "x; os_name=='a\\'", "backslash" },
+		{ "x; os_name=='a\\'", "backslashes" },
+		{ "x; os_name=='a\tb'", "tabs" },
 		{ "x\n", "cannot have" },
 		{ "x\xff", "cannot have" },
 	};

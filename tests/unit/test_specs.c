@@ -81,6 +81,7 @@ static void test_versions(void **state)
 		{ "python > 3.11", "python >3.11" },
 		{ "IPython", "ipython" },
 		{ "numpy # why", "numpy" },
+		{ "numpy ==5.3.conda", "numpy ==5.3.conda" },
 	};
 
 	(void)state;
@@ -144,6 +145,7 @@ static void test_refused(void **state)
 		{ "numpy; python_version<'3'", "quotes" },
 		{ "numpy; sys_platform", "environment marker" },
 		{ "./numpy.conda", "is a file or URL" },
+		{ "numpy-1.2-0.conda", "is a file or URL" },
 		{ "https://a.example/numpy-1-0.conda", "is a file or URL" },
 		{ "*", "'*' in its name" },
 		{ "num*", "'*' in its name" },
