@@ -32,7 +32,7 @@ int cli_fail(const struct aq_err *err)
 		term_print(stderr, line ? line : "out of memory");
 		fputc('\n', stderr);
 		text += len;
-		text += *text == '\n';
+		text += strspn(text, "\n");
 	}
 	switch (err->class) {
 	case AQ_USER:
