@@ -4,21 +4,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/worker.h"
 
-#ifndef SYS_close_range
-#define SYS_close_range 436
-#endif
-
 #define ARGS_MAX 8
 /* The descriptors are first moved above these, so that none overwrites
  * another.
  */
-#define FD_HIGH 64
+#define FD_HIGH 16
 /* Where a grandchild says that it could not execute. */
 #define REPORT_FD (AQ_BUILDER_FD_ALIVE + 1)
 
@@ -47,17 +42,6 @@ static void make_args(const struct aq_build_start *s, char *args[ARGS_MAX])
 	args[n] = NULL;
 }
 
-static void close_from(int first)
-{
-	int max;
-
-	if (syscall(SYS_close_range, first, ~0u, 0) == 0)
-		return;
-	max = (int)sysconf(_SC_OPEN_MAX); /* Linux before 5.9 */
-	for (int fd = first; fd < max; fd++)
-		close(fd);
-}
-
 /* Put the descriptors at their places and close all others.  'report' goes
  * behind them and is closed by exec.
  */
@@ -69,25 +53,19 @@ static bool arrange_fds(const struct aq_build_start *s, int report)
 			   AQ_BUILDER_FD_PROGRESS, AQ_BUILDER_FD_ALIVE,
 			   REPORT_FD };
 	int high[ARRAY_LEN(from)];
-	int null;
 
 	for (size_t i = 0; i < ARRAY_LEN(from); i++) {
 		high[i] = from[i] < 0 ? -1 : fcntl(from[i], F_DUPFD, FD_HIGH);
 		if (from[i] >= 0 && high[i] < 0)
 			return false;
 	}
-	null = open("/dev/null", O_RDWR);
-	if (null < 0)
-		return false;
-	for (int fd = 0; fd < 3; fd++)
-		if (dup2(null, fd) < 0)
-			return false;
 	for (size_t i = 0; i < ARRAY_LEN(from); i++) {
 		close(to[i]);
 		if (high[i] >= 0 && dup2(high[i], to[i]) < 0)
 			return false;
 	}
-	close_from(REPORT_FD + 1);
+	if (!aq_close_others(to, ARRAY_LEN(to)))
+		return false;
 	return fcntl(REPORT_FD, F_SETFD, FD_CLOEXEC) == 0;
 }
 

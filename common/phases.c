@@ -70,9 +70,6 @@ int aq_phase_epilog(const struct aq_job *job, struct aq_err *err)
 	return rc;
 }
 
-/* A reference that cannot be had is no reason to fail a task: the environment
- * is then held by the job's, or by nothing, and the next build heals it.
- */
 static int take_reference(struct aq_stage *stage, const struct aq_conf *conf,
 			  const char *digest, struct aq_err *err)
 {
@@ -91,8 +88,23 @@ static int take_reference(struct aq_stage *stage, const struct aq_conf *conf,
 	return rc;
 }
 
+/* Whether a failed look-up is a miss: the cache (busy, corrupt, full) is never
+ * an error to the user, but worth a note to the administrator.
+ */
+static int as_miss(int rc, const struct aq_err *why, struct aq_err *err)
+{
+	if (rc == AQ_BUSY || rc == AQ_CORRUPT)
+		(void)aq_fail(err, AQ_MISS, "taken for a miss: %s", why->text);
+	else if (rc != AQ_OK && rc != AQ_MISS)
+		return aq_fail(err, why->class, "%s", why->text);
+	else
+		return rc;
+	return AQ_MISS;
+}
+
 int aq_phase_stage(struct aq_stage *stage, struct aq_err *err)
 {
+	static struct aq_err why;
 	cleanup_conf struct aq_conf *conf = NULL;
 	cleanup_request struct aq_request *req = NULL;
 	int rc = aq_conf_load(stage->conf_path, stage->node, &conf, err);
@@ -101,13 +113,16 @@ int aq_phase_stage(struct aq_stage *stage, struct aq_err *err)
 	if (!rc)
 		rc = aq_request_parse(stage->canonical, stage->canonical_len,
 				      conf, &req, err);
-	if (!rc)
-		rc = take_reference(stage, conf, req->digest, err);
 	if (rc)
 		return rc;
-	rc = aq_look_up(conf, req, stage->answer, err);
-	/* the cache (busy, corrupt, full): a miss, never an error */
-	return rc == AQ_BUSY || rc == AQ_CORRUPT ? AQ_MISS : rc;
+	/* A reference that cannot be had (a full disk) is no reason to fail a
+	 * task: the collector needs refs.db as we do, so where it is broken
+	 * nothing is collected.
+	 */
+	if (take_reference(stage, conf, req->digest, &why) != 0)
+		(void)aq_fail(err, AQ_SYS, "no reference was taken: %s",
+			      why.text);
+	return as_miss(aq_look_up(conf, req, stage->answer, &why), &why, err);
 }
 
 int aq_phase_release(const struct aq_stage *stage, struct aq_err *err)

@@ -48,7 +48,8 @@ AQ_EXPORT aq_phase_job_fn aq_phase_epilog;
 
 /* Stage, root in a worker: take the step's lease and reference, then look the
  * environment up and fill in the answer: AQ_OK, AQ_MISS (start a build), or
- * why not.  'canonical' is hostile.
+ * why not.  'canonical' is hostile.  With AQ_OK and AQ_MISS a text in 'err' is a
+ * note for the administrator's log.
  */
 struct aq_stage {
 	const char *conf_path;

@@ -3,14 +3,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
 
 /* How long a killed worker may take to be reaped, in milliseconds, before it
  * is left to init.
@@ -35,6 +41,47 @@ void aq_come_clean(void)
 	umask(077);
 	if (chdir("/") < 0)
 		_exit(AQ_SYS);
+	/* task_init_privileged is root with the user's groups */
+	if (geteuid() == 0 && (setgroups(0, NULL) < 0 ||
+			       setresgid(0, 0, 0) < 0 ||
+			       setresuid(0, 0, 0) < 0))
+		_exit(AQ_SYS);
+}
+
+static void close_between(unsigned int first, unsigned int last)
+{
+	unsigned int max;
+
+	if (first > last || syscall(SYS_close_range, first, last, 0) == 0)
+		return;
+	max = (unsigned int)sysconf(_SC_OPEN_MAX); /* Linux before 5.9 */
+	for (unsigned int fd = first; fd <= last && fd < max; fd++)
+		close((int)fd);
+}
+
+bool aq_close_others(const int keep[], size_t n)
+{
+	unsigned int first = STDERR_FILENO + 1;
+	int null = open("/dev/null", O_RDWR); /* its copies outlive exec */
+
+	if (null < 0)
+		return false;
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (dup2(null, fd) < 0)
+			return false;
+	if (null > STDERR_FILENO)
+		close(null);
+	for (;;) {
+		unsigned int next = ~0u;
+
+		for (size_t i = 0; i < n; i++)
+			if (keep[i] >= (int)first && (unsigned int)keep[i] < next)
+				next = (unsigned int)keep[i];
+		close_between(first, next == ~0u ? next : next - 1);
+		if (next == ~0u)
+			return true;
+		first = next + 1;
+	}
 }
 
 static int64_t now_ms(void)
@@ -45,20 +92,30 @@ static int64_t now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static void child(int out, int (*fn)(void *, struct aq_err *), void *arg)
-	__attribute__((noreturn));
-static void child(int out, int (*fn)(void *, struct aq_err *), void *arg)
+struct work {
+	int (*fn)(void *arg, struct aq_err *err);
+	void *arg;
+	int keep_fd;
+};
+
+static void child(int out, const struct work *w) __attribute__((noreturn));
+static void child(int out, const struct work *w)
 {
 	static struct aq_err err;
 	struct report r = { 0 };
+	/* where 0 is closed, as in a prolog, the pipe may have become it */
+	int keep[] = { fcntl(out, F_DUPFD_CLOEXEC, STDERR_FILENO + 1),
+		       w->keep_fd };
 	ssize_t n;
 
 	aq_come_clean();
+	if (keep[0] < 0 || !aq_close_others(keep, ARRAY_LEN(keep)))
+		_exit(1);
 	aq_err_clear(&err);
-	r.class = fn(arg, &err);
+	r.class = w->fn(w->arg, &err);
 	r.errnum = err.errnum;
 	memcpy(r.text, err.text, sizeof(r.text));
-	n = write(out, &r, sizeof(r)); /* below PIPE_BUF + 4 KiB: one piece */
+	n = write(keep[0], &r, sizeof(r)); /* a pipe holds 64 KiB */
 	_exit(n == (ssize_t)sizeof(r) ? 0 : 1);
 }
 
@@ -110,8 +167,9 @@ static int reap(pid_t pid, int64_t until)
 }
 
 int aq_worker_run(int (*fn)(void *arg, struct aq_err *err), void *arg,
-		  int deadline_ms, struct aq_err *err)
+		  int deadline_ms, int keep_fd, struct aq_err *err)
 {
+	const struct work work = { fn, arg, keep_fd };
 	int64_t until = now_ms() + deadline_ms;
 	cleanup_close int in = -1;
 	struct report r = { 0 };
@@ -129,14 +187,12 @@ int aq_worker_run(int (*fn)(void *arg, struct aq_err *err), void *arg,
 	}
 	if (pid == 0) {
 		close(in);
-		child(fds[1], fn, arg);
+		child(fds[1], &work);
 	}
 	close(fds[1]);
 	if (read_report(in, &r, until, &is_late)) {
 		reap(pid, now_ms() + REAP_MS);
 		r.text[sizeof(r.text) - 1] = '\0';
-		if (r.class == AQ_OK)
-			return 0;
 		(void)aq_fail(err, (enum aq_class)r.class, "%s", r.text);
 		if (err)
 			err->errnum = r.errnum;

@@ -6,6 +6,8 @@
 #ifndef AQ_WORKER_H
 #define AQ_WORKER_H
 
+#include <stddef.h>
+
 #include "common/err.h"
 
 /* A hook waits this long for its worker, in milliseconds.  Fork and wait cost
@@ -13,10 +15,11 @@
  */
 #define AQ_WORKER_DEADLINE_MS 2000
 
-/* Run 'fn(arg, err)' in a forked child that first comes clean: umask 077,
- * directory /, no signal blocked, default dispositions.  The child's class and
- * text come back; everything else by memory that 'arg' shares or descriptors
- * that it names.
+/* Run 'fn(arg, err)' in a forked child that first comes clean: as
+ * aq_come_clean() and aq_close_others() do, keeping 'keep_fd' (3 or more, or
+ * -1) alone.  The child's class and text come back, the text also with AQ_OK:
+ * a note for the log; everything else by memory that 'arg' shares or over
+ * 'keep_fd'.
  * Returns what fn returned, or AQ_SYS: it was killed, or ran out of time (then
  * it is killed, and left to init if even that takes time: a process in a disk
  * wait cannot be waited for).
@@ -24,9 +27,21 @@
  * after fork(2) in a threaded one.
  */
 AQ_CHECK int aq_worker_run(int (*fn)(void *arg, struct aq_err *err), void *arg,
-			   int deadline_ms, struct aq_err *err);
+			   int deadline_ms, int keep_fd, struct aq_err *err);
 
-/* What the child does first; for processes forked in other ways too. */
+/* What a child of a hook does first, since all that it inherits is the
+ * submitter's: default dispositions, no signal blocked, umask 077, directory
+ * /; as root also no group but root's.  Ends the process where that fails.
+ * Async-signal-safe.
+ */
 void aq_come_clean(void);
+
+/* Point the standard descriptors at /dev/null (in a prolog they are closed, and
+ * the next file opened would become one), and close all others but
+ * keep[0..n), each of which is 3 or more, or -1.  A lock that slurmstepd
+ * holds, or a pipe that Slurm waits on, would otherwise live as long as we do.
+ * Returns false with errno set.  Async-signal-safe.
+ */
+AQ_CHECK bool aq_close_others(const int keep[], size_t n);
 
 #endif

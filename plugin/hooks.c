@@ -24,14 +24,14 @@ extern HOOK const char plugin_name[], plugin_type[];
 extern HOOK const unsigned int plugin_version, spank_plugin_version;
 
 static struct rim_args rim_args;
-static struct rim_step rim_step;
+static struct rim_step rim_step = RIM_STEP_INIT;
 
 static int option_given(int val, const char *optarg, int remote)
 {
 	(void)val;
-	if (remote) /* slurmstepd goes by SLURM_AQ_REQUEST */
-		return 0;
-	return rim_submit_option(optarg);
+	if (!remote) /* slurmstepd goes by SLURM_AQ_REQUEST */
+		rim_submit_option(optarg);
+	return 0;
 }
 
 static struct spank_option rim_option = {
@@ -50,7 +50,7 @@ HOOK int slurm_spank_init(spank_t sp, int ac, char **av)
 
 	rim_args_read(ac, av, &rim_args);
 	if (context == S_CTX_LOCAL || context == S_CTX_ALLOCATOR)
-		rim_submit_start(sp, context == S_CTX_ALLOCATOR);
+		rim_submit_start(context == S_CTX_ALLOCATOR);
 	if (context != S_CTX_SLURMD &&
 	    spank_option_register(sp, &rim_option) != ESPANK_SUCCESS)
 		slurm_error("aq: cannot register --" RIM_OPTION);

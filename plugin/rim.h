@@ -3,6 +3,7 @@
  * here needs sqlite3, libyaml or libcrypto.
  *
  *   hooks.c    which hook does what, in which process, as whom
+ *   choose.c   which of several --aq-requirements counts
  *   submit.c   srun, sbatch, salloc, as the user
  *   job.c      prolog and epilog, as root
  *   stage.c    slurmstepd, as root: reference, look-up, release
@@ -26,6 +27,11 @@
 #define RIM_CARRIER "SLURM_SPANK__SLURM_SPANK_OPTION_spank_aq_aq_requirements"
 /* By job control into prolog and epilog, where it is called SPANK_AQ_DIGEST. */
 #define RIM_DIGEST "AQ_DIGEST"
+#define RIM_DIGEST_CARRIER "SLURM_SPANK_AQ_DIGEST"
+/* What a job's steps and nested submissions find in their environment because
+ * of us, up to NULL.
+ */
+extern const char *const rim_inherited[];
 /* A task whose environment cannot be had exits with this (as env(1) and
  * container runtimes do when they fail themselves).
  */
@@ -50,11 +56,29 @@ struct rim_library {
 /* Load it, once a process.  AQ_SYS: not there or not ours. */
 AQ_CHECK int rim_library_load(struct rim_library *ret, struct aq_err *err);
 
+/* -- choose.c -- */
+/* What --aq-requirements comes down to. */
+struct rim_choice {
+	const char *value; /* NULL: not given */
+	bool is_inherited; /* from the job that this step belongs to */
+	bool differs;      /* two components do not agree: 'other' */
+	const char *other;
+};
+/* Choose among 'values', in the order of the option's callbacks.  'carrier' is
+ * what an outer job hands down (NULL: nothing).  On a command line of one
+ * component the last value counts, as with Slurm's own options; several
+ * components must agree.  Pure; the result points into 'values'.
+ */
+struct rim_choice rim_choose(const struct aq_strv *values, const char *carrier,
+			     size_t n_components);
+
 /* -- submit.c: srun, sbatch, salloc, as the user -- */
+/* Times that the option may be named on one command line. */
+#define RIM_VALUES_MAX 1000
 /* Before options are processed: what an outer job asked for. */
-void rim_submit_start(spank_t sp, bool is_allocator);
-/* One --aq-requirements=VALUE, inherited or given. */
-int rim_submit_option(const char *value);
+void rim_submit_start(bool is_allocator);
+/* One --aq-requirements=VALUE, inherited or given; NULL: no value. */
+void rim_submit_option(const char *value);
 /* All options are known.  Ends the process with 1 on an error. */
 void rim_submit_finish(spank_t sp, const struct rim_args *args);
 
@@ -81,9 +105,15 @@ struct rim_step {
 	int progress[2]; /* read by tasks, written by the builder */
 	int alive[2];    /* read by the builder, held open by tasks */
 };
+/* A step of which nothing is known, and that holds nothing. */
+#define RIM_STEP_INIT                                                          \
+	{                                                                      \
+		.answer_fd = -1, .lease_fd = -1, .request_fd = -1,             \
+		.progress = { -1, -1 }, .alive = { -1, -1 }                    \
+	}
 /* Take the step's reference and look up. */
 void rim_stage(spank_t sp, const struct rim_args *args, struct rim_step *step);
-/* After the last task was forked: what only they may hold. */
+/* After the last task was forked: close what only they may hold. */
 void rim_stage_forked(spank_t sp, struct rim_step *step);
 void rim_release(struct rim_step *step);
 

@@ -131,29 +131,46 @@ static void fail_step(struct rim_step *step, int class, const char *text)
 	aq_answer_fail(step->answer, (enum aq_class)class, text);
 }
 
-/* Look up in a worker, and say what comes of it. */
-static void find_out(struct rim_step *step)
+static int open_sockets(int sockets[2], struct aq_err *err)
 {
-	struct aq_err err = { 0 };
-	struct stage_work work = { .stage = &step->stage };
-	int sockets[2], rc;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
+		return aq_fail_errno(err, "cannot make a socket pair");
+	return 0;
+}
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0) {
-		fail_step(step, AQ_SYS, "cannot make a socket pair");
-		return;
-	}
+/* The reference and the look-up, in a worker: its class. */
+static int look_up(struct rim_step *step, struct aq_err *err)
+{
+	struct stage_work work = { .stage = &step->stage };
+	int sockets[2];
+	int rc = open_sockets(sockets, err);
+
+	if (rc)
+		return rc;
 	work.socket = sockets[1];
-	rc = aq_worker_run(stage_work, &work, AQ_WORKER_DEADLINE_MS, &err);
+	rc = aq_worker_run(stage_work, &work, AQ_WORKER_DEADLINE_MS,
+			   work.socket, err);
 	step->lease_fd = receive_fd(sockets[0]);
 	close(sockets[0]);
 	close(sockets[1]);
-	if (rc == AQ_OK && aq_answer_is_sound(step->answer)) {
-		step->state = RIM_HIT;
-		return;
-	}
+	if (rc == AQ_OK && !aq_answer_is_sound(step->answer))
+		return aq_fail(err, AQ_SYS, "the answer is damaged");
+	return rc;
+}
+
+static void find_out(struct rim_step *step)
+{
+	static struct aq_err err;
+	int rc = look_up(step, &err);
+
+	/* with a hit or a miss the text is a note for the administrator */
+	if (rc != AQ_USER && err.text[0])
+		slurm_error("aq: step %u.%u: %s", step->stage.step.job,
+			    step->stage.step.step, err.text);
+	step->state = rc ? RIM_FAILED : RIM_HIT;
 	if (rc == AQ_MISS) {
-		step->state = RIM_MISS;
 		rc = prepare_build(step, &err);
+		step->state = RIM_MISS;
 	}
 	if (rc)
 		fail_step(step, rc, err.text);
@@ -164,9 +181,8 @@ void rim_stage(spank_t sp, const struct rim_args *args, struct rim_step *step)
 	static char request[AQ_REQUEST_CANONICAL_MAX + 1];
 	spank_err_t rc = spank_getenv(sp, RIM_REQUEST, request, sizeof(request));
 
-	*step = (struct rim_step){ .args = *args, .answer_fd = -1,
-				   .lease_fd = -1, .request_fd = -1,
-				   .progress = { -1, -1 }, .alive = { -1, -1 } };
+	*step = (struct rim_step)RIM_STEP_INIT;
+	step->args = *args;
 	if (rc != ESPANK_SUCCESS && rc != ESPANK_NOSPACE)
 		return;
 	if (!get_ids(sp, &step->stage.step) ||
@@ -190,9 +206,14 @@ void rim_stage(spank_t sp, const struct rim_args *args, struct rim_step *step)
 		find_out(step);
 }
 
-static void close_end(int *fd)
+/* What a build needed of us. */
+static void close_build(struct rim_step *step)
 {
-	aq_close_fd(fd);
+	aq_close_fd(&step->request_fd);
+	for (size_t i = 0; i < 2; i++) {
+		aq_close_fd(&step->progress[i]);
+		aq_close_fd(&step->alive[i]);
+	}
 }
 
 void rim_stage_forked(spank_t sp, struct rim_step *step)
@@ -207,8 +228,7 @@ void rim_stage_forked(spank_t sp, struct rim_step *step)
 		    ESPANK_SUCCESS &&
 	    (uint32_t)id + 1 < count)
 		return;
-	close_end(&step->progress[1]);
-	close_end(&step->alive[1]);
+	close_build(step);
 }
 
 static int release_work(void *arg, struct aq_err *err)
@@ -223,14 +243,13 @@ void rim_release(struct rim_step *step)
 {
 	static struct aq_err err;
 
-	close_end(&step->progress[1]);
-	close_end(&step->alive[1]);
+	close_build(step);
 	if (step->lease_fd < 0)
 		return;
-	if (aq_worker_run(release_work, &step->stage, AQ_WORKER_DEADLINE_MS,
+	if (aq_worker_run(release_work, &step->stage, AQ_WORKER_DEADLINE_MS, -1,
 			  &err) != 0)
 		slurm_error("aq: release of step %u.%u: %s",
 			    step->stage.step.job, step->stage.step.step,
 			    err.text);
-	close_end(&step->lease_fd);
+	aq_close_fd(&step->lease_fd);
 }

@@ -3,19 +3,18 @@
  * what the nodes get is a snapshot.  An error ends the command before anything
  * is queued.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "plugin/rim.h"
 
 /* A submission: het components share it, so there is one a process. */
 static struct {
-	bool has_carrier; /* an outer job's option will come first */
-	unsigned int n;   /* values seen */
-	char *inherited;
-	char *given;
-	bool differs; /* two given values that are not the same */
-} submission;
+	char *carrier; /* what an outer job hands down, or NULL */
+	struct aq_strv values; /* as the callback got them */
+} submission = { .values = AQ_STRV_INIT(RIM_VALUES_MAX) };
 
 /* What we print before ending: nothing of ours is worth a node, but a
  * submission with a wrong request is worth stopping.
@@ -44,8 +43,8 @@ static void forget_outer_job(void)
 	cleanup_strv struct aq_strv set = { 0 }, unset = { 0 };
 	struct aq_err err = { 0 };
 
-	unsetenv(RIM_CARRIER);
-	unsetenv(RIM_REQUEST);
+	for (size_t i = 0; rim_inherited[i]; i++)
+		unsetenv(rim_inherited[i]);
 	if (!getenv("AQ_UNDO"))
 		return;
 	if (aq_envops_plan(environ, NULL, 0, &set, &unset, &err) != 0) {
@@ -62,29 +61,39 @@ static void forget_outer_job(void)
 	}
 }
 
-void rim_submit_start(spank_t sp, bool is_allocator)
+void rim_submit_start(bool is_allocator)
 {
-	(void)sp;
+	const char *carrier;
+
 	if (is_allocator)
 		forget_outer_job();
-	submission.has_carrier = getenv(RIM_CARRIER) != NULL;
+	carrier = getenv(RIM_CARRIER);
+	if (carrier)
+		submission.carrier = strdup(carrier);
 }
 
-int rim_submit_option(const char *value)
+/* Judged when all are known; here only so much is sure. */
+void rim_submit_option(const char *value)
 {
-	char **to = &submission.given;
+	aq_strv_add(&submission.values, value ? value : "");
+}
 
-	if (!value || !*value) {
-		slurm_error("--" RIM_OPTION ": name a file, or 'none'");
-		return -1;
+/* How many components the command line has: `srun A : B` has two. */
+static size_t count_components(void)
+{
+	char buf[4096], before[2] = { 0 };
+	cleanup_close int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	size_t n = 1;
+	ssize_t got;
+
+	while (fd >= 0 && (got = read(fd, buf, sizeof(buf))) > 0) {
+		for (ssize_t i = 0; i < got; i++) {
+			n += !buf[i] && before[1] == ':' && !before[0];
+			before[0] = before[1];
+			before[1] = buf[i];
+		}
 	}
-	if (submission.n++ == 0 && submission.has_carrier)
-		to = &submission.inherited;
-	else if (*to && strcmp(*to, value) != 0)
-		submission.differs = true;
-	free(*to);
-	*to = strdup(value);
-	return *to ? 0 : -1;
+	return n;
 }
 
 static void export_request(spank_t sp, const char *request, const char *digest)
@@ -129,16 +138,27 @@ static void submit_file(spank_t sp, const struct rim_args *args,
 
 void rim_submit_finish(spank_t sp, const struct rim_args *args)
 {
-	const char *file = submission.given;
+	const struct aq_strv *values = &submission.values;
+	struct rim_choice choice = rim_choose(values, submission.carrier,
+					      count_components());
+	const char *file = choice.value;
 
-	if (submission.differs) {
-		slurm_error("--" RIM_OPTION ": the components of a heterogeneous step share one environment: use two sruns");
+	if (values->broken) {
+		slurm_error("--" RIM_OPTION ": out of memory, or given more than %d times", RIM_VALUES_MAX);
 		give_up();
 	}
-	if (!file && submission.inherited && !getenv(RIM_REQUEST))
-		file = submission.inherited; /* the snapshot is gone */
-	if (!file)
+	if (choice.differs) {
+		slurm_error("--" RIM_OPTION ": '%s' and '%s': the components of a heterogeneous step share one environment: use two sruns",
+			    choice.other, choice.value);
+		give_up();
+	}
+	/* inherited: the snapshot is the truth, not the file as it is now */
+	if (!file || (choice.is_inherited && getenv(RIM_REQUEST)))
 		return;
+	if (!*file) {
+		slurm_error("--" RIM_OPTION ": name a file, or 'none'");
+		give_up();
+	}
 	if (strcmp(file, AQ_REQUEST_NONE) == 0)
 		export_request(sp, AQ_REQUEST_NONE, NULL);
 	else

@@ -19,6 +19,8 @@
 #include "plugin/rim.h"
 
 #define WATCH_PATH AQ_PKGLIBEXECDIR "/aq-watch"
+/* A watcher that cannot be executed exits, instead of being killed. */
+#define WATCH_FAILED 127
 
 static bool is_first_local_task(spank_t sp)
 {
@@ -93,55 +95,70 @@ void rim_task_start_build(spank_t sp, struct rim_step *step)
 
 /* A process of the user's inside the step's container, which scancel reaches
  * (a task that still runs slurmstepd's image gets no signal): when it dies the
- * wait is over.  Returns the read end of a pipe that only it holds, or -1.
+ * wait is over.
  */
-static int start_watcher(pid_t *ret_pid)
+struct watcher {
+	pid_t pid;
+	int fd; /* a pipe that only it holds the other end of; -1: no watcher */
+};
+
+static void watch(pid_t task, int fd) __attribute__((noreturn));
+static void watch(pid_t task, int fd)
 {
-	pid_t parent = getpid();
+	char *args[] = { (char *)"aq-watch", NULL };
+	char *env[] = { NULL };
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* as its standard input the pipe's end outlives exec */
+	if (getppid() == task && dup2(fd, STDIN_FILENO) >= 0)
+		execve(WATCH_PATH, args, env);
+	_exit(WATCH_FAILED);
+}
+
+static struct watcher start_watcher(void)
+{
+	struct watcher w = { -1, -1 };
+	pid_t task = getpid();
 	int fds[2];
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
-		return -1;
-	*ret_pid = fork();
-	if (*ret_pid == 0) {
-		char *args[] = { (char *)"aq-watch", NULL };
-		char *env[] = { NULL };
-
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != parent)
-			_exit(1);
-		/* its standard input is the pipe, so it outlives exec */
-		dup2(fds[1], STDIN_FILENO);
-		execve(WATCH_PATH, args, env);
-		_exit(127);
-	}
+		return w;
+	w.pid = fork();
+	if (w.pid == 0)
+		watch(task, fds[1]);
 	close(fds[1]);
-	if (*ret_pid < 0) {
+	if (w.pid < 0)
 		close(fds[0]);
-		return -1;
-	}
-	return fds[0];
+	else
+		w.fd = fds[0];
+	return w;
 }
 
-static void end_watcher(pid_t pid, int fd)
+/* End it, or learn how it ended: true if it was killed, which is scancel's
+ * way to say that the task is.
+ */
+static bool end_watcher(struct watcher *w)
 {
-	if (fd < 0)
-		return;
-	close(fd);
-	kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+	int status = 0;
+
+	if (w->fd < 0)
+		return false;
+	kill(w->pid, SIGKILL);
+	while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
 		;
+	aq_close_fd(&w->fd);
+	return WIFSIGNALED(status);
 }
 
 /* Print whole lines of progress; what has no newline yet stays in 'line'. */
-static bool read_progress(int fd, struct aq_str *line, bool is_printed)
+static bool read_progress(int fd, struct aq_str *line)
 {
 	char buf[1024];
 	ssize_t n = read(fd, buf, sizeof(buf));
 
 	if (n < 0)
 		return errno == EINTR || errno == EAGAIN;
-	for (ssize_t i = 0; i < n && is_printed; i++) {
+	for (ssize_t i = 0; i < n; i++) {
 		if (buf[i] != '\n') {
 			aq_str_add_char(line, buf[i]);
 			continue;
@@ -158,29 +175,25 @@ static bool read_progress(int fd, struct aq_str *line, bool is_printed)
 static void wait_for_build(struct rim_step *step, bool is_first)
 {
 	cleanup_str struct aq_str line = AQ_STR_INIT(AQ_ERR_TEXT_MAX);
-	pid_t watcher = -1;
-	int watch = start_watcher(&watcher);
+	struct watcher watcher = start_watcher();
 	/* the others leave the lines to the first */
 	short events = is_first ? POLLIN : 0;
 
 	for (;;) {
 		struct pollfd p[] = {
 			{ .fd = step->progress[0], .events = events },
-			{ .fd = watch, .events = POLLIN },
+			{ .fd = watcher.fd, .events = POLLIN },
 		};
 
-		if (poll(p, 2, -1) < 0) {
-			if (errno == EINTR)
-				continue;
+		if (poll(p, ARRAY_LEN(p), -1) < 0 && errno != EINTR)
 			break;
-		}
-		if (p[1].revents)
+		if (p[1].revents && end_watcher(&watcher))
 			_exit(RIM_EXIT);
 		if (p[0].revents &&
-		    (!is_first || !read_progress(step->progress[0], &line, true)))
+		    (!is_first || !read_progress(step->progress[0], &line)))
 			break;
 	}
-	end_watcher(watcher, watch);
+	end_watcher(&watcher);
 	aq_close_fd(&step->progress[0]);
 }
 
@@ -215,8 +228,8 @@ void rim_task_enter(spank_t sp, struct rim_step *step)
 	if (step->state == RIM_UNDO) {
 		enter(sp, NULL, 0, step);
 		/* as if the option had never been heard of */
-		(void)spank_unsetenv(sp, RIM_REQUEST);
-		(void)spank_unsetenv(sp, RIM_CARRIER);
+		for (size_t i = 0; rim_inherited[i]; i++)
+			(void)spank_unsetenv(sp, rim_inherited[i]);
 		return;
 	}
 	if (!a)
