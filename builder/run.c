@@ -138,6 +138,11 @@ static pid_t start(const struct child *c)
 		_exit(127);
 	if (dup2(c->err, STDERR_FILENO) < 0)
 		_exit(127);
+	/* locks are the supervisor's: a copy here would say that somebody
+	 * still waits, or builds, after it has let go
+	 */
+	(void)close(c->b->wait_fd);
+	(void)close(c->b->key_fd);
 	if (!cage_enter(c->b))
 		die("enter the cage: mount namespaces are needed");
 	if (c->b->is_personal)
