@@ -52,7 +52,7 @@ int build_look_again(struct build *b, struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
 	cleanup_env struct aq_env *env = NULL;
-	int rc = aq_store_open(b->conf, AQ_STORE_WRITE, &store, err);
+	int rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
 
 	if (!rc)
 		rc = aq_store_find_key(store, b->key, &env, err);
@@ -63,7 +63,7 @@ int build_look_again(struct build *b, struct aq_err *err)
 static int recall_failure(struct build *b, struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
-	int rc = aq_store_open(b->conf, AQ_STORE_WRITE, &store, err);
+	int rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
 
 	if (!rc)
 		rc = aq_store_fail_get(store, b->key, (uint64_t)time(NULL),
@@ -82,7 +82,7 @@ static void remember_failure(struct build *b, const struct aq_err *why)
 
 	if (b->verdict == BUILD_ENDED)
 		return;
-	rc = aq_store_open(b->conf, AQ_STORE_WRITE, &store, &err);
+	rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, &err);
 	if (!rc)
 		rc = aq_store_fail_put(store, b->key, why->text,
 				       (uint64_t)time(NULL), ttl, &err);
@@ -214,7 +214,7 @@ static int commit(struct build *b, const struct aq_env *env, struct aq_err *err)
 	if (!rc)
 		rc = move_in(b, err);
 	if (!rc)
-		rc = aq_store_open(b->conf, AQ_STORE_WRITE, &store, err);
+		rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
 	if (!rc)
 		rc = aq_store_commit(store, env, &tie, err);
 	if (rc)
@@ -270,7 +270,7 @@ static int make(struct build *b, struct aq_err *err)
 	rc = aq_flock_wait(b->conf, name, AQ_FLOCK_EXCLUSIVE, is_over, b,
 			   &lock_fd, err);
 	if (!rc)
-		rc = aq_store_open(b->conf, AQ_STORE_WRITE, &store, err);
+		rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
 	if (rc)
 		return rc;
 	rc = aq_store_find_lock(store, b->lock->digest, &env, err);

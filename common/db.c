@@ -2,13 +2,13 @@
 #include "common/db.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sqlite3.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "common/db_raw.h"
 
 /* No row of ours is longer: a lock of 1 MiB, activation of 64 KiB. */
 #define ROW_MAX (4 * 1024 * 1024)
@@ -16,6 +16,8 @@
 
 struct aq_db {
 	sqlite3 *handle;
+	pid_t owner; /* no handle crosses a fork */
+	int left_ms; /* of the time that may be spent waiting for locks */
 };
 struct aq_db_row {
 	sqlite3_stmt *stmt;
@@ -24,14 +26,18 @@ struct aq_db_row {
 /* SQLite's code as our class (https://www.sqlite.org/rescode.html). */
 static enum aq_class class_of(int code)
 {
+	/* set aside by somebody while we had it open: open the new one */
+	if (code == SQLITE_READONLY_DBMOVED)
+		return AQ_BUSY;
 	switch (code & 0xff) {
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
+	case SQLITE_PROTOCOL:
+	case SQLITE_SCHEMA: /* changed under us, again and again */
 		return AQ_BUSY;
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 	case SQLITE_FORMAT:
-	case SQLITE_SCHEMA:
 	case SQLITE_ERROR: /* a table is missing: not our schema */
 		return AQ_CORRUPT;
 	default:
@@ -49,7 +55,8 @@ void aq_db_close(struct aq_db *db)
 {
 	if (!db)
 		return;
-	sqlite3_close(db->handle);
+	if (db->owner == getpid())
+		sqlite3_close(db->handle);
 	free(db);
 }
 
@@ -101,8 +108,11 @@ static int step_all(struct aq_db *db, sqlite3_stmt *stmt, aq_db_each_fn *each,
 
 	while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
 		is_any = true;
-		if (each && !rc)
+		if (each)
 			rc = each(&row, arg, err);
+		/* a column read out of memory looks like NULL */
+		if (sqlite3_errcode(db->handle) == SQLITE_NOMEM)
+			rc = aq_fail(err, AQ_SYS, "database: out of memory");
 		if (rc)
 			return rc;
 	}
@@ -111,13 +121,22 @@ static int step_all(struct aq_db *db, sqlite3_stmt *stmt, aq_db_each_fn *each,
 	return each && !is_any ? aq_fail(err, AQ_MISS, "not there") : 0;
 }
 
+static int check_owner(const struct aq_db *db, struct aq_err *err)
+{
+	if (db->owner == getpid())
+		return 0;
+	return aq_fail(err, AQ_SYS, "database: opened by another process");
+}
+
 int aq_db_run(struct aq_db *db, const char *sql,
 	      const struct aq_db_value *values, size_t n, aq_db_each_fn *each,
 	      void *arg, struct aq_err *err)
 {
 	sqlite3_stmt *stmt = NULL;
-	int rc = 0;
+	int rc = check_owner(db, err);
 
+	if (rc)
+		return rc;
 	if (sqlite3_prepare_v2(db->handle, sql, -1, &stmt, NULL) != SQLITE_OK)
 		return fail(db, "database", err);
 	for (size_t i = 0; !rc && i < n; i++)
@@ -127,6 +146,17 @@ int aq_db_run(struct aq_db *db, const char *sql,
 		rc = step_all(db, stmt, each, arg, err);
 	sqlite3_finalize(stmt);
 	return rc;
+}
+
+int aq_db_script(struct aq_db *db, const char *sql, struct aq_err *err)
+{
+	int rc = check_owner(db, err);
+
+	if (rc)
+		return rc;
+	if (sqlite3_exec(db->handle, sql, NULL, NULL, NULL) != SQLITE_OK)
+		return fail(db, "database", err);
+	return 0;
 }
 
 int aq_db_begin(struct aq_db *db, struct aq_err *err)
@@ -143,142 +173,59 @@ int aq_db_end(struct aq_db *db, int rc, struct aq_err *err)
 	return rc;
 }
 
-/* -- opening -- */
+/* -- handles -- */
 
-static int get_number(const struct aq_db_row *row, void *arg,
-		      struct aq_err *err)
+/* Locks are held for the time of one flush; so short naps, growing. */
+#define NAP_MAX_MS 20
+
+/* SQLite asks whether to try again: until the handle's patience is used up. */
+static int wait_for_lock(void *arg, int count)
 {
-	(void)err;
-	*(uint64_t *)arg = aq_db_number(row, 0);
-	return 0;
-}
+	struct aq_db *db = arg;
+	long ms = count < NAP_MAX_MS ? count + 1 : NAP_MAX_MS;
+	const struct timespec nap = { 0, ms * 1000000 };
+	struct timespec from, to;
 
-static int pragma(struct aq_db *db, const char *sql, uint64_t *ret,
-		  struct aq_err *err)
-{
-	return aq_db_run(db, sql, NULL, 0, get_number, ret, err);
-}
-
-static int set_pragma(struct aq_db *db, const char *name, uint64_t value,
-		      struct aq_err *err)
-{
-	char sql[64];
-
-	snprintf(sql, sizeof(sql), "PRAGMA %s=%llu", name,
-		 (unsigned long long)value);
-	return aq_db_run(db, sql, NULL, 0, NULL, NULL, err);
+	if (db->left_ms <= 0)
+		return 0;
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	nanosleep(&nap, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	ms = (to.tv_sec - from.tv_sec) * 1000 +
+	     (to.tv_nsec - from.tv_nsec) / 1000000;
+	db->left_ms -= ms > 0 ? (int)ms : 1;
+	return 1;
 }
 
 /* https://www.sqlite.org/security.html: the file may be damaged by others. */
-static int harden(struct aq_db *db, const struct aq_db_kind *kind,
-		  struct aq_err *err)
+static void harden(struct aq_db *db)
 {
-	int rc;
-
 	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_ENABLE_FKEY, 1, NULL);
 	sqlite3_limit(db->handle, SQLITE_LIMIT_LENGTH, ROW_MAX);
 	sqlite3_limit(db->handle, SQLITE_LIMIT_SQL_LENGTH, SQL_MAX);
-	rc = set_pragma(db, "trusted_schema", 0, err);
-	if (!rc)
-		rc = set_pragma(db, "cell_size_check", 1, err);
-	if (!rc)
-		rc = set_pragma(db, "foreign_keys", 1, err);
-	if (!rc)
-		rc = set_pragma(db, "synchronous", kind->is_durable ? 2 : 0,
-				err);
-	return rc;
+	sqlite3_limit(db->handle, SQLITE_LIMIT_ATTACHED, 0);
+	sqlite3_busy_handler(db->handle, wait_for_lock, db);
 }
 
-/* Make an empty database ours, or bring an old one up to date. */
-static int migrate(struct aq_db *db, const struct aq_db_kind *kind,
-		   uint64_t version, struct aq_err *err)
-{
-	int rc = aq_db_begin(db, err);
-
-	if (rc)
-		return rc;
-	/* somebody else may have done it while we waited for the lock */
-	rc = pragma(db, "PRAGMA user_version", &version, err);
-	if (!rc)
-		rc = set_pragma(db, "application_id", kind->application_id, err);
-	for (; !rc && version < kind->version; version++)
-		if (sqlite3_exec(db->handle, kind->migrations[version], NULL,
-				 NULL, NULL) != SQLITE_OK)
-			rc = fail(db, "schema", err);
-	if (!rc)
-		rc = set_pragma(db, "user_version", kind->version, err);
-	return aq_db_end(db, rc, err);
-}
-
-static int check(struct aq_db *db, const struct aq_db_kind *kind,
-		 enum aq_db_mode mode, const char *path, struct aq_err *err)
-{
-	uint64_t id = 0, version = 0, tables = 0;
-	int rc = pragma(db, "PRAGMA application_id", &id, err);
-
-	if (!rc)
-		rc = pragma(db, "PRAGMA user_version", &version, err);
-	if (!rc)
-		rc = pragma(db, "SELECT count(*) FROM sqlite_schema", &tables,
-			    err);
-	if (rc)
-		return rc == AQ_MISS ? AQ_CORRUPT : rc;
-	if (id != kind->application_id && (id || version || tables))
-		return aq_fail(err, AQ_CORRUPT,
-			       "'%s' is another program's database", path);
-	if (version > kind->version)
-		return aq_fail(err, AQ_MISS,
-			       "'%s' was written by a newer version of this software (schema %llu, this one knows %u): it is left alone",
-			       path, (unsigned long long)version, kind->version);
-	if (version == kind->version)
-		return 0;
-	if (mode == AQ_DB_READ)
-		return aq_fail(err, AQ_MISS, "'%s' is not set up yet", path);
-	return migrate(db, kind, version, err);
-}
-
-/* SQLite would make the file with the umask's rights. */
-static int make_file(const char *path, struct aq_err *err)
-{
-	cleanup_close int fd = open(path,
-				    O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-				    0600);
-
-	if (fd < 0 || fchmod(fd, 0600) < 0)
-		return aq_fail_errno(err, "cannot make '%s'", path);
-	return 0;
-}
-
-int aq_db_open(const char *path, const struct aq_db_kind *kind,
-	       enum aq_db_mode mode, int busy_ms, struct aq_db **ret,
-	       struct aq_err *err)
+int aq_db_open_raw(const char *path, int busy_ms, struct aq_db **ret,
+		   struct aq_err *err)
 {
 	cleanup_db struct aq_db *db = calloc(1, sizeof(*db));
-	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
-		    (mode == AQ_DB_READ ? SQLITE_OPEN_READONLY :
-					  SQLITE_OPEN_READWRITE);
-	int rc = 0;
+	int code;
 
 	if (!db)
 		return aq_fail(err, AQ_SYS, "out of memory");
-	if (access(path, F_OK) != 0) {
-		if (mode == AQ_DB_READ)
-			return aq_fail(err, AQ_MISS, "'%s' is not there", path);
-		rc = make_file(path, err);
-	}
-	if (rc)
-		return rc;
-	if (sqlite3_open_v2(path, &db->handle, flags, NULL) != SQLITE_OK)
+	db->owner = getpid();
+	db->left_ms = busy_ms;
+	code = sqlite3_open_v2(path, &db->handle,
+			       SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
+				       SQLITE_OPEN_NOFOLLOW, NULL);
+	if (code != SQLITE_OK)
 		return aq_fail(err, AQ_SYS, "cannot open '%s': %s", path,
-			       db->handle ? sqlite3_errmsg(db->handle) :
-					    "out of memory");
-	sqlite3_busy_timeout(db->handle, busy_ms);
-	rc = harden(db, kind, err);
-	if (!rc)
-		rc = check(db, kind, mode, path, err);
-	if (rc)
-		return err && rc == AQ_CORRUPT ?
-			       aq_fail_prefix(err, "'%s'", path) : rc;
+			       sqlite3_errstr(code));
+	harden(db);
 	*ret = steal(&db);
 	return 0;
 }
@@ -289,6 +236,7 @@ int aq_db_open_memory(struct aq_db **ret, struct aq_err *err)
 
 	if (!db)
 		return aq_fail(err, AQ_SYS, "out of memory");
+	db->owner = getpid();
 	if (sqlite3_open_v2(":memory:", &db->handle,
 			    SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY |
 				    SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)

@@ -22,20 +22,44 @@ struct aq_db_kind {
 	const char *const *migrations;
 	uint32_t version; /* how many of them */
 	bool is_durable;  /* flushed at each commit */
+	/* fills a new one, in the transaction that makes it; or NULL */
+	int (*populate)(struct aq_db *db, void *arg, struct aq_err *err);
 };
 
 enum aq_db_mode { AQ_DB_READ, AQ_DB_WRITE };
 
-/* Open 'path'; AQ_DB_WRITE makes it (0600) and brings it to kind->version.
- * Waits at most 'busy_ms' for each lock, then AQ_BUSY.
- * AQ_MISS: not there (AQ_DB_READ), or of a newer version (said in err->text).
- * AQ_CORRUPT: not a database, or another program's.
+/* How to open one. */
+struct aq_db_how {
+	enum aq_db_mode mode;
+	int busy_ms;     /* waited for locks at most, over the handle's life */
+	bool is_checked; /* read every page and the schema first */
+	void *arg;       /* for kind->populate */
+};
+
+/* Open 'path' (absolute); AQ_DB_WRITE makes it (0600, whatever the umask) and
+ * brings it to kind->version.  Its directory may be reached by links, the file
+ * itself may be none.
+ * AQ_MISS: not there or not set up (AQ_DB_READ), or of a newer version (said
+ * in err->text; it is left alone).  AQ_BUSY: locked for longer than
+ * how->busy_ms.  AQ_CORRUPT: damaged, not a database, or another program's.
+ * AQ_SYS: not ours (the effective user's), or open to others.
  */
 AQ_CHECK int aq_db_open(const char *path, const struct aq_db_kind *kind,
-			enum aq_db_mode mode, int busy_ms, struct aq_db **ret,
+			const struct aq_db_how *how, struct aq_db **ret,
 			struct aq_err *err);
+/* The same, for writing; one that is AQ_CORRUPT is first set aside, as
+ * PATH.corrupt-N, and a new one made.  Processes that find it so at the same
+ * time do this once (PATH.lock).
+ */
+AQ_CHECK int aq_db_open_or_replace(const char *path,
+				   const struct aq_db_kind *kind,
+				   const struct aq_db_how *how,
+				   struct aq_db **ret, struct aq_err *err);
 /* An empty one in memory: for SQLite's functions (JSON), not for keeping. */
 AQ_CHECK int aq_db_open_memory(struct aq_db **ret, struct aq_err *err);
+/* In a process that did not open it this does nothing: closing would end the
+ * transaction of the process that did.
+ */
 void aq_db_close(struct aq_db *db);
 #define aq_db_free aq_db_close
 DEFINE_CLEANUP(aq_db);
@@ -58,7 +82,8 @@ const char *aq_db_text(const struct aq_db_row *row, int column); /* or "" */
 uint64_t aq_db_number(const struct aq_db_row *row, int column);
 const void *aq_db_blob(const struct aq_db_row *row, int column, size_t *len);
 
-/* Run one statement with 'n' values; 'each' (may be NULL) is called for every
+/* Run one statement with 'n' values (AQ_SYS in a process that did not open
+ * 'db'); 'each' (may be NULL) is called for every
  * row until it returns non-zero, which is returned.  AQ_MISS if 'each' was
  * given and there was no row.
  */
@@ -70,6 +95,10 @@ AQ_CHECK int aq_db_run(struct aq_db *db, const char *sql,
 
 /* How many rows the last statement changed. */
 uint64_t aq_db_changes(const struct aq_db *db);
+
+/* Run statements without values or rows, separated by semicolons. */
+AQ_CHECK int aq_db_script(struct aq_db *db, const char *sql,
+			  struct aq_err *err);
 
 /* A transaction that will write.  aq_db_end() commits if rc is 0, else rolls
  * back; it returns rc, or what went wrong with the commit.

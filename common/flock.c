@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -26,31 +27,58 @@ static bool is_current(int fd, int dirfd, const char *name)
 	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
+static int try_once(int dirfd, const char *name, int op, int *ret_fd,
+		    struct aq_err *err)
+{
+	cleanup_close int fd = -1;
+	int rc = aq_open_own(dirfd, name, &fd, err);
+
+	if (rc)
+		return rc;
+	if (flock(fd, op) < 0) {
+		if (errno == EWOULDBLOCK)
+			return aq_fail(err, AQ_BUSY, "'%s' is locked", name);
+		return aq_fail_errno(err, "cannot lock '%s'", name);
+	}
+	if (!is_current(fd, dirfd, name))
+		return AQ_MISS;
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
 static int try_at(int dirfd, const char *name, enum aq_flock_mode mode,
 		  int *ret_fd, struct aq_err *err)
 {
 	int op = (mode == AQ_FLOCK_SHARED ? LOCK_SH : LOCK_EX) | LOCK_NB;
 
 	for (int i = 0; i < REOPEN_MAX; i++) {
-		cleanup_close int fd =
-			openat(dirfd, name,
-			       O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+		int rc = try_once(dirfd, name, op, ret_fd, err);
 
-		if (fd < 0)
-			return aq_fail_errno(err, "cannot open lock '%s'", name);
-		if (flock(fd, op) < 0) {
-			if (errno == EWOULDBLOCK)
-				return aq_fail(err, AQ_BUSY, "'%s' is locked",
-					       name);
-			return aq_fail_errno(err, "cannot lock '%s'", name);
-		}
-		if (is_current(fd, dirfd, name)) {
-			*ret_fd = steal_fd(&fd);
-			return 0;
-		}
+		if (rc != AQ_MISS)
+			return rc;
 	}
 	return aq_fail(err, AQ_SYS, "lock '%s' is removed again and again",
 		       name);
+}
+
+static void nap(void)
+{
+	const struct timespec pause = { 0, AQ_FLOCK_POLL_MS * 1000000l };
+
+	nanosleep(&pause, NULL);
+}
+
+int aq_flock_at(int dirfd, const char *name, enum aq_flock_mode mode,
+		int wait_ms, int *ret_fd, struct aq_err *err)
+{
+	int rc;
+
+	while ((rc = try_at(dirfd, name, mode, ret_fd, err)) == AQ_BUSY &&
+	       wait_ms > 0) {
+		nap();
+		wait_ms -= AQ_FLOCK_POLL_MS;
+	}
+	return rc;
 }
 
 static int open_locks(const struct aq_conf *conf, int *ret_fd,
@@ -62,12 +90,22 @@ static int open_locks(const struct aq_conf *conf, int *ret_fd,
 	return aq_open_dir(AT_FDCWD, path, ret_fd, err) ? AQ_SYS : 0;
 }
 
+/* A name that somebody else chose must stay below locks/. */
+static int check_name(const char *name, struct aq_err *err)
+{
+	if (*name && *name != '.' && !strchr(name, '/'))
+		return 0;
+	return aq_fail(err, AQ_SYS, "'%s' is no name for a lock", name);
+}
+
 int aq_flock_try(const struct aq_conf *conf, const char *name,
 		 enum aq_flock_mode mode, int *ret_fd, struct aq_err *err)
 {
 	cleanup_close int dirfd = -1;
-	int rc = open_locks(conf, &dirfd, err);
+	int rc = check_name(name, err);
 
+	if (!rc)
+		rc = open_locks(conf, &dirfd, err);
 	return rc ? rc : try_at(dirfd, name, mode, ret_fd, err);
 }
 
@@ -75,16 +113,20 @@ int aq_flock_wait(const struct aq_conf *conf, const char *name,
 		  enum aq_flock_mode mode, bool (*is_cancelled)(void *arg),
 		  void *arg, int *ret_fd, struct aq_err *err)
 {
-	const struct timespec pause = { 0, AQ_FLOCK_POLL_MS * 1000000l };
 	cleanup_close int dirfd = -1;
-	int rc = open_locks(conf, &dirfd, err);
+	int rc = check_name(name, err);
 
+	if (!rc)
+		rc = open_locks(conf, &dirfd, err);
 	if (rc)
 		return rc;
+	if (!is_cancelled)
+		return aq_flock_at(dirfd, name, mode, AQ_FLOCK_WAIT_MAX_MS,
+				   ret_fd, err);
 	while ((rc = try_at(dirfd, name, mode, ret_fd, err)) == AQ_BUSY) {
-		if (is_cancelled && is_cancelled(arg))
+		if (is_cancelled(arg))
 			return AQ_BUSY;
-		nanosleep(&pause, NULL);
+		nap();
 	}
 	return rc;
 }

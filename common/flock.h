@@ -19,13 +19,20 @@ AQ_CHECK int aq_flock_try(const struct aq_conf *conf, const char *name,
 			  enum aq_flock_mode mode, int *ret_fd,
 			  struct aq_err *err);
 
-/* The same, waiting; gives up with AQ_BUSY when 'is_cancelled' (may be NULL),
- * asked every AQ_FLOCK_POLL_MS, returns true.
+/* The same, waiting; gives up with AQ_BUSY when 'is_cancelled', asked every
+ * AQ_FLOCK_POLL_MS, returns true.  NULL gives up after AQ_FLOCK_WAIT_MAX_MS.
  */
 #define AQ_FLOCK_POLL_MS 50
+#define AQ_FLOCK_WAIT_MAX_MS 60000 /* no wait is without an end */
 AQ_CHECK int aq_flock_wait(const struct aq_conf *conf, const char *name,
 			   enum aq_flock_mode mode,
 			   bool (*is_cancelled)(void *arg), void *arg,
 			   int *ret_fd, struct aq_err *err);
+
+/* The same for the file 'name' below 'dirfd' (or a path, with AT_FDCWD), which
+ * is made 0600 whatever the umask; waits at most 'wait_ms', 0: not at all.
+ */
+AQ_CHECK int aq_flock_at(int dirfd, const char *name, enum aq_flock_mode mode,
+			 int wait_ms, int *ret_fd, struct aq_err *err);
 
 #endif

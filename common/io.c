@@ -3,12 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Directories deeper than this are no package's: PATH_MAX allows 2,047. */
-#define TREE_DEPTH_MAX 512
+/* Levels removed by recursion, two descriptors each, of the 1,024 that a process
+ * usually has; no package nests as deep.
+ */
+#define TREE_DEPTH_MAX 128
+#define MOVE_UP_TRIES 1000 /* names that the tree may hold already */
 
 int aq_open_dir(int dirfd, const char *path, int *ret_fd, struct aq_err *err)
 {
@@ -17,6 +21,10 @@ int aq_open_dir(int dirfd, const char *path, int *ret_fd, struct aq_err *err)
 
 	if (fd < 0 && errno == ENOENT)
 		return aq_fail(err, AQ_MISS, "'%s' is not there", path);
+	if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
+		return aq_fail(err, AQ_SYS,
+			       "'%s' is no directory, or a link to one: name the directory itself",
+			       path);
 	if (fd < 0)
 		return aq_fail_errno(err, "cannot open directory '%s'", path);
 	*ret_fd = fd;
@@ -27,7 +35,7 @@ int aq_make_dir(int dirfd, const char *name, mode_t mode, struct aq_err *err)
 {
 	cleanup_close int fd = -1;
 	struct stat st;
-	bool is_new = mkdirat(dirfd, name, 0700) == 0;
+	bool is_new = mkdirat(dirfd, name, mode) == 0;
 	int rc;
 
 	if (!is_new && errno != EEXIST)
@@ -47,6 +55,25 @@ int aq_make_dir(int dirfd, const char *name, mode_t mode, struct aq_err *err)
 			       name, mode);
 	if (is_new && fchmod(fd, mode) < 0)
 		return aq_fail_errno(err, "cannot set the mode of '%s'", name);
+	return 0;
+}
+
+int aq_open_own(int dirfd, const char *name, int *ret_fd, struct aq_err *err)
+{
+	cleanup_close int fd = openat(dirfd, name,
+				      O_RDWR | O_CREAT | O_NOFOLLOW |
+					      O_NONBLOCK | O_CLOEXEC, 0600);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return aq_fail_errno(err, "cannot open '%s'", name);
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid())
+		return aq_fail(err, AQ_SYS,
+			       "'%s' is no regular file of user %u: remove it",
+			       name, geteuid());
+	if ((st.st_mode & 07777) != 0600 && fchmod(fd, 0600) < 0)
+		return aq_fail_errno(err, "cannot set the mode of '%s'", name);
+	*ret_fd = steal_fd(&fd);
 	return 0;
 }
 
@@ -122,12 +149,38 @@ int aq_sync_dir(int dirfd, struct aq_err *err)
 
 /* -- removing -- */
 
-static int remove_below(int fd, dev_t dev, int depth, struct aq_err *err);
+struct removal {
+	dev_t dev;
+	int root_fd;          /* the tree's own root */
+	unsigned int n_moved; /* directories moved up to it */
+};
 
-static int remove_dir(int dirfd, const char *name, dev_t dev, int depth,
-		      struct aq_err *err)
+static int remove_below(struct removal *r, int fd, int depth,
+			struct aq_err *err);
+
+/* Hostile code can nest directories deeper than any process has descriptors:
+ * what is too deep is moved up to the root, and removed there later.
+ */
+static int move_up(struct removal *r, int dirfd, const char *name,
+		   struct aq_err *err)
+{
+	char to[32];
+
+	for (int i = 0; i < MOVE_UP_TRIES; i++) {
+		snprintf(to, sizeof(to), ".aq-deep-%u", r->n_moved++);
+		if (renameat(dirfd, name, r->root_fd, to) == 0)
+			return 0;
+		if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR)
+			break;
+	}
+	return aq_fail_errno(err, "cannot move '%s' to remove it", name);
+}
+
+static int remove_dir(struct removal *r, int dirfd, const char *name,
+		      int depth, struct aq_err *err)
 {
 	cleanup_close int fd = -1;
+	unsigned int n_moved;
 	struct stat st;
 	int rc;
 
@@ -140,11 +193,16 @@ static int remove_dir(int dirfd, const char *name, dev_t dev, int depth,
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return aq_fail_errno(err, "cannot open '%s' to remove it",
 				     name);
-	if (st.st_dev != dev)
+	if (st.st_dev != r->dev)
 		return aq_fail(err, AQ_SYS, "'%s' is a mount point", name);
 	if ((st.st_mode & 0700) != 0700)
 		(void)fchmod(fd, 0700); /* if refused, unlink says so */
-	rc = remove_below(fd, dev, depth + 1, err);
+	if (!depth)
+		r->root_fd = fd;
+	do {
+		n_moved = r->n_moved;
+		rc = remove_below(r, fd, depth + 1, err);
+	} while (!rc && !depth && r->n_moved != n_moved);
 	if (rc)
 		return rc;
 	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
@@ -152,36 +210,36 @@ static int remove_dir(int dirfd, const char *name, dev_t dev, int depth,
 	return 0;
 }
 
-static int remove_entry(int dirfd, const char *name, dev_t dev, int depth,
-			struct aq_err *err)
+static int remove_entry(struct removal *r, int dirfd, const char *name,
+			int depth, struct aq_err *err)
 {
 	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
 		return 0;
 	/* EISDIR on Linux, EPERM by POSIX */
 	if (errno != EISDIR && errno != EPERM)
 		return aq_fail_errno(err, "cannot remove '%s'", name);
-	return remove_dir(dirfd, name, dev, depth, err);
+	if (depth >= TREE_DEPTH_MAX)
+		return move_up(r, dirfd, name, err);
+	return remove_dir(r, dirfd, name, depth, err);
 }
 
-static int remove_below(int fd, dev_t dev, int depth, struct aq_err *err)
+static int remove_below(struct removal *r, int fd, int depth,
+			struct aq_err *err)
 {
 	cleanup_closedir DIR *dir = NULL;
 	struct dirent *e;
-	int copy, rc = 0;
+	int rc = 0, own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (depth > TREE_DEPTH_MAX)
-		return aq_fail(err, AQ_SYS, "a directory is nested too deeply");
-	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	dir = copy < 0 ? NULL : fdopendir(copy);
+	dir = own < 0 ? NULL : fdopendir(own);
 	if (!dir) {
-		if (copy >= 0)
-			close(copy);
-		return aq_fail_errno(err, "cannot read a directory");
+		rc = aq_fail_errno(err, "cannot read a directory");
+		aq_close_fd(&own);
+		return rc;
 	}
 	while (!rc && (errno = 0, e = readdir(dir))) {
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
-		rc = remove_entry(fd, e->d_name, dev, depth, err);
+		rc = remove_entry(r, fd, e->d_name, depth, err);
 	}
 	if (!rc && errno)
 		return aq_fail_errno(err, "cannot read a directory");
@@ -190,11 +248,13 @@ static int remove_below(int fd, dev_t dev, int depth, struct aq_err *err)
 
 int aq_remove_tree(int dirfd, const char *name, struct aq_err *err)
 {
+	struct removal r = { .root_fd = -1 };
 	struct stat st;
 
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ?
 			       0 :
 			       aq_fail_errno(err, "cannot examine '%s'", name);
-	return remove_entry(dirfd, name, st.st_dev, 0, err);
+	r.dev = st.st_dev;
+	return remove_entry(&r, dirfd, name, 0, err);
 }

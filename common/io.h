@@ -13,7 +13,7 @@
 #include "common/str.h"
 
 /* Open the directory 'path' (relative to 'dirfd', or AT_FDCWD).  AQ_MISS: not
- * there.  The descriptor is the caller's.
+ * there; AQ_SYS also for a link to one.  The descriptor is the caller's.
  */
 AQ_CHECK int aq_open_dir(int dirfd, const char *path, int *ret_fd,
 			 struct aq_err *err);
@@ -23,6 +23,12 @@ AQ_CHECK int aq_open_dir(int dirfd, const char *path, int *ret_fd,
  * with the remedy.
  */
 AQ_CHECK int aq_make_dir(int dirfd, const char *name, mode_t mode,
+			 struct aq_err *err);
+
+/* Open the empty file 'name' for locking or as a mark, making it with exactly
+ * mode 0600.  AQ_SYS: it is no regular file or not the effective user's.
+ */
+AQ_CHECK int aq_open_own(int dirfd, const char *name, int *ret_fd,
 			 struct aq_err *err);
 
 /* Append the regular file 'name' to 'ret' (its cap counts).  AQ_MISS: not
@@ -44,9 +50,9 @@ AQ_CHECK int aq_sync_dir(int dirfd, struct aq_err *err);
 AQ_CHECK int aq_write_all(int fd, const void *mem, size_t len,
 			  struct aq_err *err);
 
-/* Remove 'name' with all below it, by descriptors, following no link and not
- * leaving its file system.  Not there is no failure.  Directories that lack
- * the rights are given them first.
+/* Remove 'name' with all below it, however deep, by descriptors, following no
+ * link and not leaving its file system.  Not there is no failure.  Directories
+ * that lack the rights are given them first.
  */
 AQ_CHECK int aq_remove_tree(int dirfd, const char *name, struct aq_err *err);
 

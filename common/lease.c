@@ -2,7 +2,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/file.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/io.h"
@@ -10,6 +11,10 @@
 #include "common/refs.h"
 
 #define PATH_SIZE 1024
+/* How often a lease may vanish between open and lock before it is no
+ * coincidence.
+ */
+#define REOPEN_MAX 100
 
 static int open_below(const struct aq_conf *conf, const char *dir, int *ret_fd,
 		      struct aq_err *err)
@@ -27,33 +32,61 @@ void aq_lease_name(const struct aq_step *step, const char *node, char *ret,
 		 node);
 }
 
+/* Open file description locks (fcntl(2)): like flock(2)'s they live as long as
+ * the last descriptor, across fork and SCM_RIGHTS, but whether one is held can
+ * be asked without taking it.  A flock(2) taken to look would make a step that
+ * starts at that moment fail.
+ */
+static struct flock whole_file(short type)
+{
+	return (struct flock){ .l_type = type, .l_whence = SEEK_SET };
+}
+
+/* Whether the file we locked is still the one of that name. */
+static bool is_current(int fd, int dirfd, const char *name)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 &&
+	       fstatat(dirfd, name, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 int aq_lease_acquire(const struct aq_conf *conf, const struct aq_step *step,
 		     int *ret_fd, struct aq_err *err)
 {
-	cleanup_close int dirfd = -1, fd = -1;
+	struct flock lock = whole_file(F_WRLCK);
 	char name[AQ_LEASE_NAME_SIZE];
+	cleanup_close int dirfd = -1;
 	int rc = open_below(conf, "leases", &dirfd, err);
 
-	if (rc)
-		return rc;
 	aq_lease_name(step, conf->node, name, sizeof(name));
-	fd = openat(dirfd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-		    0600);
-	if (fd < 0)
-		return aq_fail_errno(err, "cannot open lease '%s'", name);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno == EWOULDBLOCK)
+	for (int i = 0; !rc && i < REOPEN_MAX; i++) {
+		cleanup_close int fd = -1;
+
+		rc = aq_open_own(dirfd, name, &fd, err);
+		if (!rc && fcntl(fd, F_OFD_SETLK, &lock) < 0) {
+			if (errno != EAGAIN && errno != EACCES)
+				return aq_fail_errno(err, "cannot lock lease '%s'",
+						     name);
 			return aq_fail(err, AQ_BUSY, "lease '%s' is held: the step is staged twice",
 				       name);
-		return aq_fail_errno(err, "cannot lock lease '%s'", name);
+		}
+		/* an epilog may remove it between open and lock */
+		if (!rc && is_current(fd, dirfd, name)) {
+			*ret_fd = steal_fd(&fd);
+			return 0;
+		}
 	}
-	*ret_fd = steal_fd(&fd);
-	return 0;
+	return rc ? rc :
+		    aq_fail(err, AQ_SYS, "lease '%s' is removed again and again",
+			    name);
 }
 
 int aq_lease_is_free(const struct aq_conf *conf, const struct aq_step *step,
 		     bool *ret, struct aq_err *err)
 {
+	struct flock lock = whole_file(F_WRLCK);
 	cleanup_close int dirfd = -1, fd = -1;
 	char name[AQ_LEASE_NAME_SIZE];
 	int rc = open_below(conf, "leases", &dirfd, err);
@@ -62,9 +95,13 @@ int aq_lease_is_free(const struct aq_conf *conf, const struct aq_step *step,
 		return rc;
 	aq_lease_name(step, conf->node, name, sizeof(name));
 	fd = openat(dirfd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && errno != ENOENT)
-		return aq_fail_errno(err, "cannot open lease '%s'", name);
-	*ret = fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0;
+	if (fd < 0 && errno == ENOENT) {
+		*ret = true;
+		return 0;
+	}
+	if (fd < 0 || fcntl(fd, F_OFD_GETLK, &lock) < 0)
+		return aq_fail_errno(err, "cannot examine lease '%s'", name);
+	*ret = lock.l_type == F_UNLCK;
 	return 0;
 }
 
@@ -83,32 +120,83 @@ int aq_lease_remove(const struct aq_conf *conf, const struct aq_step *step,
 	return 0;
 }
 
+/* Whether 'name' is a lease of 'job' on 'node'. */
+static bool parse_name(const char *name, uint32_t job, const char *node,
+		       struct aq_step *ret)
+{
+	char copy[AQ_LEASE_NAME_SIZE], *dot, *at = copy;
+	uint64_t n[3];
+
+	if (!aq_copy_text(copy, sizeof(copy), name))
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(n); i++) {
+		dot = strchr(at, '.');
+		if (!dot)
+			return false;
+		*dot = '\0';
+		if (!aq_parse_u64(at, UINT32_MAX, &n[i]))
+			return false;
+		at = dot + 1;
+	}
+	*ret = (struct aq_step){ (uint32_t)n[0], (uint32_t)n[1],
+				 (uint32_t)n[2] };
+	return n[0] == job && strcmp(at, node) == 0;
+}
+
+/* Remove a lease's file unless it is held.  Its lock is ours meanwhile: who
+ * opened it before we removed it finds out (aq_lease_acquire()).
+ */
+static int remove_if_free(const struct aq_conf *conf,
+			  const struct aq_step *step, struct aq_err *err)
+{
+	cleanup_close int fd = -1;
+	int rc = aq_lease_acquire(conf, step, &fd, err);
+
+	return rc ? rc : aq_lease_remove(conf, step, err);
+}
+
+int aq_lease_sweep(const struct aq_conf *conf, uint32_t job, struct aq_err *err)
+{
+	char path[PATH_SIZE];
+	cleanup_closedir DIR *dir = NULL;
+	const struct dirent *e;
+	struct aq_step step;
+
+	snprintf(path, sizeof(path), "%s/leases", conf->run_dir);
+	dir = opendir(path);
+	if (!dir)
+		return aq_fail_errno(err, "cannot read '%s'", path);
+	while ((errno = 0, e = readdir(dir))) {
+		int rc = parse_name(e->d_name, job, conf->node, &step) ?
+				 remove_if_free(conf, &step, err) : 0;
+
+		if (rc && rc != AQ_BUSY)
+			return rc;
+	}
+	return errno ? aq_fail_errno(err, "cannot read '%s'", path) : 0;
+}
+
+void aq_job_mark_name(const struct aq_conf *conf, uint32_t job, char *ret,
+		      size_t size)
+{
+	snprintf(ret, size, "%s/jobs/%u.%s", conf->run_dir, job, conf->node);
+}
+
 int aq_job_mark(const struct aq_conf *conf, uint32_t job, struct aq_err *err)
 {
-	cleanup_close int dirfd = -1, fd = -1;
-	char name[16];
-	int rc = open_below(conf, "jobs", &dirfd, err);
+	char path[PATH_SIZE];
+	cleanup_close int fd = -1;
 
-	if (rc)
-		return rc;
-	snprintf(name, sizeof(name), "%u", job);
-	fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-		    0600);
-	if (fd < 0)
-		return aq_fail_errno(err, "cannot mark job %u", job);
-	return 0;
+	aq_job_mark_name(conf, job, path, sizeof(path));
+	return aq_open_own(AT_FDCWD, path, &fd, err);
 }
 
 int aq_job_unmark(const struct aq_conf *conf, uint32_t job, struct aq_err *err)
 {
-	cleanup_close int dirfd = -1;
-	char name[16];
-	int rc = open_below(conf, "jobs", &dirfd, err);
+	char path[PATH_SIZE];
 
-	if (rc)
-		return rc;
-	snprintf(name, sizeof(name), "%u", job);
-	if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
-		return aq_fail_errno(err, "cannot unmark job %u", job);
+	aq_job_mark_name(conf, job, path, sizeof(path));
+	if (unlink(path) < 0 && errno != ENOENT)
+		return aq_fail_errno(err, "cannot remove '%s'", path);
 	return 0;
 }

@@ -15,14 +15,17 @@
 void aq_lease_name(const struct aq_step *step, const char *node, char *ret,
 		   size_t size);
 
-/* The lease of a step: a file in run_dir/leases, flocked through the
- * descriptor that is returned, which the caller passes to slurmstepd to keep.
- * The kernel releases it when the last holder dies.  AQ_BUSY: held.
+/* The lease of a step: a file in run_dir/leases, locked through the descriptor
+ * that is returned (its open file description: fork and SCM_RIGHTS pass it
+ * on), which the caller passes to slurmstepd to keep.  The kernel releases it
+ * when the last holder dies.  AQ_BUSY: held.  Never waits.
  */
 AQ_CHECK int aq_lease_acquire(const struct aq_conf *conf,
 			      const struct aq_step *step, int *ret_fd,
 			      struct aq_err *err);
-/* Whether nobody holds the lease of 'step' (also when it has none). */
+/* Whether nobody holds the lease of 'step' (also when it has none).  Looking
+ * is in nobody's way.
+ */
 AQ_CHECK int aq_lease_is_free(const struct aq_conf *conf,
 			      const struct aq_step *step, bool *ret,
 			      struct aq_err *err);
@@ -30,9 +33,15 @@ AQ_CHECK int aq_lease_is_free(const struct aq_conf *conf,
 AQ_CHECK int aq_lease_remove(const struct aq_conf *conf,
 			     const struct aq_step *step, struct aq_err *err);
 
-/* run_dir/jobs/JOB: made with a job's first reference, so that the epilog of
+/* Remove the lease files of 'job' on conf->node that nobody holds. */
+AQ_CHECK int aq_lease_sweep(const struct aq_conf *conf, uint32_t job,
+			    struct aq_err *err);
+
+/* run_dir/jobs/JOB.NODE: made with a job's first reference, so that the epilog of
  * a job that never took one costs one access(2).
  */
+void aq_job_mark_name(const struct aq_conf *conf, uint32_t job, char *ret,
+		      size_t size);
 AQ_CHECK int aq_job_mark(const struct aq_conf *conf, uint32_t job,
 			 struct aq_err *err);
 AQ_CHECK int aq_job_unmark(const struct aq_conf *conf, uint32_t job,

@@ -59,23 +59,59 @@ static bool is_word(const char *text)
 	return true;
 }
 
-static bool has_scheme(const char *url)
+/* Of a place that can be fetched from, and without credentials: a lock is for
+ * everybody's eyes.
+ */
+static bool is_url(const char *url)
 {
-	return aq_starts_with(url, "https://") ||
-	       aq_starts_with(url, "http://") || aq_starts_with(url, "file:///");
+	const char *host;
+
+	if (!is_word(url))
+		return false;
+	if (aq_starts_with(url, "file:///"))
+		return true;
+	if (!aq_starts_with(url, "https://") && !aq_starts_with(url, "http://"))
+		return false;
+	host = strstr(url, "://") + 3;
+	return !memchr(host, '@', strcspn(host, "/?#"));
+}
+
+/* conda's names and PEP 508's; nothing that looks like an option or a path. */
+static bool is_name(const char *text)
+{
+	static const char others[] = "._-";
+
+	if (!is_word(text) || *text == '.' || *text == '-')
+		return false;
+	for (; *text; text++)
+		if (!isalnum((unsigned char)*text) && !strchr(others, *text))
+			return false;
+	return true;
+}
+
+/* A virtual package with its version: "__glibc >=2.17". */
+static bool is_virtual(const char *text)
+{
+	const char *space = strchr(text, ' ');
+
+	if (!aq_starts_with(text, "__") || strlen(text) > WORD_MAX)
+		return false;
+	for (const char *p = text; *p; p++)
+		if (*p < ' ' || *p > '~')
+			return false;
+	return !space || is_word(space + 1);
 }
 
 int aq_lock_add(struct aq_lock *lock, enum aq_lock_kind kind, const char *url,
 		const char *sha256, const char *name, const char *version,
 		const char *build, struct aq_err *err)
 {
-	struct aq_lock_item *items, *i;
+	struct aq_lock_item *items, item = { .kind = kind };
 
 	if (lock->n_items >= AQ_LOCK_ITEMS_MAX)
 		return aq_fail(err, AQ_CORRUPT, "a lock has over %d packages",
 			       AQ_LOCK_ITEMS_MAX);
-	if (!is_word(url) || !has_scheme(url) || !is_word(name) ||
-	    !is_word(version) || (kind == AQ_LOCK_CONDA) != (build != NULL) ||
+	if (!is_url(url) || !is_name(name) || !is_word(version) || (kind == AQ_LOCK_CONDA) != (build != NULL) ||
 	    (build && !is_word(build)))
 		return aq_fail(err, AQ_CORRUPT,
 			       "a package of the lock has no proper URL, name or version");
@@ -86,15 +122,17 @@ int aq_lock_add(struct aq_lock *lock, enum aq_lock_kind kind, const char *url,
 	if (!items)
 		return aq_fail(err, AQ_SYS, "out of memory for a lock");
 	lock->items = items;
-	i = &items[lock->n_items++];
-	*i = (struct aq_lock_item){ .kind = kind,
-				    .name = strdup(name),
-				    .version = strdup(version),
-				    .build = build ? strdup(build) : NULL,
-				    .url = strdup(url) };
-	memcpy(i->sha256, sha256, AQ_SHA256_HEX_SIZE);
-	if (!i->name || !i->version || !i->url || (build && !i->build))
+	item.name = strdup(name);
+	item.version = strdup(version);
+	item.build = build ? strdup(build) : NULL;
+	item.url = strdup(url);
+	memcpy(item.sha256, sha256, AQ_SHA256_HEX_SIZE);
+	if (!item.name || !item.version || !item.url ||
+	    (build && !item.build)) {
+		free_item(&item);
 		return aq_fail(err, AQ_SYS, "out of memory for a lock");
+	}
+	items[lock->n_items++] = item;
 	return 0;
 }
 
@@ -108,7 +146,11 @@ static int by_kind_and_name(const void *a, const void *b)
 		cmp = strcmp(x->name, y->name);
 	if (!cmp)
 		cmp = strcmp(x->url, y->url);
-	return cmp ? cmp : strcmp(x->sha256, y->sha256);
+	if (!cmp)
+		cmp = strcmp(x->sha256, y->sha256);
+	if (!cmp)
+		cmp = strcmp(x->version, y->version);
+	return cmp || !x->build ? cmp : strcmp(x->build, y->build);
 }
 
 static int drop_equals(struct aq_lock *lock, struct aq_err *err)
@@ -124,8 +166,7 @@ static int drop_equals(struct aq_lock *lock, struct aq_err *err)
 			lock->items[out++] = *this;
 			continue;
 		}
-		if (strcmp(last->url, this->url) != 0 ||
-		    strcmp(last->sha256, this->sha256) != 0)
+		if (by_kind_and_name(last, this) != 0)
 			return aq_fail(err, AQ_CORRUPT,
 				       "the lock has package '%s' twice",
 				       this->name);
@@ -146,11 +187,27 @@ static void write_item(struct aq_str *out, const struct aq_lock_item *i)
 	aq_str_add_char(out, '\n');
 }
 
+static int check_head(const struct aq_lock *lock, struct aq_err *err)
+{
+	if (!is_name(lock->platform) ||
+	    (lock->python && !is_word(lock->python)) ||
+	    (lock->base[0] && !aq_is_hex(lock->base, AQ_SHA256_HEX_SIZE - 1)))
+		return aq_fail(err, AQ_CORRUPT,
+			       "the lock has no proper platform, Python or base");
+	for (size_t i = 0; i < lock->virtuals.n; i++)
+		if (!is_virtual(lock->virtuals.v[i]))
+			return aq_fail(err, AQ_CORRUPT,
+				       "the lock has no proper virtual packages");
+	return 0;
+}
+
 int aq_lock_finish(struct aq_lock *lock, struct aq_err *err)
 {
 	cleanup_str struct aq_str out = AQ_STR_INIT(AQ_LOCK_MAX);
-	int rc;
+	int rc = check_head(lock, err);
 
+	if (rc)
+		return rc;
 	if (lock->n_items > 1)
 		qsort(lock->items, lock->n_items, sizeof(*lock->items),
 		      by_kind_and_name);
@@ -220,7 +277,8 @@ static int parse_line(struct aq_lock *lock, char *line, struct aq_err *err)
 				   NULL, err);
 	if (n == 2 && strcmp(f[0], "python") == 0 && !lock->python) {
 		lock->python = strdup(f[1]);
-		return lock->python && is_word(f[1]) ? 0 : damaged(line, err);
+		return lock->python ? 0 : aq_fail(err, AQ_SYS,
+						  "out of memory for a lock");
 	}
 	if (n == 2 && strcmp(f[0], "base") == 0 &&
 	    aq_is_hex(f[1], AQ_SHA256_HEX_SIZE - 1))
@@ -248,8 +306,6 @@ int aq_lock_parse(const char *text, size_t len, struct aq_lock **ret,
 	next = strchr(copy, '\n');
 	if (next)
 		*next++ = '\0';
-	if (!is_word(copy))
-		return damaged(copy, err);
 	rc = aq_lock_new(copy, &lock, err);
 	while (!rc && (line = next)) {
 		next = strchr(line, '\n');

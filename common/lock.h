@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A lock: the exact packages and wheels that a key resolved to, and the
- * virtual packages they need.  Text, one item a line, sorted by bytes; its
- * SHA-256 names the environment, so one lock is one environment.
+ * virtual packages they need.  Text, in this order; virtual packages sorted by
+ * bytes, the others by name.  Its SHA-256 names the environment, so one lock is
+ * one environment.
  *
  *   aq-lock 1
  *   platform linux-64
  *   python 3.9.6
  *   base <64 hex>                              (inherited only: the base's lock)
- *   conda <url> <sha256> <name> <version> <build>
  *   virtual __glibc >=2.17
+ *   conda <url> <sha256> <name> <version> <build>
  *   wheel <url> <sha256> <name> <version>
  *
- * URLs are percent-encoded, without credentials.
+ * URLs (http, https, file) are percent-encoded, without credentials.
  */
 #ifndef AQ_LOCK_H
 #define AQ_LOCK_H
@@ -48,6 +49,7 @@ struct aq_lock {
 
 /* Build one item by item, in any order, then aq_lock_finish() sorts, drops
  * equal items, refuses two versions of one package, writes text and digest.
+ * AQ_CORRUPT: what is added or set is not what the text can hold, or too much.
  */
 AQ_CHECK int aq_lock_new(const char *platform, struct aq_lock **ret,
 			 struct aq_err *err);

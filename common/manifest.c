@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/manifest.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,6 +14,8 @@
 #include "common/key.h"
 
 #define MANIFEST_MAX (64 * 1024)
+/* what is summed: the fields, and the three files with their own limits */
+#define SUM_MAX (256 * 1024)
 #define MANIFEST_VERSION "aq-manifest 1"
 #define PATH_SIZE 1024
 
@@ -22,6 +25,36 @@ static int open_meta(const struct aq_conf *conf, int *ret, struct aq_err *err)
 
 	snprintf(path, sizeof(path), "%s/meta", conf->cache_dir);
 	return aq_open_dir(AT_FDCWD, path, ret, err);
+}
+
+/* The name becomes a path, which is written and removed. */
+static int check_name(const char *name, struct aq_err *err)
+{
+	size_t digits = strspn(name, "0123456789abcdef");
+	uint64_t generation;
+
+	if (digits == AQ_ENV_LOCK_DIGITS && name[digits] == '-' &&
+	    aq_parse_u64(name + digits + 1, UINT32_MAX, &generation))
+		return 0;
+	return aq_fail(err, AQ_SYS, "'%s' is no environment's name", name);
+}
+
+/* A digest of everything but the lock, which has its own: a flipped bit in the
+ * activation would still be a sound list of operations.
+ */
+static int sum(const char *fields, const char *canonical, const char *context,
+	       const char *ops, size_t ops_len,
+	       char ret[AQ_SHA256_HEX_SIZE], struct aq_err *err)
+{
+	cleanup_str struct aq_str all = AQ_STR_INIT(SUM_MAX);
+	int rc;
+
+	aq_str_add_mem(&all, fields, strlen(fields) + 1);
+	aq_str_add_mem(&all, canonical, strlen(canonical) + 1);
+	aq_str_add_mem(&all, context, strlen(context) + 1);
+	aq_str_add_mem(&all, ops ? ops : "", ops_len);
+	rc = aq_str_done(&all, "a manifest", err);
+	return rc ? rc : aq_sha256(aq_str_get(&all), all.len, ret, err);
 }
 
 static void write_fields(struct aq_str *out, const struct aq_env *e,
@@ -37,7 +70,6 @@ static void write_fields(struct aq_str *out, const struct aq_env *e,
 		       e->created, e->build_ms);
 	aq_str_add_fmt(out, "size_own %" PRIu64 "\nsize_shared %" PRIu64 "\n",
 		       e->size_own, e->size_shared);
-	aq_str_add(out, "end\n");
 }
 
 static int write_all(int fd, const struct aq_env *env,
@@ -45,9 +77,15 @@ static int write_all(int fd, const struct aq_env *env,
 		     struct aq_err *err)
 {
 	cleanup_str struct aq_str out = AQ_STR_INIT(MANIFEST_MAX);
+	char digest[AQ_SHA256_HEX_SIZE];
 	int rc;
 
 	write_fields(&out, env, b);
+	rc = sum(aq_str_get(&out), b->canonical, b->context, env->ops,
+		 env->ops_len, digest, err);
+	if (rc)
+		return rc;
+	aq_str_add_fmt(&out, "sum %s\n", digest);
 	rc = aq_str_done(&out, "the manifest", err);
 	if (!rc)
 		rc = aq_write_file(fd, "lock", lock->text, lock->text_len, err);
@@ -72,8 +110,10 @@ int aq_manifest_write(const struct aq_conf *conf, const struct aq_env *env,
 		      struct aq_err *err)
 {
 	cleanup_close int meta = -1, fd = -1;
-	int rc = open_meta(conf, &meta, err);
+	int rc = check_name(env->name, err);
 
+	if (!rc)
+		rc = open_meta(conf, &meta, err);
 	if (!rc)
 		rc = aq_remove_tree(meta, env->name, err);
 	if (!rc)
@@ -89,8 +129,10 @@ int aq_manifest_remove(const struct aq_conf *conf, const char *name,
 		       struct aq_err *err)
 {
 	cleanup_close int meta = -1;
-	int rc = open_meta(conf, &meta, err);
+	int rc = check_name(name, err);
 
+	if (!rc)
+		rc = open_meta(conf, &meta, err);
 	if (!rc)
 		rc = aq_remove_tree(meta, name, err);
 	return rc ? rc : aq_sync_dir(meta, err);
@@ -152,7 +194,8 @@ static bool dup_field(char **at, const char *name, char **ret)
 	return *ret != NULL;
 }
 
-static bool parse_fields(char *text, struct aq_manifest *m)
+static bool parse_fields(char *text, struct aq_manifest *m,
+			 char ret_sum[AQ_SHA256_HEX_SIZE])
 {
 	struct aq_env *e = m->env;
 	uint64_t generation, kind;
@@ -173,11 +216,13 @@ static bool parse_fields(char *text, struct aq_manifest *m)
 	    !number_field(&at, "build_ms", &e->build_ms) ||
 	    !number_field(&at, "size_own", &e->size_own) ||
 	    !number_field(&at, "size_shared", &e->size_shared) ||
-	    strcmp(at, "end\n") != 0)
+	    !text_field(&at, "sum", ret_sum, AQ_SHA256_HEX_SIZE) || *at)
 		return false;
 	if (generation > UINT32_MAX - 1 || kind > AQ_ENV_BASE)
 		return false;
 	e->generation = (uint32_t)generation;
+	if (!aq_env_is_named_well(e))
+		return false;
 	e->kind = (enum aq_env_kind)kind;
 	e->last_used = e->created;
 	return true;
@@ -192,6 +237,9 @@ static int take_file(int fd, const char *name, size_t max, char **ret,
 
 	if (rc == AQ_MISS)
 		return aq_fail(err, AQ_CORRUPT, "a manifest has no '%s'", name);
+	if (rc && s.broken == E2BIG)
+		return aq_fail(err, AQ_CORRUPT, "a manifest's '%s' is too long",
+			       name);
 	if (rc)
 		return rc;
 	aq_str_add_mem(&s, "", 0);
@@ -202,20 +250,56 @@ static int take_file(int fd, const char *name, size_t max, char **ret,
 	return 0;
 }
 
+static int read_fields(int fd, struct aq_manifest *m, char **ret_fields,
+		       char ret_sum[AQ_SHA256_HEX_SIZE], struct aq_err *err)
+{
+	cleanup_free char *text = NULL, *copy = NULL;
+	char *last;
+	size_t len;
+	int rc = take_file(fd, "manifest", MANIFEST_MAX, &text, &len, err);
+
+	if (rc)
+		return rc;
+	copy = strdup(text);
+	if (!copy)
+		return aq_fail(err, AQ_SYS, "out of memory");
+	if (strlen(text) != len || !parse_fields(text, m, ret_sum))
+		return aq_fail(err, AQ_CORRUPT, "a manifest is damaged");
+	last = strstr(copy, "\nsum ");
+	if (last)
+		last[1] = '\0'; /* the sum is of what comes before it */
+	*ret_fields = steal(&copy);
+	return 0;
+}
+
+static int check_sums(const struct aq_manifest *m, const char *fields,
+		      const char *want, struct aq_err *err)
+{
+	char is[AQ_SHA256_HEX_SIZE];
+	int rc = sum(fields, m->canonical, m->context, m->env->ops,
+		     m->env->ops_len, is, err);
+
+	if (rc)
+		return rc;
+	if (strcmp(is, want) != 0 ||
+	    !aq_envops_is_sound(m->env->ops, m->env->ops_len))
+		return aq_fail(err, AQ_CORRUPT, "a manifest is damaged");
+	if (strcmp(m->lock->digest, m->env->lock) != 0)
+		return aq_fail(err, AQ_CORRUPT, "a manifest has another one's lock");
+	return 0;
+}
+
 static int read_all(int fd, struct aq_manifest *m, struct aq_err *err)
 {
 	cleanup_free char *fields = NULL, *lock = NULL;
+	char want[AQ_SHA256_HEX_SIZE];
 	size_t len, lock_len = 0;
-	int rc = take_file(fd, "manifest", MANIFEST_MAX, &fields, &len, err);
+	int rc = read_fields(fd, m, &fields, want, err);
 
-	if (!rc && (strlen(fields) != len || !parse_fields(fields, m)))
-		rc = aq_fail(err, AQ_CORRUPT, "a manifest is damaged");
 	if (!rc)
 		rc = take_file(fd, "lock", AQ_LOCK_MAX, &lock, &lock_len, err);
 	if (!rc)
 		rc = aq_lock_parse(lock, lock_len, &m->lock, err);
-	if (!rc && strcmp(m->lock->digest, m->env->lock) != 0)
-		rc = aq_fail(err, AQ_CORRUPT, "a manifest has another one's lock");
 	if (!rc)
 		rc = take_file(fd, "request", AQ_REQUEST_CANONICAL_MAX,
 			       &m->canonical, &len, err);
@@ -225,9 +309,7 @@ static int read_all(int fd, struct aq_manifest *m, struct aq_err *err)
 	if (!rc)
 		rc = take_file(fd, "activation", AQ_ENVOPS_MAX, &m->env->ops,
 			       &m->env->ops_len, err);
-	if (!rc && !aq_envops_is_sound(m->env->ops, m->env->ops_len))
-		rc = aq_fail(err, AQ_CORRUPT, "a manifest's activation is damaged");
-	return rc;
+	return rc ? rc : check_sums(m, fields, want, err);
 }
 
 int aq_manifest_read(const struct aq_conf *conf, const char *name,
@@ -239,6 +321,9 @@ int aq_manifest_read(const struct aq_conf *conf, const char *name,
 
 	if (!m || !(m->env = calloc(1, sizeof(*m->env))))
 		return aq_fail(err, AQ_SYS, "out of memory for a manifest");
+	if (check_name(name, err))
+		return aq_fail(err, AQ_MISS, "'%s' is no environment's name",
+			       name);
 	rc = open_meta(conf, &meta, err);
 	if (!rc)
 		rc = aq_open_dir(meta, name, &fd, err);

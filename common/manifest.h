@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* meta/NAME/: what root knows of an environment, from which cache.db can be
  * rebuilt: files `request` (canonical), `lock` (text), `activation`
- * (serialised operations), `manifest` (key value lines: name, key, digest,
- * context, kind, base, python, created, build_ms, sizes).  Written after the
+ * (serialised operations), `context` (text; common/key.h), `manifest` (key
+ * value lines: name, lock, key, digest, generation, kind, base, python,
+ * created, build_ms, sizes; then a SHA-256 of these lines and of the other
+ * files but the lock, whose own digest is among them).  Written after the
  * prefix is sealed, flushed (files, directory, parent) before the row, and
  * unlinked before its environment goes to trash.
  */
@@ -12,6 +14,10 @@
 #include "common/lock.h"
 #include "common/store.h"
 
+/* Write the manifest of 'env', which was built from 'lock', replacing what a
+ * build that failed may have left under its name.  When it returns 0 all of it
+ * is on disk.
+ */
 AQ_CHECK int aq_manifest_write(const struct aq_conf *conf,
 			       const struct aq_env *env,
 			       const struct aq_binding *b,
@@ -22,9 +28,10 @@ struct aq_manifest {
 	char *key, *digest, *context, *canonical;
 	struct aq_lock *lock;
 };
-/* AQ_MISS: no such; AQ_CORRUPT: damaged or half written. */
+/* AQ_MISS: no such; AQ_CORRUPT: damaged, half written or of another format. */
 AQ_CHECK int aq_manifest_read(const struct aq_conf *conf, const char *name,
 			      struct aq_manifest **ret, struct aq_err *err);
+/* Not there is no failure; when it returns 0 the removal is on disk. */
 AQ_CHECK int aq_manifest_remove(const struct aq_conf *conf, const char *name,
 				struct aq_err *err);
 void aq_manifest_free(struct aq_manifest *m);

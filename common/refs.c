@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/refs.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +8,6 @@
 #include <unistd.h>
 
 #include "common/db.h"
-#include "common/io.h"
 #include "common/lease.h"
 
 #define PATH_SIZE 1024
@@ -70,16 +68,14 @@ static int is_same_boot(const struct aq_db_row *row, void *arg,
 }
 
 /* References of another boot are nobody's. */
-static int begin_boot(struct aq_refs *refs, struct aq_err *err)
+static int begin_boot(struct aq_refs *refs, const char *boot_id,
+		      struct aq_err *err)
 {
-	char id[BOOT_ID_SIZE];
-	struct aq_db_value values[] = { AQ_TEXT(id) };
-	int rc = read_boot_id(id, err);
+	const struct aq_db_value values[] = { AQ_TEXT(boot_id) };
+	void *id = (void *)(uintptr_t)boot_id;
+	int rc = aq_db_run(refs->db, "SELECT id FROM boot", NULL, 0,
+			   is_same_boot, id, err);
 
-	if (rc)
-		return rc;
-	rc = aq_db_run(refs->db, "SELECT id FROM boot", NULL, 0, is_same_boot,
-		       id, err);
 	if (rc != AQ_MISS)
 		return rc;
 	rc = aq_db_begin(refs->db, err);
@@ -101,18 +97,25 @@ static int begin_boot(struct aq_refs *refs, struct aq_err *err)
 	return aq_db_end(refs->db, rc, err);
 }
 
-static int open_at(const struct aq_conf *conf, const char *path,
-		   struct aq_refs **ret, struct aq_err *err)
+int aq_refs_open_at_boot(const struct aq_conf *conf, const char *boot_id,
+			 struct aq_refs **ret, struct aq_err *err)
 {
+	const struct aq_db_how how = { .mode = AQ_DB_WRITE,
+				       .busy_ms = BUSY_MS };
 	cleanup_refs struct aq_refs *refs = calloc(1, sizeof(*refs));
+	char path[PATH_SIZE];
 	int rc;
 
 	if (!refs)
 		return aq_fail(err, AQ_SYS, "out of memory");
 	refs->conf = conf;
-	rc = aq_db_open(path, &refs_kind, AQ_DB_WRITE, BUSY_MS, &refs->db, err);
+	if ((size_t)snprintf(path, sizeof(path), "%s/refs.db",
+			     conf->run_dir) >= sizeof(path))
+		return aq_fail(err, AQ_SYS, "'%s' is too long a path",
+			       conf->run_dir);
+	rc = aq_db_open_or_replace(path, &refs_kind, &how, &refs->db, err);
 	if (!rc)
-		rc = begin_boot(refs, err);
+		rc = begin_boot(refs, boot_id, err);
 	if (rc)
 		return rc;
 	*ret = steal(&refs);
@@ -122,22 +125,10 @@ static int open_at(const struct aq_conf *conf, const char *path,
 int aq_refs_open(const struct aq_conf *conf, struct aq_refs **ret,
 		 struct aq_err *err)
 {
-	char path[PATH_SIZE], aside[PATH_SIZE + 16];
-	int rc;
+	char boot_id[BOOT_ID_SIZE];
+	int rc = read_boot_id(boot_id, err);
 
-	if ((size_t)snprintf(path, sizeof(path), "%s/refs.db",
-			     conf->run_dir) >= sizeof(path))
-		return aq_fail(err, AQ_SYS, "'%s' is too long a path",
-			       conf->run_dir);
-	rc = open_at(conf, path, ret, err);
-	if (rc != AQ_CORRUPT)
-		return rc;
-	snprintf(aside, sizeof(aside), "%s-journal", path);
-	(void)unlink(aside);
-	snprintf(aside, sizeof(aside), "%s.damaged", path);
-	if (rename(path, aside) < 0)
-		return aq_fail_errno(err, "cannot set '%s' aside", path);
-	return open_at(conf, path, ret, err);
+	return rc ? rc : aq_refs_open_at_boot(conf, boot_id, ret, err);
 }
 
 int aq_refs_take(struct aq_refs *refs, const struct aq_step *step,
@@ -149,6 +140,9 @@ int aq_refs_take(struct aq_refs *refs, const struct aq_step *step,
 		AQ_TEXT(digest),
 	};
 
+	/* it may be what a user claims */
+	if (!aq_is_hex(digest, AQ_SHA256_HEX_SIZE - 1))
+		return aq_fail(err, AQ_USER, "this is no digest of a request");
 	return aq_db_run(refs->db,
 			 "INSERT OR REPLACE INTO refs VALUES(?1,?2,?3,?4,?5)",
 			 values, ARRAY_LEN(values), NULL, NULL, err);
@@ -168,7 +162,9 @@ int aq_refs_drop(struct aq_refs *refs, const struct aq_step *step,
 			 values, ARRAY_LEN(values), NULL, NULL, err);
 }
 
-/* The steps of one job, as many as a job can have at once. */
+/* -- a job's end -- */
+
+/* The steps of one job: Slurm's MaxStepCount is 40,000 by default. */
 #define STEPS_MAX 65536
 struct steps {
 	struct aq_step *v;
@@ -207,15 +203,10 @@ static int drop_if_over(struct aq_refs *refs, const struct aq_step *step,
 
 	if (step->step != AQ_STEP_NONE)
 		rc = aq_lease_is_free(refs->conf, step, &is_free, err);
-	if (rc || !is_free)
-		return rc;
-	rc = aq_refs_drop(refs, step, err);
-	if (!rc && step->step != AQ_STEP_NONE)
-		rc = aq_lease_remove(refs->conf, step, err);
-	return rc;
+	return rc || !is_free ? rc : aq_refs_drop(refs, step, err);
 }
 
-int aq_refs_drop_job(struct aq_refs *refs, uint32_t job, struct aq_err *err)
+static int drop_all(struct aq_refs *refs, uint32_t job, struct aq_err *err)
 {
 	const struct aq_db_value values[] = { AQ_NUMBER(job),
 					      AQ_TEXT(refs->conf->node) };
@@ -232,6 +223,19 @@ int aq_refs_drop_job(struct aq_refs *refs, uint32_t job, struct aq_err *err)
 	free(s.v);
 	return rc;
 }
+
+int aq_refs_drop_job(struct aq_refs *refs, uint32_t job, struct aq_err *err)
+{
+	int rc = aq_db_begin(refs->db, err);
+
+	if (rc)
+		return rc;
+	rc = aq_db_end(refs->db, drop_all(refs, job, err), err);
+	/* rows first: a lease without a row is only a file */
+	return rc ? rc : aq_lease_sweep(refs->conf, job, err);
+}
+
+/* -- looking -- */
 
 static int get_count(const struct aq_db_row *row, void *arg,
 		     struct aq_err *err)
@@ -250,4 +254,35 @@ int aq_refs_count(struct aq_refs *refs, const char *digest, uint64_t *ret,
 			 "SELECT count(*) FROM refs"
 			 " WHERE ?1 IS NULL OR digest = ?1",
 			 values, 1, get_count, ret, err);
+}
+
+struct each {
+	aq_refs_each_fn fn;
+	void *arg;
+};
+
+static int call_each(const struct aq_db_row *row, void *arg, struct aq_err *err)
+{
+	const struct each *e = arg;
+	const struct aq_ref ref = {
+		.step = { (uint32_t)aq_db_number(row, 0),
+			  (uint32_t)aq_db_number(row, 1),
+			  (uint32_t)aq_db_number(row, 2) },
+		.node = aq_db_text(row, 3),
+		.digest = aq_db_text(row, 4),
+	};
+
+	return e->fn(&ref, e->arg, err);
+}
+
+int aq_refs_each(struct aq_refs *refs, aq_refs_each_fn fn, void *arg,
+		 struct aq_err *err)
+{
+	struct each e = { fn, arg };
+	int rc = aq_db_run(refs->db,
+			   "SELECT job, step, het, node, digest FROM refs"
+			   " ORDER BY job, step, het, node",
+			   NULL, 0, call_each, &e, err);
+
+	return rc == AQ_MISS ? 0 : rc;
 }

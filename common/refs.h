@@ -25,29 +25,53 @@ struct aq_step {
 
 struct aq_refs;
 
-/* Open conf->run_dir/refs.db, creating it; a damaged one or one of another
- * boot is set aside and made anew.  Root (or the owner of a personal cache).
+/* Open conf->run_dir/refs.db, creating it; 'conf' must outlive it.  References
+ * of another boot are dropped.  A damaged file is set aside as
+ * refs.db.corrupt-N and an empty one made: while such a file is there, what
+ * runs may use environments that no reference holds, and nothing may be
+ * collected.  AQ_BUSY: locked for longer than a hook may wait.  Root (or the
+ * owner of a personal cache).
  */
 AQ_CHECK int aq_refs_open(const struct aq_conf *conf, struct aq_refs **ret,
 			  struct aq_err *err);
+/* The same in the boot 'boot_id' (random(4)). */
+AQ_CHECK int aq_refs_open_at_boot(const struct aq_conf *conf,
+				  const char *boot_id, struct aq_refs **ret,
+				  struct aq_err *err);
 void aq_refs_close(struct aq_refs *refs);
 #define aq_refs_free aq_refs_close
 DEFINE_CLEANUP(aq_refs);
 #define cleanup_refs __attribute__((cleanup(aq_refs_cleanup_)))
 
-/* Take a reference for 'step' on conf->node; taking it twice is one. */
+/* Take a reference for 'step' on conf->node; taking it twice is one, with the
+ * later digest.  AQ_USER: 'digest' is none.
+ */
 AQ_CHECK int aq_refs_take(struct aq_refs *refs, const struct aq_step *step,
 			  const char *digest, struct aq_err *err);
 /* Drop it; not there is no failure. */
 AQ_CHECK int aq_refs_drop(struct aq_refs *refs, const struct aq_step *step,
 			  struct aq_err *err);
 /* The epilog: the job's own reference and those of all its steps whose lease
- * is free, on conf->node.
+ * is free, on conf->node, at once; then the files of those leases.
  */
 AQ_CHECK int aq_refs_drop_job(struct aq_refs *refs, uint32_t job,
 			      struct aq_err *err);
 /* How many references hold 'digest' (NULL: any). */
 AQ_CHECK int aq_refs_count(struct aq_refs *refs, const char *digest,
 			   uint64_t *ret, struct aq_err *err);
+
+/* Call 'each' for every reference, of all nodes, sorted by job and step, until
+ * it returns non-zero, which is returned (AQ_MISS counts as 0).  The texts are
+ * valid inside it only; it must not write.
+ */
+struct aq_ref {
+	struct aq_step step;
+	const char *node;
+	const char *digest;
+};
+typedef int (*aq_refs_each_fn)(const struct aq_ref *ref, void *arg,
+			       struct aq_err *err);
+AQ_CHECK int aq_refs_each(struct aq_refs *refs, aq_refs_each_fn each,
+			  void *arg, struct aq_err *err);
 
 #endif

@@ -35,7 +35,7 @@ enum aq_env_kind {
 struct aq_env {
 	char name[AQ_ENV_NAME_SIZE];
 	char lock[AQ_SHA256_HEX_SIZE];
-	uint32_t generation; /* 1, 2, … of one lock */
+	uint32_t generation;         /* 1, 2, … of one lock */
 	enum aq_env_kind kind;
 	char base[AQ_ENV_NAME_SIZE]; /* inherited: the base's name, else "" */
 	char python[32];             /* full version, or "" */
@@ -50,19 +50,38 @@ struct aq_env {
 	size_t ops_len;
 };
 
+/* The name of the environment that is 'generation' of 'lock' (a digest). */
+void aq_env_make_name(const char *lock, uint32_t generation,
+		      char ret[AQ_ENV_NAME_SIZE]);
+/* Whether env->name is that of its lock and generation. */
+bool aq_env_is_named_well(const struct aq_env *env);
+
 void aq_env_free(struct aq_env *env);
 DEFINE_CLEANUP(aq_env);
 #define cleanup_env __attribute__((cleanup(aq_env_cleanup_)))
 
-enum aq_store_mode { AQ_STORE_READ, AQ_STORE_WRITE };
+enum aq_store_mode {
+	AQ_STORE_READ,
+	AQ_STORE_WRITE,
+	/* to write, by who has minutes' work to lose: waits for others, and
+	 * reads every page first, so that damage anywhere is found and healed
+	 */
+	AQ_STORE_BUILD,
+};
 
 struct aq_store;
 
-/* Open conf->cache_dir/cache.db; AQ_STORE_WRITE creates it.  Waits at most
- * AQ_STORE_BUSY_MS for a lock, then AQ_BUSY.  AQ_MISS: not there, or written
- * by a newer version (said in err->text).  AQ_CORRUPT: damaged or foreign.
+/* Open conf->cache_dir/cache.db.  AQ_STORE_READ: AQ_MISS if it is not there,
+ * AQ_CORRUPT if damaged or foreign; a miss for the caller.  The other modes
+ * make it, filled from the manifests (common/manifest.h); a damaged or foreign
+ * one is first set aside as cache.db.corrupt-N.
+ * Waits at most AQ_STORE_BUSY_MS (AQ_STORE_BUILD: AQ_STORE_PATIENCE_MS) for
+ * locks, over the handle's whole life, then AQ_BUSY.  AQ_MISS in any mode:
+ * written by a newer version (said in err->text).
+ * A reader too may have to roll back what a killed writer left.
  */
-#define AQ_STORE_BUSY_MS 1000
+#define AQ_STORE_BUSY_MS 1000 /* half of a hook's worker's time */
+#define AQ_STORE_PATIENCE_MS 30000
 AQ_CHECK int aq_store_open(const struct aq_conf *conf, enum aq_store_mode mode,
 			   struct aq_store **ret, struct aq_err *err);
 void aq_store_close(struct aq_store *store);
@@ -76,7 +95,9 @@ DEFINE_CLEANUP(aq_store);
 AQ_CHECK int aq_store_find(struct aq_store *store, const char *digest,
 			   const char *context, const char *canonical,
 			   struct aq_env **ret, struct aq_err *err);
-/* By key, by lock (its newest generation), by name or unique prefix of it. */
+/* By key (the one tied to it last), by lock (its newest generation), by name
+ * or a prefix of it (AQ_USER: several begin like that).
+ */
 AQ_CHECK int aq_store_find_key(struct aq_store *store, const char *key,
 			       struct aq_env **ret, struct aq_err *err);
 AQ_CHECK int aq_store_find_lock(struct aq_store *store, const char *lock,
@@ -88,6 +109,11 @@ AQ_CHECK int aq_store_find_name(struct aq_store *store, const char *name,
 AQ_CHECK int aq_store_has_digest(struct aq_store *store, const char *digest,
 				 bool *ret, struct aq_err *err);
 
+/* Requests remembered of one key: they differ in what does not matter to the
+ * environment, their variables.
+ */
+#define AQ_STORE_REQUESTS_MAX 256
+
 /* What ties a request to an environment. */
 struct aq_binding {
 	const char *key;
@@ -96,13 +122,15 @@ struct aq_binding {
 	const char *canonical;
 };
 
-/* Commit a new environment (env->name must not be there: AQ_BUSY) with its
- * binding, in one transaction; a remembered failure of the key goes.
+/* Commit a new environment (env->name must not be there: AQ_BUSY; and be that
+ * of its lock and generation: AQ_SYS) with its binding, in one transaction; a remembered failure of the key goes.
  */
 AQ_CHECK int aq_store_commit(struct aq_store *store, const struct aq_env *env,
 			     const struct aq_binding *b, struct aq_err *err);
 
-/* Tie one more request to an environment that is there (AQ_MISS if not). */
+/* Tie one more request to an environment that is there (AQ_MISS if not); its
+ * key leads there from now on.
+ */
 AQ_CHECK int aq_store_bind(struct aq_store *store, const char *env_name,
 			   const struct aq_binding *b, struct aq_err *err);
 
@@ -118,9 +146,12 @@ AQ_CHECK int aq_store_remove(struct aq_store *store, const char *env_name,
 AQ_CHECK int aq_store_next_generation(struct aq_store *store, const char *lock,
 				      uint32_t *ret, struct aq_err *err);
 
-/* Count one use. */
+/* Count one use; AQ_MISS if it is not there. */
 AQ_CHECK int aq_store_used(struct aq_store *store, const char *env_name,
 			   uint64_t now, struct aq_err *err);
+
+/* Failures remembered at once; an array has one. */
+#define AQ_STORE_FAILURES_MAX 1000
 
 /* A verdict about a request, remembered for 'ttl' seconds so that an array of
  * 10,000 tasks fails fast.  'now' is Unix seconds; an entry from the future (a

@@ -37,7 +37,8 @@ static int epilog(void *arg, struct aq_err *err)
 
 	if (rc)
 		return rc;
-	if (asprintf(&mark, "%s/jobs/%u", conf->run_dir, job->job) < 0) {
+	if (asprintf(&mark, "%s/jobs/%u.%s", conf->run_dir, job->job,
+		     conf->node) < 0) {
 		mark = NULL;
 		return aq_fail(err, AQ_SYS, "out of memory");
 	}
@@ -51,7 +52,7 @@ static void run(const char *hook, int (*fn)(void *, struct aq_err *),
 		struct aq_job *job)
 {
 	static struct aq_err err;
-	int rc = aq_worker_run(fn, job, AQ_WORKER_DEADLINE_MS, -1, &err);
+	int rc = aq_worker_run(fn, job, AQ_WORKER_DEADLINE_MS, &err);
 
 	if (rc && rc != AQ_MISS)
 		slurm_error("aq: %s of job %u: %s", hook, job->job, err.text);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between db.c, which knows SQLite, and db_open.c, which knows what a database
+ * of ours must be like.  For no one else.
+ */
+#ifndef AQ_DB_RAW_H
+#define AQ_DB_RAW_H
+
+#include "common/db.h"
+
+/* Open the file 'path', which is there, hardened but unexamined. */
+AQ_CHECK int aq_db_open_raw(const char *path, int busy_ms, struct aq_db **ret,
+			    struct aq_err *err);
+
+#endif

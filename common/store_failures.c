@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/store_inside.h"
+
+/* What has expired is no longer said, and the oldest give way. */
+static int drop_old(struct aq_db *db, uint64_t now, struct aq_err *err)
+{
+	const struct aq_db_value values[] = { AQ_NUMBER(now),
+					      AQ_NUMBER(AQ_STORE_FAILURES_MAX) };
+	int rc = aq_db_run(db,
+			   "DELETE FROM failures WHERE since > ?1"
+			   " OR ?1 - since >= ttl",
+			   values, 1, NULL, NULL, err);
+
+	return rc ? rc :
+		    aq_db_run(db,
+			      "DELETE FROM failures WHERE key IN"
+			      " (SELECT key FROM failures ORDER BY since DESC"
+			      "  LIMIT -1 OFFSET ?2)",
+			      values, 2, NULL, NULL, err);
+}
+
+int aq_store_fail_put(struct aq_store *store, const char *key,
+		      const char *reason, uint64_t now, uint64_t ttl,
+		      struct aq_err *err)
+{
+	const struct aq_db_value values[] = { AQ_TEXT(key), AQ_TEXT(reason),
+					      AQ_NUMBER(now), AQ_NUMBER(ttl) };
+	int rc = aq_db_begin(store->db, err);
+
+	if (rc)
+		return rc;
+	rc = aq_db_run(store->db,
+		       "INSERT OR REPLACE INTO failures VALUES(?1,?2,?3,?4)",
+		       values, 4, NULL, NULL, err);
+	if (!rc)
+		rc = drop_old(store->db, now, err);
+	return aq_db_end(store->db, rc, err);
+}
+
+struct failure {
+	uint64_t now;
+};
+
+static int judge_failure(const struct aq_db_row *row, void *arg,
+			 struct aq_err *err)
+{
+	const struct failure *f = arg;
+	uint64_t since = aq_db_number(row, 1), ttl = aq_db_number(row, 2);
+
+	/* 'since' in the future: a clock was set back */
+	if (f->now < since || f->now - since >= ttl)
+		return aq_fail(err, AQ_MISS, "not there");
+	return aq_fail(err, AQ_USER, "%s", aq_db_text(row, 0));
+}
+
+int aq_store_fail_get(struct aq_store *store, const char *key, uint64_t now,
+		      struct aq_err *err)
+{
+	const struct aq_db_value values[] = { AQ_TEXT(key) };
+	struct failure f = { now };
+
+	return aq_db_run(store->db,
+			 "SELECT reason, since, ttl FROM failures WHERE key = ?1",
+			 values, 1, judge_failure, &f, err);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the files of the store; for no one else. */
+#ifndef AQ_STORE_INSIDE_H
+#define AQ_STORE_INSIDE_H
+
+#include "common/db.h"
+#include "common/store.h"
+
+#define STORE_PATH_SIZE 1024
+
+struct aq_store {
+	struct aq_db *db;
+	char cache_dir[STORE_PATH_SIZE];
+};
+
+/* Insert an environment / what ties a request to one, inside a transaction.
+ * AQ_BUSY: the name or the lock's generation is there already; AQ_MISS: the
+ * environment to bind to is not.
+ */
+AQ_CHECK int aq_store_insert(struct aq_db *db, const struct aq_env *env,
+			     struct aq_err *err);
+AQ_CHECK int aq_store_insert_binding(struct aq_db *db, const char *env_name,
+				     const struct aq_binding *b,
+				     struct aq_err *err);
+
+/* Insert what conf->cache_dir's manifests say is there, inside a transaction:
+ * each whole manifest whose prefix is in envs/.  What is damaged is left out.
+ */
+AQ_CHECK int aq_store_rebuild(struct aq_db *db, const struct aq_conf *conf,
+			      struct aq_err *err);
+
+#endif

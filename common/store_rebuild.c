@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "common/manifest.h"
+#include "common/store_inside.h"
+
+/* Whether envs/NAME is a directory; a manifest may outlive it. */
+static bool has_prefix(const struct aq_conf *conf, const char *name)
+{
+	char path[STORE_PATH_SIZE + AQ_ENV_NAME_SIZE];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/envs/%s", conf->cache_dir, name);
+	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int insert(struct aq_db *db, const struct aq_conf *conf,
+		  const char *name, struct aq_err *err)
+{
+	cleanup_manifest struct aq_manifest *m = NULL;
+	int rc = aq_manifest_read(conf, name, &m, err);
+
+	if (rc == AQ_CORRUPT || rc == AQ_MISS)
+		return 0; /* no environment of ours */
+	if (!rc)
+		rc = aq_store_insert(db, m->env, err);
+	if (rc == AQ_BUSY)
+		return 0; /* two that claim one lock's generation */
+	if (!rc) {
+		const struct aq_binding b = { m->key, m->digest, m->context,
+					      m->canonical };
+
+		rc = aq_store_insert_binding(db, name, &b, err);
+	}
+	return rc;
+}
+
+int aq_store_rebuild(struct aq_db *db, const struct aq_conf *conf,
+		     struct aq_err *err)
+{
+	char path[STORE_PATH_SIZE + 16];
+	cleanup_closedir DIR *dir = NULL;
+	const struct dirent *e;
+	int rc = 0;
+
+	snprintf(path, sizeof(path), "%s/meta", conf->cache_dir);
+	dir = opendir(path);
+	if (!dir && errno == ENOENT)
+		return 0;
+	if (!dir)
+		return aq_fail_errno(err, "cannot read '%s'", path);
+	while (!rc && (errno = 0, e = readdir(dir)))
+		if (e->d_name[0] != '.' && has_prefix(conf, e->d_name))
+			rc = insert(db, conf, e->d_name, err);
+	if (!rc && errno)
+		return aq_fail_errno(err, "cannot read '%s'", path);
+	return rc;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/store_inside.h"
+
+int aq_store_insert(struct aq_db *db, const struct aq_env *e,
+		    struct aq_err *err)
+{
+	const struct aq_db_value values[] = {
+		AQ_TEXT(e->name),        AQ_TEXT(e->lock),
+		AQ_NUMBER(e->generation), AQ_NUMBER(e->kind),
+		AQ_TEXT(e->base),        AQ_TEXT(e->python),
+		AQ_NUMBER(e->created),   AQ_NUMBER(e->last_used),
+		AQ_NUMBER(e->uses),      AQ_NUMBER(e->build_ms),
+		AQ_NUMBER(e->size_own),  AQ_NUMBER(e->size_shared),
+		AQ_NUMBER(e->pinned),    AQ_BLOB(e->ops ? e->ops : "", e->ops_len),
+	};
+	int rc;
+
+	if (!aq_env_is_named_well(e))
+		return aq_fail(err, AQ_SYS, "'%s' is not how an environment of its lock is named",
+			       e->name);
+	rc = aq_db_run(db,
+		       "INSERT INTO environments VALUES"
+		       "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)"
+		       " ON CONFLICT DO NOTHING",
+		       values, ARRAY_LEN(values), NULL, NULL, err);
+
+	if (!rc && aq_db_changes(db) == 0)
+		return aq_fail(err, AQ_BUSY, "environment '%s' is there already",
+			       e->name);
+	return rc;
+}
+
+/* The last one tied to a key is the one that it gives from now on. */
+static int tie_key(struct aq_db *db, const char *env_name, const char *key,
+		   struct aq_err *err)
+{
+	const struct aq_db_value values[] = { AQ_TEXT(key), AQ_TEXT(env_name) };
+	int rc = aq_db_run(db,
+			   "INSERT INTO keys SELECT ?1, name,"
+			   "  (SELECT coalesce(max(seq), 0) + 1 FROM keys"
+			   "   WHERE key = ?1)"
+			   " FROM environments WHERE name = ?2"
+			   " ON CONFLICT(key, env) DO UPDATE SET seq = excluded.seq",
+			   values, ARRAY_LEN(values), NULL, NULL, err);
+
+	if (!rc && aq_db_changes(db) == 0)
+		return aq_fail(err, AQ_MISS, "environment '%s' is not there",
+			       env_name);
+	return rc;
+}
+
+/* Requests that differ in their variables share a key: the oldest go. */
+static int tie_request(struct aq_db *db, const struct aq_binding *b,
+		       struct aq_err *err)
+{
+	const struct aq_db_value values[] = {
+		AQ_TEXT(b->digest), AQ_TEXT(b->context), AQ_TEXT(b->key),
+		AQ_TEXT(b->canonical), AQ_NUMBER(AQ_STORE_REQUESTS_MAX),
+	};
+	int rc = aq_db_run(db,
+			   "INSERT OR REPLACE INTO requests VALUES(?1,?2,?3,?4,"
+			   " (SELECT coalesce(max(seq), 0) + 1 FROM requests"
+			   "  WHERE key = ?3))",
+			   values, 4, NULL, NULL, err);
+
+	return rc ? rc :
+		    aq_db_run(db,
+			      "DELETE FROM requests WHERE key = ?3 AND seq <="
+			      " (SELECT max(seq) FROM requests WHERE key = ?3)"
+			      " - ?5",
+			      values, 5, NULL, NULL, err);
+}
+
+int aq_store_insert_binding(struct aq_db *db, const char *env_name,
+			    const struct aq_binding *b, struct aq_err *err)
+{
+	const struct aq_db_value key[] = { AQ_TEXT(b->key) };
+	int rc = tie_key(db, env_name, b->key, err);
+
+	if (!rc)
+		rc = tie_request(db, b, err);
+	return rc ? rc :
+		    aq_db_run(db, "DELETE FROM failures WHERE key = ?1", key, 1,
+			      NULL, NULL, err);
+}
+
+int aq_store_commit(struct aq_store *store, const struct aq_env *env,
+		    const struct aq_binding *b, struct aq_err *err)
+{
+	int rc = aq_db_begin(store->db, err);
+
+	if (rc)
+		return rc;
+	rc = aq_store_insert(store->db, env, err);
+	if (!rc)
+		rc = aq_store_insert_binding(store->db, env->name, b, err);
+	return aq_db_end(store->db, rc, err);
+}
+
+int aq_store_bind(struct aq_store *store, const char *env_name,
+		  const struct aq_binding *b, struct aq_err *err)
+{
+	int rc = aq_db_begin(store->db, err);
+
+	if (rc)
+		return rc;
+	rc = aq_store_insert_binding(store->db, env_name, b, err);
+	return aq_db_end(store->db, rc, err);
+}
+
+int aq_store_remove(struct aq_store *store, const char *env_name,
+		    struct aq_err *err)
+{
+	const struct aq_db_value values[] = { AQ_TEXT(env_name) };
+	int rc = aq_db_begin(store->db, err);
+
+	if (rc)
+		return rc;
+	rc = aq_db_run(store->db, "DELETE FROM environments WHERE name = ?1",
+		       values, 1, NULL, NULL, err);
+	if (!rc && aq_db_changes(store->db) == 0)
+		rc = aq_fail(err, AQ_MISS, "'%s' is not there", env_name);
+	if (!rc)
+		rc = aq_db_run(store->db,
+			       "DELETE FROM requests WHERE key NOT IN"
+			       " (SELECT key FROM keys)", NULL, 0, NULL, NULL,
+			       err);
+	return aq_db_end(store->db, rc, err);
+}
+
+int aq_store_used(struct aq_store *store, const char *env_name, uint64_t now,
+		  struct aq_err *err)
+{
+	const struct aq_db_value values[] = { AQ_TEXT(env_name),
+					      AQ_NUMBER(now) };
+	int rc = aq_db_run(store->db,
+			   "UPDATE environments SET uses = uses + 1,"
+			   " last_used = ?2 WHERE name = ?1",
+			   values, 2, NULL, NULL, err);
+
+	if (!rc && aq_db_changes(store->db) == 0)
+		return aq_fail(err, AQ_MISS, "'%s' is not there", env_name);
+	return rc;
+}
+
+/* -- generations -- */
+
+static int get_count(const struct aq_db_row *row, void *arg,
+		     struct aq_err *err)
+{
+	(void)err;
+	*(uint64_t *)arg = aq_db_number(row, 0);
+	return 0;
+}
+
+/* Raise *highest to the highest generation of 'lock' that a directory holds. */
+static int raise_by(const char *cache_dir, const char *sub, const char *lock,
+		    uint64_t *highest, struct aq_err *err)
+{
+	char path[STORE_PATH_SIZE + 16];
+	cleanup_closedir DIR *dir = NULL;
+	const struct dirent *e;
+
+	snprintf(path, sizeof(path), "%s/%s", cache_dir, sub);
+	dir = opendir(path);
+	if (!dir && errno == ENOENT)
+		return 0;
+	if (!dir)
+		return aq_fail_errno(err, "cannot read '%s'", path);
+	while ((errno = 0, e = readdir(dir))) {
+		const char *dash = strchr(e->d_name, '-');
+		uint64_t n;
+
+		if (dash && dash - e->d_name == AQ_ENV_LOCK_DIGITS &&
+		    strncmp(e->d_name, lock, AQ_ENV_LOCK_DIGITS) == 0 &&
+		    aq_parse_u64(dash + 1, UINT32_MAX - 1, &n) && n > *highest)
+			*highest = n;
+	}
+	return errno ? aq_fail_errno(err, "cannot read '%s'", path) : 0;
+}
+
+int aq_store_next_generation(struct aq_store *store, const char *lock,
+			     uint32_t *ret, struct aq_err *err)
+{
+	static const char *const dirs[] = { "envs", "meta", "trash" };
+	const struct aq_db_value values[] = { AQ_TEXT(lock) };
+	uint64_t highest = 0;
+	int rc = aq_db_run(store->db,
+			   "SELECT coalesce(max(generation), 0)"
+			   " FROM environments WHERE lock = ?1",
+			   values, 1, get_count, &highest, err);
+
+	for (size_t i = 0; !rc && i < ARRAY_LEN(dirs); i++)
+		rc = raise_by(store->cache_dir, dirs[i], lock, &highest, err);
+	if (rc)
+		return rc;
+	if (highest >= UINT32_MAX - 1)
+		return aq_fail(err, AQ_CORRUPT, "generations are used up");
+	*ret = (uint32_t)highest + 1;
+	return 0;
+}

@@ -1,0 +1,645 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/unit.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/io.h"
+#include "common/manifest.h"
+#include "common/store.h"
+#include "tests/unit/cachedir.h"
+
+static struct aq_store *must_open(const struct aq_conf *conf,
+				  enum aq_store_mode mode)
+{
+	struct aq_store *store = NULL;
+	struct aq_err err = { 0 };
+
+	if (aq_store_open(conf, mode, &store, &err) != 0)
+		fail_msg("%s", err.text);
+	return store;
+}
+
+static void must_commit(struct aq_store *store, const struct sample *s)
+{
+	struct aq_err err = { 0 };
+
+	if (aq_store_commit(store, &s->env, &s->tie, &err) != 0)
+		fail_msg("%s", err.text);
+}
+
+static void expect_same(const struct aq_env *a, const struct aq_env *b)
+{
+	assert_string_equal(a->name, b->name);
+	assert_string_equal(a->lock, b->lock);
+	assert_int_equal(a->generation, b->generation);
+	assert_int_equal(a->kind, b->kind);
+	assert_string_equal(a->base, b->base);
+	assert_string_equal(a->python, b->python);
+	assert_int_equal(a->created, b->created);
+	assert_int_equal(a->uses, b->uses);
+	assert_int_equal(a->build_ms, b->build_ms);
+	assert_int_equal(a->size_own, b->size_own);
+	assert_int_equal(a->size_shared, b->size_shared);
+	assert_int_equal(a->pinned, b->pinned);
+	assert_int_equal(a->ops_len, b->ops_len);
+	assert_memory_equal(a->ops, b->ops, a->ops_len);
+}
+
+static int find(struct aq_store *store, const struct sample *s,
+		struct aq_env **ret)
+{
+	return aq_store_find(store, s->tie.digest, s->tie.context,
+			     s->tie.canonical, ret, NULL);
+}
+
+static void what_is_committed_is_found(void **state)
+{
+	struct sample *s = sample(1, 1);
+	cleanup_store struct aq_store *store =
+		must_open(*state, AQ_STORE_WRITE);
+	cleanup_env struct aq_env *a = NULL, *b = NULL, *c = NULL, *d = NULL;
+	struct aq_err err = { 0 };
+	bool is_known = true;
+
+	assert_int_equal(find(store, s, &a), AQ_MISS);
+	assert_null(a);
+	assert_int_equal(aq_store_has_digest(store, s->digest, &is_known, &err),
+			 0);
+	assert_false(is_known);
+	s->env.kind = AQ_ENV_INHERITED;
+	s->env.pinned = true;
+	snprintf(s->env.base, sizeof(s->env.base), "base-1");
+	must_commit(store, s);
+	assert_int_equal(find(store, s, &a), 0);
+	expect_same(a, &s->env);
+	assert_int_equal(aq_store_find_key(store, s->key, &b, &err), 0);
+	expect_same(b, &s->env);
+	assert_int_equal(aq_store_find_lock(store, s->env.lock, &c, &err), 0);
+	expect_same(c, &s->env);
+	assert_int_equal(aq_store_find_name(store, s->env.name, &d, &err), 0);
+	expect_same(d, &s->env);
+	assert_int_equal(aq_store_has_digest(store, s->digest, &is_known, &err),
+			 0);
+	assert_true(is_known);
+	sample_free(s);
+}
+
+/* The digest and the context are right; the request's bytes are another's. */
+static void bytes_decide_not_the_digest(void **state)
+{
+	struct sample *s = sample(1, 1);
+	cleanup_store struct aq_store *store =
+		must_open(*state, AQ_STORE_WRITE);
+	cleanup_env struct aq_env *env = NULL;
+
+	must_commit(store, s);
+	assert_int_equal(aq_store_find(store, s->digest, "context\n",
+				       "request 2\n", &env, NULL), AQ_MISS);
+	assert_int_equal(aq_store_find(store, s->digest, "other\n",
+				       s->canonical, &env, NULL), AQ_MISS);
+	assert_null(env);
+	sample_free(s);
+}
+
+static void a_name_is_committed_once(void **state)
+{
+	struct sample *s = sample(1, 1), *t = sample(2, 1);
+	cleanup_store struct aq_store *store =
+		must_open(*state, AQ_STORE_WRITE);
+	cleanup_env struct aq_env *env = NULL;
+
+	must_commit(store, s);
+	/* the same name for another request: nothing of it is kept */
+	t->env = s->env;
+	assert_int_equal(aq_store_commit(store, &t->env, &t->tie, NULL),
+			 AQ_BUSY);
+	assert_int_equal(find(store, t, &env), AQ_MISS);
+	/* a name that is not its lock's */
+	t->env.generation = 2;
+	assert_int_equal(aq_store_commit(store, &t->env, &t->tie, NULL),
+			 AQ_SYS);
+	snprintf(t->env.name, sizeof(t->env.name), "../../etc");
+	assert_int_equal(aq_store_commit(store, &t->env, &t->tie, NULL),
+			 AQ_SYS);
+	sample_free(s);
+	sample_free(t);
+}
+
+static void a_key_leads_to_what_was_tied_last(void **state)
+{
+	struct sample *s = sample(1, 1), *t = sample(2, 1);
+	cleanup_store struct aq_store *store =
+		must_open(*state, AQ_STORE_WRITE);
+	cleanup_env struct aq_env *a = NULL, *b = NULL;
+	struct aq_err err = { 0 };
+
+	must_commit(store, s);
+	t->tie = s->tie; /* another lock for the same request */
+	must_commit(store, t);
+	assert_int_equal(find(store, s, &a), 0);
+	assert_string_equal(a->name, t->env.name);
+	assert_int_equal(aq_store_bind(store, s->env.name, &s->tie, &err), 0);
+	assert_int_equal(aq_store_find_key(store, s->key, &b, &err), 0);
+	assert_string_equal(b->name, s->env.name);
+	assert_int_equal(aq_store_bind(store, "no-1", &s->tie, &err), AQ_MISS);
+	sample_free(s);
+	sample_free(t);
+}
+
+static void prefixes_of_names_are_names(void **state)
+{
+	struct sample *s = sample(1, 1), *t = sample(1, 12), *u = sample(2, 1);
+	cleanup_store struct aq_store *store =
+		must_open(*state, AQ_STORE_WRITE);
+	cleanup_env struct aq_env *a = NULL, *b = NULL;
+	struct aq_err err = { 0 };
+	char prefix[8] = "";
+
+	must_commit(store, s);
+	must_commit(store, t);
+	must_commit(store, u);
+	/* "…-1" is a whole name, though "…-12" begins so too */
+	assert_int_equal(aq_store_find_name(store, s->env.name, &a, &err), 0);
+	assert_string_equal(a->name, s->env.name);
+	memcpy(prefix, u->env.name, 7);
+	assert_int_equal(aq_store_find_name(store, prefix, &b, &err), 0);
+	assert_string_equal(b->name, u->env.name);
+	memcpy(prefix, s->env.name, 7);
+	assert_int_equal(aq_store_find_name(store, prefix, &b, &err), AQ_USER);
+	assert_int_equal(aq_store_find_name(store, "", &b, &err), AQ_MISS);
+	assert_int_equal(aq_store_find_name(store, "%", &b, &err), AQ_MISS);
+	sample_free(s);
+	sample_free(t);
+	sample_free(u);
+}
+
+static void removing_takes_all_that_was_tied(void **state)
+{
+	struct sample *s = sample(1, 1), *t = sample(2, 1);
+	cleanup_store struct aq_store *store =
+		must_open(*state, AQ_STORE_WRITE);
+	cleanup_env struct aq_env *a = NULL, *b = NULL;
+	struct aq_err err = { 0 };
+	bool is_known = true;
+
+	must_commit(store, s);
+	must_commit(store, t);
+	assert_int_equal(aq_store_remove(store, s->env.name, &err), 0);
+	assert_int_equal(aq_store_remove(store, s->env.name, &err), AQ_MISS);
+	assert_int_equal(find(store, s, &a), AQ_MISS);
+	assert_int_equal(aq_store_find_key(store, s->key, &a, &err), AQ_MISS);
+	assert_int_equal(aq_store_has_digest(store, s->digest, &is_known, &err),
+			 0);
+	assert_false(is_known);
+	assert_int_equal(find(store, t, &b), 0);
+	must_commit(store, s); /* and may come again */
+	sample_free(s);
+	sample_free(t);
+}
+
+static void uses_are_counted(void **state)
+{
+	struct sample *s = sample(1, 1);
+	cleanup_store struct aq_store *store =
+		must_open(*state, AQ_STORE_WRITE);
+	cleanup_env struct aq_env *env = NULL;
+	struct aq_err err = { 0 };
+
+	must_commit(store, s);
+	assert_int_equal(aq_store_used(store, s->env.name, 5000, &err), 0);
+	assert_int_equal(aq_store_used(store, s->env.name, 6000, &err), 0);
+	assert_int_equal(aq_store_used(store, "no-1", 6000, &err), AQ_MISS);
+	assert_int_equal(find(store, s, &env), 0);
+	assert_int_equal(env->uses, 2);
+	assert_int_equal(env->last_used, 6000);
+	sample_free(s);
+}
+
+/* One key, whose requests differ in their variables. */
+static void the_oldest_requests_of_a_key_go(void **state)
+{
+	struct sample *s = sample(1, 1);
+	cleanup_store struct aq_store *store =
+		must_open(*state, AQ_STORE_WRITE);
+	cleanup_env struct aq_env *env = NULL, *last = NULL;
+	struct aq_err err = { 0 };
+	char digest[AQ_SHA256_HEX_SIZE];
+	struct aq_binding tie = s->tie;
+
+	must_commit(store, s);
+	tie.digest = digest;
+	for (int i = 0; i < AQ_STORE_REQUESTS_MAX; i++) {
+		snprintf(digest, sizeof(digest), "%064x", i);
+		assert_int_equal(aq_store_bind(store, s->env.name, &tie, &err),
+				 0);
+	}
+	assert_int_equal(find(store, s, &env), AQ_MISS);
+	assert_int_equal(aq_store_find(store, digest, tie.context,
+				       tie.canonical, &last, &err), 0);
+	snprintf(digest, sizeof(digest), "%064x", 0);
+	assert_int_equal(aq_store_find(store, digest, tie.context,
+				       tie.canonical, &env, &err), 0);
+	sample_free(s);
+}
+
+static int count_one(const struct aq_env *env, void *arg, struct aq_err *err)
+{
+	char *last = arg;
+
+	(void)err;
+	assert_true(strcmp(last, env->name) < 0);
+	snprintf(last, AQ_ENV_NAME_SIZE, "%s", env->name);
+	return 0;
+}
+
+static int stop(const struct aq_env *env, void *arg, struct aq_err *err)
+{
+	(void)env;
+	++*(int *)arg;
+	return aq_fail(err, AQ_BUSY, "stop");
+}
+
+static void each_comes_in_order(void **state)
+{
+	cleanup_store struct aq_store *store =
+		must_open(*state, AQ_STORE_WRITE);
+	char last[AQ_ENV_NAME_SIZE] = "";
+	struct aq_err err = { 0 };
+	int n = 0;
+
+	assert_int_equal(aq_store_each(store, count_one, last, &err), 0);
+	assert_string_equal(last, "");
+	for (unsigned int i = 0; i < 9; i++) {
+		struct sample *s = sample(i, 1);
+
+		must_commit(store, s);
+		sample_free(s);
+	}
+	assert_int_equal(aq_store_each(store, count_one, last, &err), 0);
+	assert_string_not_equal(last, "");
+	assert_int_equal(aq_store_each(store, stop, &n, &err), AQ_BUSY);
+	assert_int_equal(n, 1);
+}
+
+/* -- generations -- */
+
+static void generations_pass_over_what_lies_about(void **state)
+{
+	const struct aq_conf *conf = *state;
+	struct sample *s = sample(1, 3);
+	cleanup_store struct aq_store *store = must_open(conf, AQ_STORE_WRITE);
+	static const char *const dirs[] = { "envs", "meta", "trash" };
+	struct aq_err err = { 0 };
+	uint32_t n = 0;
+
+	assert_int_equal(aq_store_next_generation(store, s->env.lock, &n, &err),
+			 0);
+	assert_int_equal(n, 1);
+	must_commit(store, s);
+	assert_int_equal(aq_store_next_generation(store, s->env.lock, &n, &err),
+			 0);
+	assert_int_equal(n, 4);
+	for (uint32_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		char name[128];
+		cleanup_free char *path = NULL;
+
+		snprintf(name, sizeof(name), "%s/%.20s-%u", dirs[i],
+			 s->env.lock, 7 + i);
+		path = path_below(conf->cache_dir, name);
+		assert_int_equal(mkdir(path, 0700), 0);
+		assert_int_equal(aq_store_next_generation(store, s->env.lock,
+							  &n, &err), 0);
+		assert_int_equal(n, 8 + i);
+	}
+	sample_free(s);
+}
+
+/* -- failures -- */
+
+static void failures_are_remembered_for_a_time(void **state)
+{
+	cleanup_store struct aq_store *store =
+		must_open(*state, AQ_STORE_WRITE);
+	struct sample *s = sample(1, 1);
+	struct aq_err err = { 0 };
+
+	assert_int_equal(aq_store_fail_get(store, s->key, 100, &err), AQ_MISS);
+	assert_int_equal(aq_store_fail_put(store, s->key, "no %s", 100, 50,
+					   &err), 0);
+	assert_int_equal(aq_store_fail_get(store, s->key, 149, &err), AQ_USER);
+	assert_string_equal(err.text, "no %s");
+	assert_int_equal(aq_store_fail_get(store, s->key, 150, &err), AQ_MISS);
+	/* a clock was set back */
+	assert_int_equal(aq_store_fail_get(store, s->key, 99, &err), AQ_MISS);
+	assert_int_equal(aq_store_fail_put(store, s->key, "again", 140, 50,
+					   &err), 0);
+	assert_int_equal(aq_store_fail_get(store, s->key, 150, &err), AQ_USER);
+	assert_string_equal(err.text, "again");
+	must_commit(store, s);
+	assert_int_equal(aq_store_fail_get(store, s->key, 150, &err), AQ_MISS);
+	sample_free(s);
+}
+
+static void failures_have_a_cap(void **state)
+{
+	cleanup_store struct aq_store *store =
+		must_open(*state, AQ_STORE_WRITE);
+	struct aq_err err = { 0 };
+	char key[32];
+
+	for (int i = 0; i <= AQ_STORE_FAILURES_MAX; i++) {
+		snprintf(key, sizeof(key), "%d", i);
+		assert_int_equal(aq_store_fail_put(store, key, "no",
+						   (uint64_t)i, 100000, &err),
+				 0);
+	}
+	assert_int_equal(aq_store_fail_get(store, "0", 2000, &err), AQ_MISS);
+	assert_int_equal(aq_store_fail_get(store, "1", 2000, &err), AQ_USER);
+	assert_int_equal(aq_store_fail_get(store, key, 2000, &err), AQ_USER);
+}
+
+/* -- opening -- */
+
+static void a_reader_makes_nothing(void **state)
+{
+	const struct aq_conf *conf = *state;
+	cleanup_free char *path = path_below(conf->cache_dir, "cache.db");
+	struct sample *s = sample(1, 1);
+	struct aq_store *store = NULL;
+	struct aq_err err = { 0 };
+
+	assert_int_equal(aq_store_open(conf, AQ_STORE_READ, &store, &err),
+			 AQ_MISS);
+	assert_null(store);
+	assert_int_not_equal(access(path, F_OK), 0);
+	aq_store_close(must_open(conf, AQ_STORE_WRITE));
+	store = must_open(conf, AQ_STORE_READ);
+	assert_int_not_equal(aq_store_commit(store, &s->env, &s->tie, &err), 0);
+	aq_store_close(store);
+	sample_free(s);
+}
+
+static void write_env(const struct aq_conf *conf, const struct sample *s)
+{
+	cleanup_free char *envs = path_below(conf->cache_dir, "envs");
+	cleanup_free char *prefix = path_below(envs, s->env.name);
+	struct aq_err err = { 0 };
+
+	if (aq_manifest_write(conf, &s->env, &s->tie, s->lock, &err) != 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(mkdir(prefix, 0755), 0);
+}
+
+/* The store, damaged in some way, is a miss to read, and is set aside and
+ * rebuilt from the manifests to write.
+ */
+static void expect_healing(const struct aq_conf *conf, enum aq_store_mode mode)
+{
+	cleanup_free char *aside =
+		path_below(conf->cache_dir, "cache.db.corrupt-1");
+	struct sample *s = sample(1, 1), *t = sample(2, 1);
+	struct aq_store *store = NULL;
+	struct aq_env *env = NULL;
+	int rc = mode == AQ_STORE_BUILD ?
+			 AQ_CORRUPT :
+			 aq_store_open(conf, AQ_STORE_READ, &store, NULL);
+
+	assert_int_equal(rc, AQ_CORRUPT);
+	assert_null(store);
+	store = must_open(conf, mode);
+	assert_int_equal(access(aside, F_OK), 0);
+	assert_int_equal(find(store, s, &env), 0);
+	s->env.uses = env->uses;
+	expect_same(env, &s->env);
+	aq_env_free(steal(&env));
+	/* its manifest is there, its prefix is not */
+	assert_int_equal(find(store, t, &env), AQ_MISS);
+	aq_store_close(store);
+	store = must_open(conf, AQ_STORE_READ);
+	assert_int_equal(find(store, s, &env), 0);
+	aq_env_free(env);
+	aq_store_close(store);
+	sample_free(s);
+	sample_free(t);
+}
+
+/* A store with one environment, and a manifest without its prefix. */
+static char *fill(const struct aq_conf *conf)
+{
+	struct aq_store *store = must_open(conf, AQ_STORE_WRITE);
+	struct sample *s = sample(1, 1), *t = sample(2, 1);
+	struct aq_err err = { 0 };
+
+	write_env(conf, s);
+	assert_int_equal(aq_manifest_write(conf, &t->env, &t->tie, t->lock,
+					   &err), 0);
+	must_commit(store, s);
+	aq_store_close(store);
+	sample_free(s);
+	sample_free(t);
+	return path_below(conf->cache_dir, "cache.db");
+}
+
+static void a_damaged_header_is_healed(void **state)
+{
+	cleanup_free char *path = fill(*state);
+
+	scribble(path, 0, "garbage garbage ", 16);
+	expect_healing(*state, AQ_STORE_WRITE);
+	assert_int_equal(mode_of(path), 0600);
+}
+
+static void another_programs_database_is_set_aside(void **state)
+{
+	cleanup_free char *path = fill(*state);
+
+	scribble(path, 68, "\1\2\3\4", 4); /* fileformat2.html: application id */
+	expect_healing(*state, AQ_STORE_WRITE);
+}
+
+static void a_truncated_one_is_healed(void **state)
+{
+	cleanup_free char *path = fill(*state);
+
+	assert_int_equal(truncate(path, 5000), 0);
+	expect_healing(*state, AQ_STORE_BUILD);
+}
+
+/* Every page but the first: who only reads the header sees nothing. */
+static void damaged_pages_are_healed_by_a_build(void **state)
+{
+	cleanup_free char *path = fill(*state);
+	char garbage[4096];
+	struct stat st;
+
+	memset(garbage, 0xa5, sizeof(garbage));
+	assert_int_equal(stat(path, &st), 0);
+	for (long at = 4096; at < st.st_size; at += 4096)
+		scribble(path, at, garbage, sizeof(garbage));
+	expect_healing(*state, AQ_STORE_BUILD);
+}
+
+static void an_absent_one_is_rebuilt(void **state)
+{
+	cleanup_free char *path = fill(*state);
+	struct sample *s = sample(1, 1);
+	struct aq_env *env = NULL;
+	struct aq_store *store;
+
+	assert_int_equal(unlink(path), 0);
+	store = must_open(*state, AQ_STORE_WRITE);
+	assert_int_equal(find(store, s, &env), 0);
+	aq_env_free(env);
+	aq_store_close(store);
+	sample_free(s);
+}
+
+static void a_newer_one_is_left_alone(void **state)
+{
+	const struct aq_conf *conf = *state;
+	cleanup_free char *path = fill(conf);
+	cleanup_free char *aside =
+		path_below(conf->cache_dir, "cache.db.corrupt-1");
+	static const enum aq_store_mode modes[] = { AQ_STORE_READ,
+						    AQ_STORE_WRITE,
+						    AQ_STORE_BUILD };
+	struct aq_store *store = NULL;
+	struct aq_err err = { 0 };
+
+	scribble(path, 60, "\0\0\0\143", 4); /* the user version */
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+		assert_int_equal(aq_store_open(conf, modes[i], &store, &err),
+				 AQ_MISS);
+		assert_non_null(strstr(err.text, "newer version"));
+	}
+	assert_int_not_equal(access(aside, F_OK), 0);
+}
+
+/* A journal of the old database must not be rolled back into the new one. */
+static void a_damaged_ones_journal_goes_with_it(void **state)
+{
+	const struct aq_conf *conf = *state;
+	cleanup_free char *path = fill(conf);
+	cleanup_free char *journal =
+		path_below(conf->cache_dir, "cache.db-journal");
+
+	scribble(path, 0, "garbage garbage ", 16);
+	scribble(journal, 0, "\xd9\xd5\x05\xf9\x20\xa1\x63\xd7garbage", 15);
+	expect_healing(conf, AQ_STORE_WRITE);
+	assert_int_not_equal(access(journal, F_OK), 0);
+}
+
+static void what_others_can_open_is_refused(void **state)
+{
+	cleanup_free char *path = fill(*state);
+	struct aq_store *store = NULL;
+	struct aq_err err = { 0 };
+
+	assert_int_equal(chmod(path, 0644), 0);
+	assert_int_equal(aq_store_open(*state, AQ_STORE_WRITE, &store, &err),
+			 AQ_SYS);
+	assert_non_null(strstr(err.text, "chmod"));
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("/etc/passwd", path), 0);
+	assert_int_equal(aq_store_open(*state, AQ_STORE_WRITE, &store, &err),
+			 AQ_SYS);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(aq_store_open(*state, AQ_STORE_READ, &store, &err),
+			 AQ_SYS);
+}
+
+static void directories_may_be_links(void **state)
+{
+	const struct aq_conf *conf = *state;
+	cleanup_free char *link = path_below(conf->run_dir, "link");
+	struct aq_conf other = *conf;
+
+	assert_int_equal(symlink(conf->cache_dir, link), 0);
+	other.cache_dir = link;
+	aq_store_close(must_open(&other, AQ_STORE_WRITE));
+	aq_store_close(must_open(&other, AQ_STORE_READ));
+}
+
+static void umasks_do_not_matter(void **state)
+{
+	const struct aq_conf *conf = *state;
+	static const mode_t masks[] = { 0, 0777 };
+	cleanup_free char *path = path_below(conf->cache_dir, "cache.db");
+
+	for (size_t i = 0; i < ARRAY_LEN(masks); i++) {
+		mode_t old = umask(masks[i]);
+		struct sample *s = sample((unsigned int)i, 1);
+		struct aq_store *store = must_open(conf, AQ_STORE_WRITE);
+
+		must_commit(store, s);
+		aq_store_close(store);
+		umask(old);
+		assert_int_equal(mode_of(path), 0600);
+		assert_int_equal(unlink(path), 0);
+		sample_free(s);
+	}
+}
+
+/* A child that inherits a handle can neither use it nor spoil it. */
+static void no_handle_crosses_a_fork(void **state)
+{
+	struct aq_store *store = must_open(*state, AQ_STORE_WRITE);
+	struct sample *s = sample(1, 1);
+	int status = 0;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (!pid) {
+		int rc = aq_store_commit(store, &s->env, &s->tie, NULL);
+
+		aq_store_close(store);
+		_exit(rc == AQ_SYS ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	must_commit(store, s);
+	aq_store_close(store);
+	sample_free(s);
+}
+
+#define TEST(name) \
+	cmocka_unit_test_setup_teardown(name, cachedir_setup, cachedir_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(what_is_committed_is_found),
+		TEST(bytes_decide_not_the_digest),
+		TEST(a_name_is_committed_once),
+		TEST(a_key_leads_to_what_was_tied_last),
+		TEST(prefixes_of_names_are_names),
+		TEST(removing_takes_all_that_was_tied),
+		TEST(uses_are_counted),
+		TEST(the_oldest_requests_of_a_key_go),
+		TEST(each_comes_in_order),
+		TEST(generations_pass_over_what_lies_about),
+		TEST(failures_are_remembered_for_a_time),
+		TEST(failures_have_a_cap),
+		TEST(a_reader_makes_nothing),
+		TEST(a_damaged_header_is_healed),
+		TEST(another_programs_database_is_set_aside),
+		TEST(a_truncated_one_is_healed),
+		TEST(damaged_pages_are_healed_by_a_build),
+		TEST(an_absent_one_is_rebuilt),
+		TEST(a_newer_one_is_left_alone),
+		TEST(a_damaged_ones_journal_goes_with_it),
+		TEST(what_others_can_open_is_refused),
+		TEST(directories_may_be_links),
+		TEST(umasks_do_not_matter),
+		TEST(no_handle_crosses_a_fork),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
