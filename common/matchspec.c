@@ -47,14 +47,14 @@ static int refuse_others(struct aq_match *p, const char *s)
 	if (strstr(s, "{{") || strstr(s, "{%") || strchr(s, '{'))
 		return aq_match_fail(p,
 				     "is a template: write what it stands for");
-	if (strchr(s, '"') && !strchr(s, '['))
-		return aq_match_fail(p, "has quotes inside: leave them out");
-	if (strchr(s, '\'') && !strchr(s, '['))
-		return aq_match_fail(p, "has quotes inside: leave them out");
 	if (strchr(s, ';'))
 		return aq_match_fail(p,
 				     "has an environment marker: those belong "
 				     "to pip's list");
+	if (strchr(s, '"') && !strchr(s, '['))
+		return aq_match_fail(p, "has quotes inside: leave them out");
+	if (strchr(s, '\'') && !strchr(s, '['))
+		return aq_match_fail(p, "has quotes inside: leave them out");
 	if (strchr("./~", *s) || is_archive(s) ||
 	    (strstr(s, "://") && !strstr(s, "::")))
 		return aq_match_fail(p,

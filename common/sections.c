@@ -105,11 +105,15 @@ static void add_python(struct aq_reading *r, struct aq_place at,
 		return;
 	}
 	r->is_python_bad = aq_vspec_contradicts_itself(both);
-	if (r->is_python_bad)
+	if (r->is_python_bad && r->req->python)
 		aq_problem(&r->problems, at,
 			   "python '%s' contradicts '%s' said before: keep one "
 			   "of them",
 			   version, r->req->python);
+	else if (r->is_python_bad)
+		aq_problem(&r->problems, at,
+			   "python '%s' contradicts itself: no version is both",
+			   version);
 	free(r->req->python);
 	r->req->python = both;
 }

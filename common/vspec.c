@@ -140,6 +140,10 @@ static int parse_atom(struct scan *s, const char *atom, struct aq_boolean *ret)
 		return fail_atom(s, atom,
 				 "has a '*' inside: only a last one, as in "
 				 "'1.2.*', is supported");
+	if (strpbrk(v, "<>~") || strstr(v, "!=") || strstr(v, "=="))
+		return fail_atom(s, atom,
+				 "is not a version: put a comma between two "
+				 "conditions");
 	if (!is_version(v, len))
 		return fail_atom(s, atom, "is not a version");
 	rc = write_atom(s, atom, op, v, star, &out);
@@ -301,65 +305,4 @@ int aq_vspec_and(const char *a, const char *b, char **ret, struct aq_err *err)
 		return aq_fail(err, AQ_SYS, "out of memory for a version spec");
 	}
 	return normalise(both, strlen(both), ret, err);
-}
-
-/* An atom that says one version or one prefix. */
-struct fixed {
-	const char *v;
-	size_t len;
-	bool prefix;
-};
-
-static bool read_fixed(const char *atom, size_t len, struct fixed *ret)
-{
-	bool exact = len > 2 && strncmp(atom, "==", 2) == 0;
-	bool prefix = len > 2 && strncmp(atom + len - 2, ".*", 2) == 0;
-
-	if (!exact && (!prefix || strchr("!<>~(", *atom)))
-		return false;
-	*ret = (struct fixed){ atom + (exact ? 2 : 0), len - 2, prefix };
-	return true;
-}
-
-/* Whether 'a' is 'b' or one of the versions that begin like it. */
-static bool is_under(const struct fixed *a, const struct fixed *b)
-{
-	if (a->len < b->len || memcmp(a->v, b->v, b->len) != 0)
-		return false;
-	return a->len == b->len || (b->prefix && a->v[b->len] == '.');
-}
-
-/* The number of components is compared, not the text: 3.9 and 3.9.0 may be
- * the same, so only a difference inside both says something.
- */
-static bool differ(const struct fixed *a, const struct fixed *b)
-{
-	size_t n = a->len < b->len ? a->len : b->len, i = 0;
-
-	if (is_under(a, b) || is_under(b, a))
-		return false;
-	while (i < n && a->v[i] == b->v[i])
-		i++;
-	return i < n || (a->len > n && a->v[n] != '.') ||
-	       (b->len > n && b->v[n] != '.');
-}
-
-bool aq_vspec_contradicts_itself(const char *spec)
-{
-	struct fixed seen = { 0 };
-
-	if (strpbrk(spec, "|("))
-		return false;
-	while (*spec) {
-		size_t len = strcspn(spec, ",");
-		struct fixed f;
-
-		if (read_fixed(spec, len, &f)) {
-			if (seen.v && differ(&seen, &f))
-				return true;
-			seen = f;
-		}
-		spec += len + (spec[len] == ',');
-	}
-	return false;
 }

@@ -28,9 +28,9 @@ AQ_CHECK int aq_vspec_normalise(const char *text, char **ret,
 AQ_CHECK int aq_vspec_and(const char *a, const char *b, char **ret,
 			  struct aq_err *err);
 
-/* Whether a spec in normal form can never match because two of its parts say
- * different exact versions or prefixes ("3.9.*,3.10.*").  False does not mean
- * that something matches.
+/* Whether a spec in normal form can never match because two of its conditions
+ * exclude each other ("3.10.*,3.9.*", "3.9.*,>=3.10").  Looks at plain numbers
+ * only: false does not mean that something matches.
  */
 bool aq_vspec_contradicts_itself(const char *spec);
 

@@ -51,7 +51,7 @@ static void make_wanted(struct rng *r, struct wanted *w)
 					: 1;
 	for (int i = 0; i < w->n; i++) {
 		/* each operator once: no two conditions are the same */
-		w->c[i].op = w->form == FORM_EITHER ? i : i;
+		w->c[i].op = i;
 		make_version(r, &w->c[i].v);
 		if (w->form == FORM_PREFIX)
 			w->c[i].v.pre = 0;
@@ -116,6 +116,16 @@ static void make_variable(struct rng *r, struct model *m)
 	m->variables[m->n_variables++].value = below(r, 1000);
 }
 
+/* A lower bound above the upper one would be refused. */
+static void order_python(struct model *m)
+{
+	struct wanted *w = &m->python;
+
+	if (m->has_python && w->form == FORM_RANGE && w->n >= 2 &&
+	    w->c[0].v.part[0] >= w->c[1].v.part[0])
+		w->c[1].v.part[0] = w->c[0].v.part[0] + 1;
+}
+
 void model_make(struct rng *r, struct model *m)
 {
 	memset(m, 0, sizeof(*m));
@@ -139,6 +149,7 @@ void model_make(struct rng *r, struct model *m)
 		make_variable(r, m);
 	if (!m->n_conda && !m->has_python)
 		make_conda(r, m);
+	order_python(m);
 }
 
 /* -- one change of meaning; each returns NULL if it does not apply -- */
@@ -300,7 +311,9 @@ const char *model_mutate(struct rng *r, struct model *m)
 			what = change_lists(r, m);
 			break;
 		}
-		if (what)
-			return what;
+		if (!what)
+			continue;
+		order_python(m);
+		return what;
 	}
 }

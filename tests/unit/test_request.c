@@ -151,6 +151,12 @@ static void test_python(void **state)
 	expect_refused("python_version: '3.9'\ndependencies: [python=3.10]\n",
 		       "%:2:16: python '3.10.*' contradicts '3.9.*' said "
 		       "before: keep one of them");
+	expect_refused("dependencies: [python=3.9, 'python>=3.10']\n",
+		       "%:1:28: python '>=3.10' contradicts '3.9.*' said "
+		       "before: keep one of them");
+	expect_refused("dependencies: ['python=3.9,>=3.10']\n",
+		       "%:1:16: python '3.9.*,>=3.10' contradicts itself: no "
+		       "version is both");
 	expect_refused("python_version: 3.9 x\n",
 		       "%:1:17: python version '3.9 x' is not one: write for "
 		       "example '3.12'");
