@@ -10,7 +10,7 @@ readonly CLEAN_SECONDS=2
 setup() {
   export IT_PROCTRACK=${BATS_TEST_DESCRIPTION##*/}
   # cgroups of the machine are shared: names that no other cluster has
-  it_up_gated --nodes 1 --proctrack "$IT_PROCTRACK" --node-name "c$$n"
+  it_up --nodes 1 --proctrack "$IT_PROCTRACK" --node-name "c$$n"
   NODE=c$$n1
   it_begin
 }
@@ -31,7 +31,7 @@ cancelled_at() {
   file=$(it_small)
   it_gate "$@"
   job=$(it_submit -n 4 --aq-requirements="$file" --wrap "srun echo ran")
-  wait_until "$IT_JOB_SECONDS" it_is_at_gate "$NODE"
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
   scancel "$job"
   wait_until "$CLEAN_SECONDS" is_clean_and_idle
   it_job_is CANCELLED "$job"
@@ -58,7 +58,7 @@ cancelled_at() {
   file=$(it_small)
   it_gate before link
   first=$(it_submit --aq-requirements="$file" --wrap true)
-  wait_until "$IT_JOB_SECONDS" it_is_at_gate "$NODE"
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
   second=$(it_submit --aq-requirements="$file" --wrap true)
   wait_until "$IT_JOB_SECONDS" it_job_is RUNNING "$second"
   # both builders are there: one builds, one waits for its turn

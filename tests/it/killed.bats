@@ -5,7 +5,7 @@
 # shellcheck disable=SC2154 # bats sets stderr
 
 load lib
-setup_file() { it_up_gated; }
+setup_file() { it_up; }
 teardown_file() { it_down; }
 setup() {
   it_begin
@@ -20,7 +20,7 @@ killed_at() {
   file=$(it_small)
   it_gate "$@"
   job=$(it_submit --aq-requirements="$file" --wrap "echo ran")
-  wait_until "$IT_JOB_SECONDS" it_is_at_gate n1
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
   mapfile -t builders < <(it_builders n1)
   assert_equal "${#builders[@]}" 1
   kill -KILL "${builders[@]}"

@@ -30,7 +30,7 @@ readonly IT_JOB_SECONDS=120 # a job with a build in it, on a loaded machine
 # it_up OPTION...: start the file's cluster (options: tests/lib/cluster -h).
 it_up() {
   [[ $EUID -eq 0 ]] || skip "a private Slurm needs root"
-  local install tools channel
+  local install tools channel client
   IT_DIR=$(mktemp -d /var/tmp/aq-it.XXXXXX)
   export IT_DIR
   [[ -z ${AQ_IT_DIRS-} ]] || echo "$IT_DIR" >>"$AQ_IT_DIRS"
@@ -39,8 +39,9 @@ it_up() {
   tools=$("$AQ_LIB/get-tools")
   channel=$("$AQ_LIB/get-channel")
   cluster_up "$IT_DIR" --install "$install" --slurm "${AQ_IT_SLURM:-/usr}" \
-    --tools "$tools" --channel "$channel" \
-    ${AQ_IT_CLIENT:+--set client="$AQ_IT_CLIENT"} "$@" 3>&-
+    --tools "$tools" --channel "$channel" "$@" 3>&-
+  client=${AQ_IT_CLIENT:-$IT_DIR/bin/aq-rattler}
+  echo "client = $(it_client "$client")" >>"$IT_DIR/etc/aq.conf"
   # shellcheck source=/dev/null
   . "$IT_DIR/env.sh"
   IT_SUBMIT=$IT_DIR/submit # where the test user works
@@ -93,6 +94,7 @@ it_forget() {
   for node in "${IT_DIR:?}"/nodes/*; do
     rm -rf "${node:?}/lib" "$node/run" "$node/run-public"
   done
+  : >"$IT_DIR/attempts"
 }
 
 # it_cache NODE: that node's cache_dir.
@@ -103,10 +105,9 @@ it_small() {
   it_file small.yaml <<<'{channels: [conda-forge], dependencies: [activate-demo]}'
 }
 
-# it_attempts NODE: how often a client was asked to resolve there.
-it_attempts() {
-  cat "$(it_cache "$1")"/logs/* 2>/dev/null | grep -c "^resolving with" || :
-}
+# it_attempts NODE: how often a client was asked to resolve there since
+# it_forget.
+it_attempts() { grep -c "^solve .*/nodes/$1/lib" "$IT_DIR/attempts" || :; }
 
 # it_builds NODE: how many environments are there.
 it_builds() {
@@ -136,42 +137,43 @@ it_has_workers() {
   pgrep -f -u "$AQ_BUILDER_USER,$AQ_PROBE_USER" -- "$IT_DIR/" >/dev/null
 }
 
-# -- a client that waits at a gate --
-#
-# it_up_gated OPTION...: it_up with the bundled client behind a gate, which
-# says in the build's log when it is reached.
-it_up_gated() {
-  it_up "$@"
-  local gate=$IT_DIR/gate
-  mkdir "$gate"
-  cat >"$gate/aq-rattler" <<SH
+# -- the client, which counts and can be stopped at a gate --
+
+# it_client PATH: print a wrapper of the client at PATH.  It has the client's
+# name, notes each call in IT_DIR/attempts, and waits before or after a verb
+# for as long as IT_DIR/gate says so.
+it_client() {
+  local wrapper=$IT_DIR/client/${1##*/}
+  mkdir "$IT_DIR/client"
+  : >"$IT_DIR/attempts"
+  chmod 666 "$IT_DIR/attempts"
+  cat >"$wrapper" <<SH
 #!/bin/sh
-# stop before or after a verb for as long as the file "at" says so
 stop_at() {
-  [ "\$(cat $gate/at 2>/dev/null)" != "\$1" ] || echo "progress: at the gate, \$1" >&2
-  while [ "\$(cat $gate/at 2>/dev/null)" = "\$1" ]; do sleep 0.02; done
+  [ "\$(cat $IT_DIR/gate 2>/dev/null)" != "\$1" ] || echo "\$1" >>$IT_DIR/attempts
+  while [ "\$(cat $IT_DIR/gate 2>/dev/null)" = "\$1" ]; do sleep 0.02; done
 }
+echo "\$* \$RATTLER_CACHE_DIR" >>$IT_DIR/attempts
 stop_at "before \$1"
-$IT_DIR/bin/aq-rattler "\$@"
+$1 "\$@"
 status=\$?
 stop_at "after \$1"
 exit \$status
 SH
-  chmod 755 "$gate" "$gate/aq-rattler"
-  echo "client = $gate/aq-rattler" >>"$IT_DIR/etc/aq.conf"
+  chmod 755 "$IT_DIR/client" "$wrapper"
+  echo "$wrapper"
 }
 
-# it_gate before|after solve|link: close the gate there; it_open: open it.
+# it_gate before|after solve|link: close the gate there; it_open: open it;
+# it_is_at_gate: whether a client waits there.
 it_gate() {
-  echo "$*" >"$IT_DIR/gate/at"
-  chmod 644 "$IT_DIR/gate/at"
+  echo "$*" >"$IT_DIR/gate"
+  chmod 644 "$IT_DIR/gate"
 }
 
-it_open() { rm -f "$IT_DIR/gate/at"; }
+it_open() { rm -f "$IT_DIR/gate"; }
 
-it_is_at_gate() {
-  cat "$(it_cache "$1")"/logs/* 2>/dev/null | grep -q "at the gate, $(cat "$IT_DIR/gate/at")"
-}
+it_is_at_gate() { grep -qxFf "$IT_DIR/gate" "$IT_DIR/attempts"; }
 
 # it_submit ARGUMENT...: sbatch as the test user; prints the job's id.
 it_submit() { as_user sbatch --parsable --output="$IT_SUBMIT/%A_%a.out" "$@"; }

@@ -17,12 +17,14 @@ teardown_file() { it_down; }
 setup() { it_begin; }
 teardown() { it_end; }
 
-# batch SCRIPT-TEXT OPTION...: run it as a batch job, print its output
+# batch SCRIPT-TEXT OPTION...: run it as a batch job, print its output (what
+# Slurm's own commands say goes to stderr)
 batch() {
   local script job
   script=$(it_file "job-$BATS_TEST_NUMBER.sh" <<<"#!/bin/bash"$'\n'"$1")
-  job=$(it_submit "${@:2}" "$script")
+  job=$(it_submit --error="$IT_SUBMIT/%A_%a.err" "${@:2}" "$script")
   it_wait "$job"
+  cat "$IT_SUBMIT/$job"_*.err >&2
   cat "$IT_SUBMIT/$job"_*.out
 }
 
@@ -45,7 +47,7 @@ batch() {
 }
 
 @test "a step inherits the snapshot, not the file as it is now" {
-  cp -p "$IT_SUBMIT/a.yaml" "$IT_SUBMIT/moving.yaml"
+  as_user cp "$A" "$IT_SUBMIT/moving.yaml"
   run -0 --separate-stderr batch "cp $B $IT_SUBMIT/moving.yaml; srun printenv WHICH; rm $IT_SUBMIT/moving.yaml; srun printenv WHICH" \
     --aq-requirements="$IT_SUBMIT/moving.yaml"
   assert_equal "$output" $'a\na'
@@ -56,15 +58,17 @@ batch() {
   ours='env -0 | grep -zv -e ^SLURM -e ^SPANK -e ^TMPDIR= -e ^_= -e ^SHLVL= -e ^OLDPWD= -e ^ENVIRONMENT= -e ^SRUN_DEBUG= -e ^HOSTNAME= | sort -z | tr "\0" "\n"'
   inner=$(it_file inner.sh <<<"#!/bin/bash"$'\n'"$ours >$IT_SUBMIT/nested.env")
   plain=$(it_file plain.sh <<<"#!/bin/bash"$'\n'"$ours >$IT_SUBMIT/plain.env; srun bash -c '$ours' >$IT_SUBMIT/plainstep.env")
-  as_user MARK=kept sbatch --wait -o /dev/null "$plain"
+  it_wait "$(as_user MARK=kept sbatch --parsable -o /dev/null "$plain")"
   script=$(it_file outer.sh <<SH
 #!/bin/bash
 srun --aq-requirements=$B bash -c '$ours' >$IT_SUBMIT/b.env
 srun --aq-requirements=none bash -c '$ours' >$IT_SUBMIT/none.env
-sbatch --wait -o /dev/null $inner
+sbatch -o /dev/null $inner
 SH
   )
-  as_user MARK=kept sbatch --wait -o "$IT_SUBMIT/outer.out" --aq-requirements="$A" "$script"
+  it_wait "$(as_user MARK=kept sbatch --parsable -o "$IT_SUBMIT/outer.out" --aq-requirements="$A" "$script")"
+  wait_until "$IT_JOB_SECONDS" test -e "$IT_SUBMIT/nested.env"
+  it_begin
   assert_contains "$(cat "$IT_SUBMIT/b.env")" "WHICH=b"
   diff "$IT_SUBMIT/plainstep.env" "$IT_SUBMIT/none.env"
   diff "$IT_SUBMIT/plain.env" "$IT_SUBMIT/nested.env"
@@ -77,9 +81,9 @@ SH
 printenv WHICH
 SH
   )
-  run -0 --separate-stderr batch "sbatch --wait -o $IT_SUBMIT/inner2.out $inner >/dev/null; cat $IT_SUBMIT/inner2.out" \
-    --aq-requirements="$A"
-  assert_equal "$output" "b"
+  batch "sbatch -o $IT_SUBMIT/inner2.out $inner" --aq-requirements="$A"
+  wait_until "$IT_JOB_SECONDS" test -s "$IT_SUBMIT/inner2.out"
+  assert_equal "$(cat "$IT_SUBMIT/inner2.out")" "b"
 }
 
 @test "--export=NONE and --export=VAR keep the request" {
@@ -87,7 +91,7 @@ SH
   assert_equal "$output" "a"
   run -0 --separate-stderr as_user MARK=kept srun --export=MARK --aq-requirements="$A" /usr/bin/printenv WHICH MARK
   assert_equal "$output" $'a\nkept'
-  run -0 --separate-stderr batch 'echo "$WHICH"; srun printenv WHICH' --export=NONE --aq-requirements="$A"
+  run -0 --separate-stderr batch 'echo "$WHICH"; srun /usr/bin/printenv WHICH' --export=NONE --aq-requirements="$A"
   assert_equal "$output" $'a\na'
 }
 

@@ -195,7 +195,7 @@ MpiDefault=none
 PrologFlags=Alloc
 ReturnToService=2
 SlurmdParameters=config_overrides
-SchedulerParameters=batch_sched_delay=0,sched_interval=2
+SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=1
 SlurmctldDebug=verbose
 SlurmdDebug=verbose
 EOF
