@@ -52,7 +52,7 @@ static void run(const char *hook, int (*fn)(void *, struct aq_err *),
 		struct aq_job *job)
 {
 	static struct aq_err err;
-	int rc = aq_worker_run(fn, job, AQ_WORKER_DEADLINE_MS, &err);
+	int rc = aq_worker_run(fn, job, AQ_WORKER_DEADLINE_MS, -1, &err);
 
 	if (rc && rc != AQ_MISS)
 		slurm_error("aq: %s of job %u: %s", hook, job->job, err.text);
