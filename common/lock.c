@@ -89,17 +89,18 @@ static bool is_name(const char *text)
 	return true;
 }
 
-/* A virtual package with its version: "__glibc >=2.17". */
+/* A virtual package, its version, its build: "__archspec 1 x86_64". */
 static bool is_virtual(const char *text)
 {
-	const char *space = strchr(text, ' ');
+	size_t len = strlen(text);
 
-	if (!aq_starts_with(text, "__") || strlen(text) > WORD_MAX)
+	if (!aq_starts_with(text, "__") || len > WORD_MAX ||
+	    text[len - 1] == ' ' || strstr(text, "  "))
 		return false;
 	for (const char *p = text; *p; p++)
 		if (*p < ' ' || *p > '~')
 			return false;
-	return !space || is_word(space + 1);
+	return true;
 }
 
 int aq_lock_add(struct aq_lock *lock, enum aq_lock_kind kind, const char *url,
