@@ -228,13 +228,16 @@ static const char *must_end(struct build *b, const struct stream s[2])
 static int attend(struct build *b, pid_t pid, struct stream s[2],
 		  const char **ret_why)
 {
+	bool is_over = false;
 	int status = 0;
 
 	for (;;) {
 		struct pollfd p[2] = { { .fd = s[0].fd, .events = POLLIN },
 				       { .fd = s[1].fd, .events = POLLIN } };
-		bool is_over = waitpid(pid, &status, WNOHANG) == pid;
 
+		/* once only: afterwards there is no such child */
+		if (!is_over)
+			is_over = waitpid(pid, &status, WNOHANG) == pid;
 		if (poll(p, 2, is_over ? 0 : WATCH_MS) < 0 && errno != EINTR)
 			break;
 		for (int i = 0; i < 2; i++)
