@@ -14,8 +14,8 @@ struct aq_store {
 };
 
 /* Insert an environment / what ties a request to one, inside a transaction.
- * AQ_BUSY: the name or the lock's generation is there already; AQ_MISS: the
- * environment to bind to is not.
+ * AQ_BUSY: another of that name is there already (the very same is accepted);
+ * AQ_MISS: the environment to bind to is not.
  */
 AQ_CHECK int aq_store_insert(struct aq_db *db, const struct aq_env *env,
 			     struct aq_err *err);

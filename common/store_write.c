@@ -5,6 +5,38 @@
 
 #include "common/store_inside.h"
 
+static int get_count(const struct aq_db_row *row, void *arg,
+		     struct aq_err *err)
+{
+	(void)err;
+	*(uint64_t *)arg = aq_db_number(row, 0);
+	return 0;
+}
+
+/* The same environment may be there: one that was just rebuilt from the
+ * manifest that its builder wrote before the row.
+ */
+static int check_same(struct aq_db *db, const struct aq_env *e,
+		      struct aq_err *err)
+{
+	const struct aq_db_value values[] = {
+		AQ_TEXT(e->name), AQ_TEXT(e->lock), AQ_NUMBER(e->created),
+		AQ_NUMBER(e->build_ms),
+		AQ_BLOB(e->ops ? e->ops : "", e->ops_len),
+	};
+	uint64_t n = 0;
+	int rc = aq_db_run(db,
+			   "SELECT count(*) FROM environments WHERE name = ?1"
+			   " AND lock = ?2 AND created = ?3 AND build_ms = ?4"
+			   " AND ops = ?5",
+			   values, ARRAY_LEN(values), get_count, &n, err);
+
+	if (rc || n)
+		return rc;
+	return aq_fail(err, AQ_BUSY, "environment '%s' is there already",
+		       e->name);
+}
+
 int aq_store_insert(struct aq_db *db, const struct aq_env *e,
 		    struct aq_err *err)
 {
@@ -28,10 +60,7 @@ int aq_store_insert(struct aq_db *db, const struct aq_env *e,
 		       " ON CONFLICT DO NOTHING",
 		       values, ARRAY_LEN(values), NULL, NULL, err);
 
-	if (!rc && aq_db_changes(db) == 0)
-		return aq_fail(err, AQ_BUSY, "environment '%s' is there already",
-			       e->name);
-	return rc;
+	return rc || aq_db_changes(db) ? rc : check_same(db, e, err);
 }
 
 /* The last one tied to a key is the one that it gives from now on. */
@@ -148,14 +177,6 @@ int aq_store_used(struct aq_store *store, const char *env_name, uint64_t now,
 }
 
 /* -- generations -- */
-
-static int get_count(const struct aq_db_row *row, void *arg,
-		     struct aq_err *err)
-{
-	(void)err;
-	*(uint64_t *)arg = aq_db_number(row, 0);
-	return 0;
-}
 
 /* Raise *highest to the highest generation of 'lock' that a directory holds. */
 static int raise_by(const char *cache_dir, const char *sub, const char *lock,

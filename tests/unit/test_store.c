@@ -115,8 +115,10 @@ static void a_name_is_committed_once(void **state)
 	cleanup_env struct aq_env *env = NULL;
 
 	must_commit(store, s);
-	/* the same name for another request: nothing of it is kept */
+	must_commit(store, s); /* the very same */
+	/* another of that name: nothing of it is kept */
 	t->env = s->env;
+	t->env.created++;
 	assert_int_equal(aq_store_commit(store, &t->env, &t->tie, NULL),
 			 AQ_BUSY);
 	assert_int_equal(find(store, t, &env), AQ_MISS);
