@@ -204,6 +204,23 @@ static int move_in(struct build *b, struct aq_err *err)
 	return rc ? rc : aq_sync_dir(envs, err);
 }
 
+/* After a commit that failed: somebody who rebuilt the store from the manifests
+ * meanwhile may have made the row all the same.  Where that cannot be ruled out
+ * the prefix stays, for the row may be valid.
+ */
+static void take_back(struct build *b, const struct aq_env *env)
+{
+	cleanup_store struct aq_store *store = NULL;
+	int rc = aq_manifest_remove(b->conf, env->name, NULL);
+
+	if (!rc)
+		rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, NULL);
+	if (!rc)
+		rc = aq_store_remove(store, env->name, NULL);
+	if (rc && rc != AQ_MISS)
+		b->site[0] = '\0';
+}
+
 /* The manifest first, then the row: only the row makes it an environment. */
 static int commit(struct build *b, const struct aq_env *env, struct aq_err *err)
 {
@@ -218,7 +235,7 @@ static int commit(struct build *b, const struct aq_env *env, struct aq_err *err)
 	if (!rc)
 		rc = aq_store_commit(store, env, &tie, err);
 	if (rc)
-		(void)!aq_manifest_remove(b->conf, env->name, NULL);
+		take_back(b, env);
 	return rc;
 }
 

@@ -9,6 +9,8 @@ PAIRS        100000   2000000
 ENVOPS        20000   1000000
 SPECS         20000    500000
 FUZZ          50000   2000000
+LOCKS          3000    300000
+STORE_LOAD       20       500
 BUILDER_KILLS     3        30
 CANCELS           2        20
 ARRAY_TASKS      50       500
