@@ -1,0 +1,123 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2154,SC2016 # bats sets stderr; programs for other shells
+# aq with a real client and a real channel, and no Slurm: as a user in a cache
+# of one's own, as root in the node's.
+
+load lib
+
+setup_file() {
+  [[ $EUID -eq 0 ]] || skip "needs root, for the accounts of a node's builds"
+  need_accounts
+  IT_DIR=$(mktemp -d /var/tmp/aq-it.XXXXXX)
+  chmod 755 "$IT_DIR"
+  [[ -z ${AQ_IT_DIRS-} ]] || echo "$IT_DIR" >>"$AQ_IT_DIRS"
+  install=${AQ_IT_INSTALL:-$AQ_CACHE/install-$(cache_recipe "=$AQ_LIB")}
+  [[ -n ${AQ_IT_INSTALL-} ]] || "$AQ_LIB/install-tree" "$install"
+  channel=$("$AQ_LIB/get-channel")
+  tools=$("$AQ_LIB/get-tools")
+  mkdir "$IT_DIR/bin"
+  printf '#!/bin/sh\nexec %q -I %q "$@"\n' "$tools/bin/python" \
+    "$install/libexec/slurm-aq/aq-rattler" >"$IT_DIR/bin/aq-rattler"
+  chmod 755 "$IT_DIR/bin" "$IT_DIR/bin/aq-rattler"
+  cat >"$IT_DIR/aq.conf" <<CONF
+cache_dir = $IT_DIR/lib
+run_dir = $IT_DIR/run
+builder_user = $AQ_BUILDER_USER
+probe_user = $AQ_PROBE_USER
+client = ${AQ_IT_CLIENT:-$IT_DIR/bin/aq-rattler}
+pip_client = $tools/bin/uv
+channels = conda-forge=file://$channel
+find_links = $channel/wheels
+CONF
+  chmod 644 "$IT_DIR/aq.conf"
+  IT_SUBMIT=$IT_DIR/submit
+  install -d -o "$AQ_TEST_USER" -g "$AQ_TEST_USER" "$IT_SUBMIT" "$IT_DIR/home"
+  install -m 644 "$BATS_TEST_DIRNAME"/../../examples/* "$IT_SUBMIT"
+  export IT_DIR IT_SUBMIT AQ_CONF=$IT_DIR/aq.conf PATH=$install/bin:$PATH
+}
+
+teardown_file() {
+  [[ -z ${IT_DIR-} || -n ${AQ_IT_KEEP-} ]] || rm -rf "$IT_DIR"
+}
+
+# user NAME=VALUE... COMMAND...: as the test user, with a home of the test's
+user() { as_user -C "$IT_SUBMIT" HOME="$IT_DIR/home" AQ_CONF="$AQ_CONF" "$@"; }
+
+no_builder_is_left() { ! pgrep -f "aq-builder --config $AQ_CONF" >/dev/null; }
+
+@test "a user runs the example in a cache of their own, built once" {
+  run -0 --separate-stderr user aq run req.yaml -- python fn.py
+  assert_contains "$output" "accuracy: 0.9"
+  assert_contains "$output" "resolution: created"
+  assert_contains "$output" "$IT_DIR/home/.cache/slurm-aq/envs/"
+  assert_contains "$stderr" "aq: checking"
+  run -0 --separate-stderr user aq run req.yaml -- python fn.py
+  assert_contains "$output" "resolution: reused"
+  [[ -z $stderr ]]
+  # nothing else of theirs was touched
+  assert_equal "$(cd "$IT_DIR/home" && find . -mindepth 1 -maxdepth 2)" \
+    $'./.cache\n./.cache/slurm-aq'
+}
+
+@test "root builds in the node's cache, and users may run what is there" {
+  run -0 --separate-stderr aq build --json "$IT_SUBMIT/req.yaml"
+  prefix=$(jq -r .prefix <<<"$output")
+  [[ $prefix == "$IT_DIR"/lib/envs/* ]]
+  assert_equal "$(user "$prefix/bin/python" -c 'import sklearn, sys; print(sys.prefix)')" "$prefix"
+  # and nobody but root can change what others run
+  assert_equal "$(find "$prefix" ! -type l -perm /022 | head -n 3)" ""
+  run ! user touch "$prefix/x"
+}
+
+@test "what the client says of an impossible request is printed, with the log's place" {
+  user tee impossible.yaml >/dev/null <<<'{channels: [conda-forge], dependencies: [python=3.9, numpy=1.99]}'
+  run -1 --separate-stderr user aq build impossible.yaml
+  assert_contains "$stderr" "numpy"
+  log=$(sed -n 's/^aq: log: //p' <<<"$stderr")
+  [[ -s $log ]]
+  run -125 --separate-stderr user aq run impossible.yaml -- true
+}
+
+@test "list and show know the packages that were installed" {
+  run -0 user aq show --json req.yaml
+  jq -e '.packages | map(.name) | contains(["python", "scikit-learn"])' <<<"$output"
+  jq -e '.packages | all(.sha256 | test("^[0-9a-f]{64}$"))' <<<"$output"
+  run -0 user aq list --json
+  jq -e '.environments[0] | .size_own + .size_shared > 1000000' <<<"$output"
+}
+
+@test "a venv that was active is left, and the request's variables come last" {
+  user tee demo.yaml >/dev/null <<'YAML'
+channels: [conda-forge]
+dependencies: [python=3.9, activate-demo]
+variables: {OMP_NUM_THREADS: "4"}
+YAML
+  run -0 --separate-stderr user VIRTUAL_ENV=/opt/v PATH="/opt/v/bin:$PATH" OMP_NUM_THREADS=9 \
+    aq run demo.yaml -- bash -c 'echo "${VIRTUAL_ENV-left} $OMP_NUM_THREADS $ACTIVATE_DEMO"
+      [[ $PATH == "$AQ_ENV_PREFIX/bin:"* && :$PATH: != *:/opt/v/bin:* ]]'
+  [[ $output == "left 4 on:$IT_DIR/home/.cache/slurm-aq/envs/"* ]]
+}
+
+@test "an interrupted build ends, leaves nothing that counts, and the next succeeds" {
+  user tee other.yaml >/dev/null <<<'{channels: [conda-forge], dependencies: [python=3.12, scikit-learn]}'
+  user aq list --json >"$IT_DIR/before"
+  user aq build other.yaml 2>"$IT_DIR/progress" &
+  wait_until 60 grep -q installing "$IT_DIR/progress"
+  kill "$(pgrep -u "$AQ_TEST_USER" -f '^aq build other.yaml$')"
+  wait $! || status=$?
+  [[ ${status-0} -ne 0 ]]
+  wait_until 10 no_builder_is_left
+  assert_equal "$(user aq list --json)" "$(<"$IT_DIR/before")"
+  run -0 --separate-stderr user aq run other.yaml -- python -c 'import sklearn, sys; print(sys.version_info[:2])'
+  assert_equal "$output" "(3, 12)"
+}
+
+@test "two at once build once" {
+  user tee twice.yaml >/dev/null <<<'{channels: [conda-forge], dependencies: [python=3.12, prefix-demo]}'
+  user aq build --json twice.yaml >"$IT_DIR/one" 2>"$IT_DIR/one.err" &
+  run -0 --separate-stderr user aq build --json twice.yaml
+  wait $!
+  assert_equal "$(jq .prefix <<<"$output")" "$(jq .prefix "$IT_DIR/one")"
+  assert_equal "$(printf '%s\n' "$stderr" "$(<"$IT_DIR/one.err")" | grep -c '^aq: built in')" 1
+}
