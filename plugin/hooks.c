@@ -29,7 +29,9 @@ static struct rim_step rim_step = RIM_STEP_INIT;
 static int option_given(int val, const char *optarg, int remote)
 {
 	(void)val;
-	if (!remote) /* slurmstepd goes by SLURM_AQ_REQUEST */
+	if (remote)
+		rim_stage_option(optarg);
+	else
 		rim_submit_option(optarg);
 	return 0;
 }

@@ -94,8 +94,9 @@ struct rim_step {
 		RIM_UNDO,    /* --aq-requirements=none */
 		RIM_HIT,
 		RIM_MISS,
-		RIM_FAILED, /* why is in the answer */
+		RIM_FAILED, /* 'why', or in the answer */
 	} state;
+	const char *why;
 	struct rim_args args;
 	struct aq_stage stage;
 	struct aq_answer *answer; /* shared with tasks and builder */
@@ -111,6 +112,8 @@ struct rim_step {
 		.answer_fd = -1, .lease_fd = -1, .request_fd = -1,             \
 		.progress = { -1, -1 }, .alive = { -1, -1 }                    \
 	}
+/* The option's callback, if Slurm calls it, before rim_stage(). */
+void rim_stage_option(const char *value);
 /* Take the step's reference and look up. */
 void rim_stage(spank_t sp, const struct rim_args *args, struct rim_step *step);
 /* After the last task was forked: close what only they may hold. */

@@ -176,34 +176,65 @@ static void find_out(struct rim_step *step)
 		fail_step(step, rc, err.text);
 }
 
+/* What this process's step was given by the option itself.  The request comes
+ * by RIM_REQUEST; this tells when that got lost.
+ */
+static enum { ASKED_NOTHING, ASKED_UNDO, ASKED_FILE } asked;
+
+void rim_stage_option(const char *value)
+{
+	asked = value && strcmp(value, AQ_REQUEST_NONE) == 0 ? ASKED_UNDO
+							     : ASKED_FILE;
+}
+
+/* Whether there is anything to do; the request in 'ret' if there is.  Sets
+ * step->state, and step->why if that is RIM_FAILED.
+ */
+static bool read_request(spank_t sp, struct rim_step *step, char *ret, int size)
+{
+	spank_err_t rc = spank_getenv(sp, RIM_REQUEST, ret, size);
+
+	if (rc == ESPANK_SUCCESS) {
+		step->state = strcmp(ret, AQ_REQUEST_NONE) == 0 ? RIM_UNDO
+								: RIM_FAILED;
+	} else if (rc == ESPANK_NOSPACE) {
+		step->why = RIM_REQUEST " is too long to be a request: submit the job again";
+		step->state = RIM_FAILED;
+	} else if (asked == ASKED_FILE) {
+		step->why = RIM_REQUEST ", which carries the request, did not reach this node (--export-file?): submit the job again";
+		step->state = RIM_FAILED;
+	} else if (asked == ASKED_UNDO) {
+		step->state = RIM_UNDO;
+	}
+	return step->state == RIM_FAILED && !step->why;
+}
+
 void rim_stage(spank_t sp, const struct rim_args *args, struct rim_step *step)
 {
 	static char request[AQ_REQUEST_CANONICAL_MAX + 1];
-	spank_err_t rc = spank_getenv(sp, RIM_REQUEST, request, sizeof(request));
 
 	*step = (struct rim_step)RIM_STEP_INIT;
 	step->args = *args;
-	if (rc != ESPANK_SUCCESS && rc != ESPANK_NOSPACE)
+	if (!read_request(sp, step, request, sizeof(request)))
 		return;
-	if (!get_ids(sp, &step->stage.step) ||
-	    step->stage.step.step == SLURM_EXTERN_CONT)
+	if (!get_ids(sp, &step->stage.step)) {
+		step->why = "Slurm does not say which job and step this is";
 		return;
-	if (strcmp(request, AQ_REQUEST_NONE) == 0) {
-		step->state = RIM_UNDO;
+	}
+	if (step->stage.step.step == SLURM_EXTERN_CONT) {
+		step->state = RIM_NOTHING;
 		return;
 	}
 	step->answer = make_answer(&step->answer_fd);
-	step->state = RIM_FAILED;
-	if (!step->answer)
+	if (!step->answer) {
+		step->why = "this node is out of memory or descriptors";
 		return;
+	}
 	step->stage.conf_path = args->conf_path;
 	step->stage.canonical = request;
 	step->stage.canonical_len = strlen(request);
 	step->stage.answer = step->answer;
-	if (rc == ESPANK_NOSPACE)
-		fail_step(step, AQ_USER, RIM_REQUEST " is too long to be a request: submit the job again");
-	else
-		find_out(step);
+	find_out(step);
 }
 
 /* What a build needed of us. */

@@ -232,8 +232,8 @@ void rim_task_enter(spank_t sp, struct rim_step *step)
 			(void)spank_unsetenv(sp, rim_inherited[i]);
 		return;
 	}
-	if (!a)
-		fail_task(step, "out of memory");
+	if (step->why)
+		fail_task(step, step->why);
 	if (step->state == RIM_MISS)
 		wait_for_build(step, is_first_local_task(sp));
 	if (!aq_answer_is_sound(a))
