@@ -239,6 +239,7 @@ static bool check_edit(char *edit)
 static bool is_allowed_name(const char *name)
 {
 	return aq_is_env_name(name, strlen(name)) &&
+	       strcmp(name, "AQ_UNDO") != 0 &&
 	       !aq_starts_with(name, "SLURM") && !aq_starts_with(name, "SPANK");
 }
 

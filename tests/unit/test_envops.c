@@ -189,6 +189,48 @@ static void random_histories_go_back(void **state)
 	}
 }
 
+static void random_list_ops(struct aq_str *ops)
+{
+	for (unsigned int n = 1 + rng(4); n > 0; n--)
+		aq_envops_add(ops, rng(2) ? AQ_ENVOP_PREPEND : AQ_ENVOP_APPEND,
+			      "PATH", values[rng(ARRAY_LEN(values))]);
+}
+
+/* `module load` between coming and going: only our items go. */
+static void what_was_put_in_front_of_lists_stays(void **state)
+{
+	static const char *const modules[] = { "/m/bin", "/a/bin", "/b", "" };
+
+	(void)state;
+	rng_state = 20260902;
+	for (unsigned long i = histories(); i > 0; i--) {
+		cleanup_envmap struct aq_envmap e = { 0 }, start = { 0 };
+		cleanup_str struct aq_str ops = AQ_STR_INIT(AQ_ENVOPS_MAX);
+		cleanup_str struct aq_str path = AQ_STR_INIT(4096);
+		cleanup_str struct aq_str expected = AQ_STR_INIT(4096);
+		const char *module = modules[rng(ARRAY_LEN(modules))];
+		const char *was, *is;
+
+		random_env(&e);
+		random_list_ops(&ops);
+		aq_envmap_copy(&start, &e);
+		carry_out(&e, aq_str_get(&ops), ops.len);
+		is = aq_envmap_get(&e, "PATH");
+		was = aq_envmap_get(&start, "PATH");
+		if (!is || !*is)
+			continue;
+		aq_str_add_fmt(&path, "%s:%s", module, is);
+		aq_envmap_set(&e, "PATH", aq_str_get(&path));
+		carry_out(&e, NULL, 0);
+		aq_str_add(&expected, module);
+		if (was && *was)
+			aq_str_add_fmt(&expected, ":%s", was);
+		is = aq_envmap_get(&e, "PATH");
+		assert_string_equal(is ? is : "(unset)",
+				    aq_str_get(&expected));
+	}
+}
+
 static void hostile_undo_is_dropped(void **state)
 {
 	static const char *const bad[] = {
@@ -197,7 +239,8 @@ static void hostile_undo_is_dropped(void **state)
 		"1 vA,-,+%0", "1 vA,-,+%00", "1 vA,-,+%zz", "1 lPATH",
 		"1 lPATH,x", "1 lPATH,n,r/x", "1 lPATH,n,rx/x", "1 lPATH,n,",
 		"1 lPATH,n,r9999999/x", "1 vA,-,+\x01", "1 vA,-,+1 ",
-		"1 lPATH,nn", "1 vA,-,+1,2",
+		"1 lPATH,nn", "1 vA,-,+1,2", "1 vAQ_UNDO,-,+1",
+		"1 lAQ_UNDO,n,r0/x", "1 vSPANK_A,-,+1",
 	};
 
 	(void)state;
@@ -304,6 +347,7 @@ int main(void)
 		cmocka_unit_test(what_others_changed_since_is_theirs),
 		cmocka_unit_test(none_after_nothing_changes_nothing),
 		cmocka_unit_test(random_histories_go_back),
+		cmocka_unit_test(what_was_put_in_front_of_lists_stays),
 		cmocka_unit_test(hostile_undo_is_dropped),
 		cmocka_unit_test(undo_with_far_index_is_harmless),
 		cmocka_unit_test(too_much_to_take_back_is_an_error),
