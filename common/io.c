@@ -40,6 +40,9 @@ int aq_make_dir(int dirfd, const char *name, mode_t mode, struct aq_err *err)
 
 	if (!is_new && errno != EEXIST)
 		return aq_fail_errno(err, "cannot make directory '%s'", name);
+	/* under umask 0777 a user could not open what they made */
+	if (is_new && fchmodat(dirfd, name, 0700 & mode, 0) < 0)
+		return aq_fail_errno(err, "cannot set the mode of '%s'", name);
 	rc = aq_open_dir(dirfd, name, &fd, err);
 	if (rc)
 		return rc == AQ_MISS ? AQ_SYS : rc;

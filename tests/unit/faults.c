@@ -11,12 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define HAS_MEMORY 0
-#else
-#define HAS_MEMORY 1
-#endif
-
 static struct {
 	bool is_armed, and_all_later, has_happened;
 	enum fault_kind kind;
@@ -36,11 +30,6 @@ bool faults_disarm(void)
 {
 	plan.is_armed = false;
 	return plan.has_happened;
-}
-
-bool faults_has_memory(void)
-{
-	return HAS_MEMORY;
 }
 
 static bool is_due(void)
@@ -65,7 +54,7 @@ static bool disk_fails(void)
 
 /* -- memory -- */
 
-#if HAS_MEMORY
+#if FAULTS_HAS_MEMORY
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t size);

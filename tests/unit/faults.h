@@ -7,6 +7,13 @@
 
 #include <stdbool.h>
 
+/* ASan has an allocator of its own, which cannot be stood in front of. */
+#ifdef __SANITIZE_ADDRESS__
+#define FAULTS_HAS_MEMORY 0
+#else
+#define FAULTS_HAS_MEMORY 1
+#endif
+
 enum fault_kind {
 	FAULT_MEMORY, /* malloc, calloc, realloc: ENOMEM */
 	FAULT_DISK,   /* what writes, makes, renames and flushes: ENOSPC */
@@ -19,7 +26,5 @@ enum fault_kind {
 void faults_arm(enum fault_kind kind, unsigned long n, bool and_all_later);
 /* No more faults; returns whether one happened. */
 bool faults_disarm(void);
-/* Whether faults in memory can be had (not under ASan, which has its own). */
-bool faults_has_memory(void);
 
 #endif

@@ -126,6 +126,7 @@ static void a_new_one_is_filled_once_or_not_made(void **state)
 		assert_int_equal(n, 1);
 		assert_int_equal(number(db, "SELECT count(*) FROM a"), 1);
 		aq_db_close(steal(&db));
+		k.version = 3; /* an older one is no new one */
 	}
 }
 
@@ -203,6 +204,37 @@ static void a_transaction_is_all_or_nothing(void **state)
 	assert_int_equal(aq_db_begin(db, NULL), 0);
 	assert_int_equal(aq_db_script(db, "INSERT INTO a VALUES(1, '')", NULL),
 			 0);
+	assert_int_equal(aq_db_end(db, 0, NULL), 0);
+	assert_int_equal(number(db, "SELECT count(*) FROM a"), 1);
+	aq_db_close(db);
+}
+
+/* A child's closing would roll back what its parent is about to commit. */
+static void a_child_cannot_end_our_transaction(void **state)
+{
+	const struct aq_conf *conf = *state;
+	cleanup_free char *journal =
+		path_below(conf->run_dir, "test.db-journal");
+	struct aq_db *db = NULL;
+	int status;
+	pid_t pid;
+
+	assert_int_equal(open_it(conf, 2, &to_write, &db), 0);
+	assert_int_equal(aq_db_begin(db, NULL), 0);
+	assert_int_equal(aq_db_script(db, "INSERT INTO a VALUES(1, '')", NULL),
+			 0);
+	assert_int_equal(access(journal, F_OK), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		int rc = aq_db_script(db, "ROLLBACK", NULL);
+
+		aq_db_close(db);
+		_exit(rc == AQ_SYS ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(access(journal, F_OK), 0);
 	assert_int_equal(aq_db_end(db, 0, NULL), 0);
 	assert_int_equal(number(db, "SELECT count(*) FROM a"), 1);
 	aq_db_close(db);
@@ -336,6 +368,7 @@ int main(void)
 		TEST(settings_are_ours),
 		TEST(values_come_back_as_they_went),
 		TEST(a_transaction_is_all_or_nothing),
+		TEST(a_child_cannot_end_our_transaction),
 		TEST(a_held_lock_is_waited_for_so_long),
 		TEST(what_is_in_use_is_not_set_aside),
 		TEST(the_last_set_aside_gives_way),

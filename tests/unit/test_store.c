@@ -547,6 +547,13 @@ static void what_others_can_open_is_refused(void **state)
 	assert_int_equal(aq_store_open(*state, AQ_STORE_WRITE, &store, &err),
 			 AQ_SYS);
 	assert_non_null(strstr(err.text, "chmod"));
+	if (geteuid() == 0) { /* only root can give a file away */
+		assert_int_equal(chmod(path, 0600), 0);
+		assert_int_equal(chown(path, 12345, 12345), 0);
+		assert_int_equal(aq_store_open(*state, AQ_STORE_WRITE, &store,
+					       &err), AQ_SYS);
+		assert_non_null(strstr(err.text, "chown"));
+	}
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(symlink("/etc/passwd", path), 0);
 	assert_int_equal(aq_store_open(*state, AQ_STORE_WRITE, &store, &err),
@@ -587,6 +594,23 @@ static void umasks_do_not_matter(void **state)
 		assert_int_equal(unlink(path), 0);
 		sample_free(s);
 	}
+}
+
+/* Somebody else found it damaged: what is written now would be lost. */
+static void one_set_aside_under_us_is_busy(void **state)
+{
+	const struct aq_conf *conf = *state;
+	cleanup_free char *path = path_below(conf->cache_dir, "cache.db");
+	cleanup_free char *aside = path_below(conf->cache_dir, "aside");
+	struct sample *s = sample(1, 1), *t = sample(2, 1);
+	cleanup_store struct aq_store *store = must_open(conf, AQ_STORE_WRITE);
+
+	must_commit(store, s);
+	assert_int_equal(rename(path, aside), 0);
+	assert_int_equal(aq_store_commit(store, &t->env, &t->tie, NULL),
+			 AQ_BUSY);
+	sample_free(s);
+	sample_free(t);
 }
 
 /* A child that inherits a handle can neither use it nor spoil it. */
@@ -640,6 +664,7 @@ int main(void)
 		TEST(what_others_can_open_is_refused),
 		TEST(directories_may_be_links),
 		TEST(umasks_do_not_matter),
+		TEST(one_set_aside_under_us_is_busy),
 		TEST(no_handle_crosses_a_fork),
 	};
 

@@ -117,10 +117,9 @@ static void commits_while_the_disk_is_full(void **state)
 	run_commits(*state, FAULT_DISK, true);
 }
 
+#if FAULTS_HAS_MEMORY
 static void commits_while_memory_fails(void **state)
 {
-	if (!faults_has_memory())
-		skip();
 	run_commits(*state, FAULT_MEMORY, false);
 }
 
@@ -130,8 +129,6 @@ static void finds_while_memory_fails(void **state)
 	struct aq_err err = { 0 };
 	bool is_over = false;
 
-	if (!faults_has_memory())
-		skip();
 	assert_int_equal(commit(*state, s, AQ_STORE_WRITE, &err), 0);
 	for (unsigned int n = 1; !is_over; n++) {
 		int rc;
@@ -147,6 +144,8 @@ static void finds_while_memory_fails(void **state)
 	}
 	sample_free(s);
 }
+
+#endif
 
 /* A store that was damaged is healed, or healed by the next who comes. */
 static void heal(const struct aq_conf *conf, enum fault_kind kind)
@@ -184,12 +183,12 @@ static void healing_while_the_disk_fails(void **state)
 	heal(*state, FAULT_DISK);
 }
 
+#if FAULTS_HAS_MEMORY
 static void healing_while_memory_fails(void **state)
 {
-	if (!faults_has_memory())
-		skip();
 	heal(*state, FAULT_MEMORY);
 }
+#endif
 
 /* -- kill -9 -- */
 
@@ -333,7 +332,7 @@ static void references_while_calls_fail(void **state)
 		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-	for (size_t k = 0; k < 1 + (size_t)faults_has_memory(); k++) {
+	for (size_t k = 0; k < 1 + FAULTS_HAS_MEMORY; k++) {
 		bool is_over = false;
 
 		for (uint32_t n = 1; !is_over; n++) {
@@ -375,10 +374,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(commits_while_the_disk_fails_once),
 		TEST(commits_while_the_disk_is_full),
+		TEST(healing_while_the_disk_fails),
+#if FAULTS_HAS_MEMORY
 		TEST(commits_while_memory_fails),
 		TEST(finds_while_memory_fails),
-		TEST(healing_while_the_disk_fails),
 		TEST(healing_while_memory_fails),
+#endif
 		TEST(a_killed_commit_is_whole_or_nothing),
 		TEST(several_write_at_once),
 		TEST(several_heal_at_once),
