@@ -33,7 +33,7 @@ bool client_find(const char *name, char *ret, size_t size)
 	return false;
 }
 
-static int choose(const struct build *b, const struct dialect **ret,
+static int choose(struct build *b, const struct dialect **ret,
 		  char *program, size_t size, struct aq_err *err)
 {
 	const char *client = b->conf->client;
@@ -41,6 +41,8 @@ static int choose(const struct build *b, const struct dialect **ret,
 	const char *name = slash ? slash + 1 : client;
 	bool is_auto = strcmp(client, "auto") == 0;
 
+	/* a word in aq.conf is no verdict: the next task may find it mended */
+	b->verdict = BUILD_ENDED;
 	for (size_t i = 0; i < ARRAY_LEN(dialects); i++) {
 		const struct dialect *d = dialects[i];
 
@@ -48,6 +50,7 @@ static int choose(const struct build *b, const struct dialect **ret,
 			continue;
 		if (client_find(is_auto ? d->name : client, program, size)) {
 			*ret = d;
+			b->verdict = BUILD_FAULT;
 			return 0;
 		}
 		if (!is_auto)

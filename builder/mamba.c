@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* micromamba 2, mamba 2 and conda: one family.  `create --dry-run --json`
- * prints the transaction, an @EXPLICIT file with URL#hash links it.
- * (conda: docs.conda.io, "Building identical conda environments"; mamba:
- * mamba.readthedocs.io, "Concepts" and "micromamba".)
+ * prints the transaction; `create --file` with an @EXPLICIT list of URL#hash
+ * links it.  (docs.conda.io: "conda create", "Building identical conda
+ * environments"; mamba.readthedocs.io: "Micromamba User Guide".)
+ *
+ * - All three refuse, or ask about, a prefix that exists without conda-meta/.
+ * - conda's LINK has neither URL nor hash; FETCH has, but leaves out what the
+ *   package cache holds.  So they resolve over a package cache that stays
+ *   empty, where FETCH is everything.
+ * - No rc file is read: CONDARC and MAMBARC name an empty one, MAMBA_NO_RC is
+ *   `true` (`1` is not understood), HOME is in the scratch directory.
  */
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "builder/builder.h"
-
-struct family {
-	bool has_no_rc;   /* --no-rc exists */
-	bool is_conda;    /* CONDA_*, not MAMBA_*, tells directories */
-};
-static const struct family of_micromamba = { true, false };
-static const struct family of_mamba = { true, false };
-static const struct family of_conda = { false, true };
 
 static const char *const refusals[] = {
 	"could not solve", "unsatisfiable", "nothing provides",
@@ -22,64 +23,74 @@ static const char *const refusals[] = {
 	"libmambaunsatisfiableerror", "does not exist (perhaps a typo", NULL
 };
 
-static void start(const struct build *b, const struct family *f,
-		  struct command *cmd, const char *program)
+#define JSON_MAX (16 * 1024 * 1024)
+
+static void start(const struct build *b, struct command *cmd,
+		  const char *program, const char *pkgs)
 {
 	aq_strv_add(&cmd->argv, program);
 	aq_strv_add(&cmd->argv, "create");
 	aq_strv_add(&cmd->argv, "--yes");
 	aq_strv_add(&cmd->argv, "--json");
-	if (f->has_no_rc)
-		aq_strv_add(&cmd->argv, "--no-rc");
 	aq_strv_add(&cmd->argv, "--prefix");
-	aq_strv_add(&cmd->argv, b->prefix);
 	aq_strv_add(&cmd->env, "CONDARC=/dev/null");
-	aq_strv_add_fmt(&cmd->env, "CONDA_PKGS_DIRS=%s/pkgs", b->inside);
-	if (f->is_conda) {
-		aq_strv_add(&cmd->env, "CONDA_SAFETY_CHECKS=enabled");
-		return;
-	}
-	aq_strv_add_fmt(&cmd->env, "MAMBA_ROOT_PREFIX=%s/pkgs/root", b->inside);
+	aq_strv_add_fmt(&cmd->env, "CONDA_PKGS_DIRS=%s/%s", b->inside, pkgs);
+	aq_strv_add(&cmd->env, "CONDA_SAFETY_CHECKS=enabled");
+	aq_strv_add(&cmd->env, "CONDA_NOTIFY_OUTDATED_CONDA=false");
+	aq_strv_add(&cmd->env, "CONDA_REGISTER_ENVS=false");
+	aq_strv_add(&cmd->env, "CONDA_REPORT_ERRORS=false");
 	aq_strv_add(&cmd->env, "MAMBARC=/dev/null");
 	aq_strv_add(&cmd->env, "MAMBA_NO_RC=true");
+	aq_strv_add_fmt(&cmd->env, "MAMBA_ROOT_PREFIX=%s/home/root", b->inside);
+	aq_strv_add(&cmd->env, "MAMBA_SAFETY_CHECKS=enabled");
 	aq_strv_add(&cmd->env, "MAMBA_SKIP_RUN_LINK_SCRIPTS=true");
 }
 
-static int failed(struct build *b, const struct command *cmd,
+/* What went wrong is in the JSON as much as on standard error. */
+static int failed(struct build *b, struct command *cmd,
 		  const struct aq_str *json, const char *what,
 		  struct aq_err *err)
 {
-	bool is_refused = client_says(aq_str_get(&cmd->errors), refusals) ||
-			  client_says(aq_str_get(json), refusals);
+	static const char query[] =
+		"SELECT json_extract(?1, '$.message')"
+		" WHERE json_extract(?1, '$.message') IS NOT NULL"
+		" UNION ALL SELECT value FROM json_each(?1, '$.solver_problems')";
+	cleanup_str struct aq_str reasons = AQ_STR_INIT(AQ_ERR_TEXT_MAX);
+	bool is_refused;
 
+	if (records_from_json(b, json, query, &reasons, err) == 0)
+		aq_str_add(&cmd->errors, aq_str_get(&reasons));
+	is_refused = client_says(aq_str_get(&cmd->errors), refusals) ||
+		     client_says(aq_str_get(json), refusals);
 	return run_failed(b, cmd, what, is_refused ? BUILD_REFUSED : BUILD_FAULT,
 			  err);
 }
 
-static int solve(struct build *b, const struct family *f, const char *program,
-		 struct aq_str *lines, struct aq_err *err)
+static int solve(struct build *b, const char *program, struct aq_str *lines,
+		 struct aq_err *err)
 {
-	/* conda calls the URL of a record "url", and so do the mambas */
 	static const char query[] =
-		"SELECT 'conda ' || json_extract(value, '$.url')"
+		"WITH record AS (SELECT value FROM"
+		"  json_each(?1, '$.actions.FETCH')"
+		" UNION SELECT value FROM json_each(?1, '$.actions.LINK')"
+		"  WHERE json_extract(value, '$.sha256') IS NOT NULL)"
+		" SELECT DISTINCT 'conda ' || json_extract(value, '$.url')"
 		" || ' ' || json_extract(value, '$.sha256')"
 		" || ' ' || json_extract(value, '$.name')"
 		" || ' ' || json_extract(value, '$.version')"
 		" || ' ' || coalesce(json_extract(value, '$.build_string'),"
-		"                    json_extract(value, '$.build'))"
-		" FROM json_each(coalesce(json_extract(?1, '$.actions.LINK'),"
-		"                         '[]'))"
+		"                    json_extract(value, '$.build')) FROM record"
 		" UNION ALL"
-		" SELECT DISTINCT 'virtual ' || d.value FROM"
-		" json_each(?1, '$.actions.LINK') r,"
+		" SELECT DISTINCT 'virtual ' || d.value FROM record r,"
 		" json_each(r.value, '$.depends') d WHERE d.value LIKE '\\_\\_%'"
 		" ESCAPE '\\'";
 	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
-	cleanup_str struct aq_str json = AQ_STR_INIT(16 * 1024 * 1024);
+	cleanup_str struct aq_str json = AQ_STR_INIT(JSON_MAX);
 	cleanup_strv struct aq_strv specs = { 0 }, channels = { 0 };
 	int rc;
 
-	start(b, f, &cmd, program);
+	start(b, &cmd, program, "home/resolve-only");
+	aq_strv_add_fmt(&cmd.argv, "%s/tmp/resolve-%.16s", b->inside, b->key);
 	aq_strv_add(&cmd.argv, "--dry-run");
 	aq_strv_add(&cmd.argv, "--override-channels");
 	aq_strv_add(&cmd.argv, "--strict-channel-priority");
@@ -115,21 +126,25 @@ static int write_explicit(struct build *b, char ret_inside[BUILD_PATH_MAX],
 				       b->lock->items[i].url,
 				       b->lock->items[i].sha256);
 	rc = aq_str_done(&text, "the explicit file", err);
-	return rc ? rc : build_pass_file(b, "explicit", "txt", aq_str_get(&text),
-					 text.len, ret_inside, err);
+	return rc ? rc : build_pass_file(b, "explicit", "txt",
+					 aq_str_get(&text), text.len,
+					 ret_inside, err);
 }
 
-static int link_prefix(struct build *b, const struct family *f,
-		       const char *program, struct aq_err *err)
+static int link_prefix(struct build *b, const char *program,
+		       struct aq_err *err)
 {
 	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
-	cleanup_str struct aq_str json = AQ_STR_INIT(16 * 1024 * 1024);
+	cleanup_str struct aq_str json = AQ_STR_INIT(JSON_MAX);
 	char file[BUILD_PATH_MAX];
 	int rc = write_explicit(b, file, err);
 
 	if (rc)
 		return rc;
-	start(b, f, &cmd, program);
+	if (rmdir(b->site) < 0 && errno != ENOENT)
+		return aq_fail_errno(err, "cannot make way for '%s'", b->site);
+	start(b, &cmd, program, "pkgs");
+	aq_strv_add(&cmd.argv, b->prefix);
 	aq_strv_add(&cmd.argv, "--file");
 	aq_strv_add(&cmd.argv, file);
 	cmd.output = &json;
@@ -139,19 +154,18 @@ static int link_prefix(struct build *b, const struct family *f,
 	return failed(b, &cmd, &json, "the packages cannot be installed", err);
 }
 
-#define DIALECT(id, text)                                                      \
-	static int id##_solve(struct build *b, const char *program,           \
-			      struct aq_str *lines, struct aq_err *err)        \
-	{                                                                      \
-		return solve(b, &of_##id, program, lines, err);                \
-	}                                                                      \
-	static int id##_link(struct build *b, const char *program,            \
-			     struct aq_err *err)                               \
-	{                                                                      \
-		return link_prefix(b, &of_##id, program, err);                 \
-	}                                                                      \
-	const struct dialect dialect_##id = { text, id##_solve, id##_link }
-
-DIALECT(micromamba, "micromamba");
-DIALECT(mamba, "mamba");
-DIALECT(conda, "conda");
+const struct dialect dialect_micromamba = {
+	.name = "micromamba",
+	.solve = solve,
+	.link = link_prefix,
+};
+const struct dialect dialect_mamba = {
+	.name = "mamba",
+	.solve = solve,
+	.link = link_prefix,
+};
+const struct dialect dialect_conda = {
+	.name = "conda",
+	.solve = solve,
+	.link = link_prefix,
+};

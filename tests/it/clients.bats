@@ -1,0 +1,75 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# The other clients' dialects, against a stand-in that takes the documented part
+# of their command lines (tests/clients/stand-in says what it is and is not).
+# shellcheck disable=SC2154 # bats sets stderr
+
+load lib
+setup_file() {
+  it_up
+  IT_CLIENTS=$IT_DIR/clients
+  export IT_CLIENTS
+  mkdir -p "$IT_CLIENTS"
+}
+teardown_file() { it_down; }
+setup() {
+  it_begin
+  it_forget
+}
+teardown() { it_end; }
+
+# be NAME: from now on aq.conf's client is the stand-in as NAME.
+be() {
+  local tools
+  tools=$("$AQ_LIB/get-tools")
+  printf '#!/bin/sh\nexec %q -I %q %s %q "$@"\n' "$tools/bin/python" \
+    "$(readlink -f "$BATS_TEST_DIRNAME/../clients/stand-in")" "$1" \
+    "$IT_INSTALL/libexec/slurm-aq/aq-rattler" >"$IT_CLIENTS/$1"
+  chmod 755 "$IT_CLIENTS/$1"
+  echo "client = $IT_CLIENTS/$1" >>"$IT_DIR/etc/aq.conf"
+}
+
+calls() { cat "$(it_cache n1)/work/home/calls"; }
+
+# client_builds NAME: resolve, link, reuse, refuse.
+client_builds() {
+  local file
+  be "$1"
+  file=$(it_small)
+  run -0 --separate-stderr as_user srun --aq-requirements="$file" printenv AQ_RESOLUTION ACTIVATE_DEMO
+  assert_equal "${lines[0]}" "created"
+  assert_contains "$stderr" "resolving with $1"
+  run -0 --separate-stderr as_user srun --aq-requirements="$file" printenv AQ_RESOLUTION
+  assert_equal "$output" "reused"
+  assert_equal "$(calls | wc -l)" 2
+
+  file=$(it_file impossible.yaml <<<'{channels: [conda-forge], dependencies: [numpy=1.99]}')
+  run -125 --separate-stderr as_user srun --aq-requirements="$file" true
+  assert_contains "$stderr" "1.99"
+  run -125 --separate-stderr as_user srun --aq-requirements="$file" true
+  assert_contains "$stderr" "1.99"
+  assert_equal "$(calls | wc -l)" 3
+}
+
+@test "micromamba resolves, links and refuses" { client_builds micromamba; }
+@test "mamba resolves, links and refuses" { client_builds mamba; }
+@test "conda resolves, links and refuses" { client_builds conda; }
+
+@test "one lock whichever client resolved it" {
+  local client locks=
+  for client in micromamba conda; do
+    it_forget
+    be "$client"
+    locks+=$(as_user srun --aq-requirements="$(it_small)" printenv AQ_LOCK)$'\n'
+  done
+  assert_equal "$(sort -u <<<"${locks%$'\n'}" | wc -l)" 1
+}
+
+@test "a client that is not there, or unknown, is named with the key to mend" {
+  echo "client = /nowhere/micromamba" >>"$IT_DIR/etc/aq.conf"
+  run -125 --separate-stderr as_user srun --aq-requirements="$(it_small)" true
+  assert_contains "$stderr" "'/nowhere/micromamba' is not there: see 'client' in aq.conf"
+  echo "client = /bin/true" >>"$IT_DIR/etc/aq.conf"
+  run -125 --separate-stderr as_user srun --aq-requirements="$(it_small)" true
+  assert_contains "$stderr" "is no conda client that is known"
+}
