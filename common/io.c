@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Levels removed by recursion, two descriptors each, of the 1,024 that a process
- * usually has; no package nests as deep.
+/* Levels removed by recursion, two descriptors each, of the 1,024 that a
+ * process usually has; no package nests as deep.
  */
 #define TREE_DEPTH_MAX 128
 #define MOVE_UP_TRIES 1000 /* names that the tree may hold already */

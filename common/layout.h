@@ -9,8 +9,9 @@
 #include "common/err.h"
 
 /* Make what is missing of cache_dir (0755) and run_dir (0700) and their
- * subdirectories: envs 0755; meta, work, private, trash, logs 0700 …; leases,
- * locks, jobs 0700; public_dir 0755.  The umask of the caller does not matter.
+ * subdirectories: envs, logs 0755; work, private 0711 (the builder's identities
+ * pass through); meta, trash 0700; leases, locks, jobs 0700; public_dir 0755.
+ * The umask of the caller does not matter.
  * What is there with another owner or more rights than these is AQ_SYS with
  * the remedy in its text.
  */

@@ -37,8 +37,9 @@ AQ_CHECK int aq_lease_remove(const struct aq_conf *conf,
 AQ_CHECK int aq_lease_sweep(const struct aq_conf *conf, uint32_t job,
 			    struct aq_err *err);
 
-/* run_dir/jobs/JOB.NODE: made with a job's first reference, so that the epilog of
- * a job that never took one costs one access(2).
+/* run_dir/jobs/JOB.NODE: made with a job's first reference, so that the epilog
+ * of a job that never took one costs one access(2).  aq_job_mark_name() writes
+ * its path to ret[size].
  */
 void aq_job_mark_name(const struct aq_conf *conf, uint32_t job, char *ret,
 		      size_t size);

@@ -112,7 +112,8 @@ int aq_lock_add(struct aq_lock *lock, enum aq_lock_kind kind, const char *url,
 	if (lock->n_items >= AQ_LOCK_ITEMS_MAX)
 		return aq_fail(err, AQ_CORRUPT, "a lock has over %d packages",
 			       AQ_LOCK_ITEMS_MAX);
-	if (!is_url(url) || !is_name(name) || !is_word(version) || (kind == AQ_LOCK_CONDA) != (build != NULL) ||
+	if (!is_url(url) || !is_name(name) || !is_word(version) ||
+	    (kind == AQ_LOCK_CONDA) != (build != NULL) ||
 	    (build && !is_word(build)))
 		return aq_fail(err, AQ_CORRUPT,
 			       "a package of the lock has no proper URL, name or version");

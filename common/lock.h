@@ -7,7 +7,7 @@
  *   aq-lock 1
  *   platform linux-64
  *   python 3.9.6
- *   base <64 hex>                              (inherited only: the base's lock)
+ *   base <64 hex>                         (inherited only: the base's lock)
  *   virtual __glibc >=2.17
  *   conda <url> <sha256> <name> <version> <build>
  *   wheel <url> <sha256> <name> <version>

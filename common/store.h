@@ -123,7 +123,8 @@ struct aq_binding {
 };
 
 /* Commit a new environment (another of its name must not be there: AQ_BUSY; and
- * it must be that of its lock and generation: AQ_SYS) with its binding, in one transaction; a remembered failure of the key goes.
+ * it must be that of its lock and generation: AQ_SYS) with its binding, in one
+ * transaction; a remembered failure of the key goes.
  */
 AQ_CHECK int aq_store_commit(struct aq_store *store, const struct aq_env *env,
 			     const struct aq_binding *b, struct aq_err *err);
