@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -169,13 +170,30 @@ static bool read_progress(int fd, struct aq_str *line)
 	return n > 0;
 }
 
+/* A descriptor that is readable when SIGTERM comes, and the mask as it was.
+ * proctrack/cgroup sends it to the task alone, not to what the task forked
+ * (_slurm_cgroup_is_pid_a_slurm_task() in Slurm's proctrack_cgroup.c), and in
+ * Slurm 24.11 it is not blocked there: slurmstepd's handler swallows it.
+ */
+static int catch_cancel(sigset_t *ret_mask)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, ret_mask);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
 /* Until the builder is through or gone (end of file on 'progress'), or the
- * watcher was killed: then the task is cancelled.
+ * task is cancelled: it was sent SIGTERM or its watcher was killed.
  */
 static void wait_for_build(struct rim_step *step, bool is_first)
 {
 	cleanup_str struct aq_str line = AQ_STR_INIT(AQ_ERR_TEXT_MAX);
 	struct watcher watcher = start_watcher();
+	sigset_t mask;
+	int cancel = catch_cancel(&mask);
 	/* the others leave the lines to the first */
 	short events = is_first ? POLLIN : 0;
 
@@ -183,17 +201,20 @@ static void wait_for_build(struct rim_step *step, bool is_first)
 		struct pollfd p[] = {
 			{ .fd = step->progress[0], .events = events },
 			{ .fd = watcher.fd, .events = POLLIN },
+			{ .fd = cancel, .events = POLLIN },
 		};
 
 		if (poll(p, ARRAY_LEN(p), -1) < 0 && errno != EINTR)
 			break;
-		if (p[1].revents && end_watcher(&watcher))
+		if (p[2].revents || (p[1].revents && end_watcher(&watcher)))
 			_exit(RIM_EXIT);
 		if (p[0].revents &&
 		    (!is_first || !read_progress(step->progress[0], &line)))
 			break;
 	}
 	end_watcher(&watcher);
+	aq_close_fd(&cancel);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
 	aq_close_fd(&step->progress[0]);
 }
 

@@ -88,9 +88,11 @@ it_file() {
   echo "$path"
 }
 
-# it_forget: empty every node's cache, as on a new machine.
+# it_forget: empty every node's cache, as on a new machine, once its jobs'
+# epilogs are through.
 it_forget() {
   local node
+  it_begin
   for node in "${IT_DIR:?}"/nodes/*; do
     rm -rf "${node:?}/lib" "$node/run" "$node/run-public"
   done

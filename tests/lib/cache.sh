@@ -24,6 +24,7 @@ cache_recipe() {
 # cache_get NAME COMMAND... : print the path of cache entry NAME; where it is
 # missing, run COMMAND... DIR first.  DIR becomes the entry, by rename, only
 # when COMMAND succeeds; of several at once one builds and the others wait.
+# As its status is looked at, errexit is off in COMMAND.
 cache_get() {
   local name=$1 target="$AQ_CACHE/$1" temporary status=0
   shift
