@@ -44,7 +44,7 @@ static void assert_node_is_clean(void)
 {
 	char mark[64];
 
-	snprintf(mark, sizeof(mark), "run/jobs/%u", fake->job);
+	snprintf(mark, sizeof(mark), "run/jobs/%u.n1", fake->job);
 	assert_false(node_has(mark));
 	assert_true(node_references() == 0);
 }
@@ -149,6 +149,7 @@ static void test_prolog_holds_what_is_known(void **state)
 	fake->job++;
 	fake_prolog();
 	assert_true(node_references() == 1);
+	assert_true(node_has("run/jobs/8.n1"));
 	fake_step();
 	assert_true(node_references() == 1); /* the step's is gone */
 	fake_epilog();
