@@ -185,6 +185,28 @@ static int catch_cancel(sigset_t *ret_mask)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* Signals for a program that is not there yet (scancel -s USR1, sbatch
+ * --signal).  slurmstepd sends a batch script's to its task itself, so what the
+ * watcher ignores the task has to ignore too; its program must not.
+ */
+static const int early_signals[] = { SIGUSR1,	SIGUSR2, SIGALRM,
+				     SIGVTALRM, SIGPROF, SIGIO };
+#define N_EARLY ARRAY_LEN(early_signals)
+
+static void ignore_early_signals(struct sigaction ret_old[N_EARLY])
+{
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+	for (size_t i = 0; i < N_EARLY; i++)
+		sigaction(early_signals[i], &ignore, &ret_old[i]);
+}
+
+static void restore_early_signals(const struct sigaction old[N_EARLY])
+{
+	for (size_t i = 0; i < N_EARLY; i++)
+		sigaction(early_signals[i], &old[i], NULL);
+}
+
 /* Until the builder is through or gone (end of file on 'progress'), or the
  * task is cancelled: it was sent SIGTERM or its watcher was killed.
  */
@@ -255,8 +277,13 @@ void rim_task_enter(spank_t sp, struct rim_step *step)
 	}
 	if (step->why)
 		fail_task(step, step->why);
-	if (step->state == RIM_MISS)
+	if (step->state == RIM_MISS) {
+		struct sigaction old[N_EARLY];
+
+		ignore_early_signals(old);
 		wait_for_build(step, is_first_local_task(sp));
+		restore_early_signals(old);
+	}
 	if (!aq_answer_is_sound(a))
 		fail_task(step, "the build of the environment ended without a word (was it killed?): submit again; the next one starts afresh");
 	if (a->class != AQ_OK)
