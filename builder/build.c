@@ -18,6 +18,7 @@
 #include "common/flock.h"
 #include "common/io.h"
 #include "common/manifest.h"
+#include "common/matchspec.h"
 
 #define LINES_MAX AQ_LOCK_MAX
 
@@ -143,6 +144,30 @@ int build_start_prefix(struct build *b, const char *name, struct aq_err *err)
 
 /* -- the steps -- */
 
+/* Whether the lock has what was asked for, by name: a client that says less
+ * has misunderstood.
+ */
+static int check_lock(struct build *b, struct aq_err *err)
+{
+	int rc = 0;
+
+	if (b->req->python && !b->lock->python)
+		return aq_fail(err, AQ_SYS, "the client resolved no python, which was asked for");
+	for (size_t i = 0; !rc && i < b->req->conda.n; i++) {
+		cleanup_matchspec struct aq_matchspec spec = { 0 };
+
+		rc = aq_matchspec_parse(b->req->conda.v[i], &spec, err);
+		/* a virtual package is the node's, not the lock's */
+		if (rc || aq_starts_with(spec.name, "__"))
+			continue;
+		if (!strchr(spec.name, '*') &&
+		    !aq_lock_has(b->lock, AQ_LOCK_CONDA, spec.name))
+			rc = aq_fail(err, AQ_SYS, "the client resolved no '%s', which was asked for",
+				     spec.name);
+	}
+	return rc;
+}
+
 /* Conda's part, then pip's over it. */
 static int resolve(struct build *b, struct aq_err *err)
 {
@@ -151,6 +176,8 @@ static int resolve(struct build *b, struct aq_err *err)
 
 	if (!rc)
 		rc = records_to_lock(b, aq_str_get(&lines), err);
+	if (!rc)
+		rc = check_lock(b, err);
 	if (rc || !b->req->pip.n)
 		return rc;
 	rc = pip_solve(b, &lines, err);

@@ -17,9 +17,12 @@ struct json_job {
 static int add_line(const struct aq_db_row *row, void *arg, struct aq_err *err)
 {
 	struct aq_str *out = arg;
+	const char *line = aq_db_text(row, 0);
 
-	(void)err;
-	aq_str_add_fmt(out, "%s\n", aq_db_text(row, 0));
+	/* NULL || text is NULL in SQL */
+	if (!*line)
+		return aq_fail(err, AQ_SYS, "a package has no URL, SHA-256, name, version or build");
+	aq_str_add_fmt(out, "%s\n", line);
 	return 0;
 }
 

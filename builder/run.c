@@ -102,28 +102,48 @@ static void become(const struct child *c)
 	die("execute the program");
 }
 
-/* In a pid namespace of its own; this one waits for it and ends like it. */
-static void become_first(const struct child *c) __attribute__((noreturn));
-static void become_first(const struct child *c)
+static void end_like(pid_t pid) __attribute__((noreturn));
+static void end_like(pid_t pid)
 {
+	pid_t ended;
 	int status;
-	pid_t pid;
 
-	if (unshare(CLONE_NEWPID) < 0)
-		die("make a pid namespace");
-	pid = fork();
-	if (pid < 0)
-		die("fork");
-	if (pid == 0)
-		become(c);
-	close(c->in);
-	close(c->out);
-	close(c->err);
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
+	while ((ended = waitpid(-1, &status, 0)) != pid)
+		if (ended < 0 && errno != EINTR)
 			_exit(127);
 	_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) :
 				    WEXITSTATUS(status));
+}
+
+/* Fork; the parent keeps none of the program's descriptors and ends like it. */
+static void follow_child(const struct child *c)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		die("fork");
+	if (pid == 0)
+		return;
+	close(c->in);
+	close(c->out);
+	close(c->err);
+	close(STDERR_FILENO);
+	end_like(pid);
+}
+
+/* In a pid namespace of its own, all of which dies with its first process.
+ * That one is ours: the program itself would not get the signals it has no
+ * handlers for, nor reap what it did not start (pid_namespaces(7)).
+ */
+static void become_caged(const struct child *c) __attribute__((noreturn));
+static void become_caged(const struct child *c)
+{
+	if (unshare(CLONE_NEWPID) < 0)
+		die("make a pid namespace");
+	follow_child(c);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	follow_child(c);
+	become(c);
 }
 
 static pid_t start(const struct child *c)
@@ -147,7 +167,7 @@ static pid_t start(const struct child *c)
 		die("enter the cage: mount namespaces are needed");
 	if (c->b->is_personal)
 		become(c);
-	become_first(c);
+	become_caged(c);
 }
 
 /* -- the supervisor's side -- */

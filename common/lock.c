@@ -239,6 +239,16 @@ int aq_lock_finish(struct aq_lock *lock, struct aq_err *err)
 	return 0;
 }
 
+bool aq_lock_has(const struct aq_lock *lock, enum aq_lock_kind kind,
+		 const char *name)
+{
+	for (size_t i = 0; i < lock->n_items; i++)
+		if (lock->items[i].kind == kind &&
+		    strcmp(lock->items[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 /* -- parsing -- */
 
 /* Cut a line at its spaces; more than FIELDS_MAX fields are FIELDS_MAX + 1. */
