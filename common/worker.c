@@ -200,10 +200,14 @@ int aq_worker_run(int (*fn)(void *arg, struct aq_err *err), void *arg,
 	}
 	kill(pid, SIGKILL);
 	status = reap(pid, now_ms() + REAP_MS);
-	if (is_late)
-		return aq_fail(err, AQ_SYS,
-			       "the work did not end within %d ms (a hanging disk?)",
-			       deadline_ms);
+	if (is_late) {
+		(void)aq_fail(err, AQ_SYS,
+			      "the work did not end within %d ms (a hanging disk?)",
+			      deadline_ms);
+		if (err)
+			err->errnum = ETIMEDOUT;
+		return AQ_SYS;
+	}
 	return aq_fail(err, AQ_SYS, "the work ended by signal %d",
 		       WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 }

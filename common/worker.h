@@ -20,9 +20,9 @@
  * -1) alone.  The child's class and text come back, the text also with AQ_OK:
  * a note for the log; everything else by memory that 'arg' shares or over
  * 'keep_fd'.
- * Returns what fn returned, or AQ_SYS: it was killed, or ran out of time (then
- * it is killed, and left to init if even that takes time: a process in a disk
- * wait cannot be waited for).
+ * Returns what fn returned, or AQ_SYS: it was killed, or ran out of time
+ * (err->errnum is ETIMEDOUT; then it is killed, and left to init if even that
+ * takes time: a process in a disk wait cannot be waited for).
  * Only from a single-threaded part of the host, or with an 'fn' that may run
  * after fork(2) in a threaded one.
  */

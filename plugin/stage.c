@@ -2,6 +2,7 @@
 /* Stage and release, in slurmstepd as root.  What touches disk or a library is
  * a worker's; slurmstepd keeps the lease's descriptor and reads the answer.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,6 +156,9 @@ static int look_up(struct rim_step *step, struct aq_err *err)
 	close(sockets[1]);
 	if (rc == AQ_OK && !aq_answer_is_sound(step->answer))
 		return aq_fail(err, AQ_SYS, "the answer is damaged");
+	/* a busy cache is a miss: the builder looks again, and has the time */
+	if (rc == AQ_SYS && err->errnum == ETIMEDOUT)
+		return AQ_MISS;
 	return rc;
 }
 
