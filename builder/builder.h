@@ -166,10 +166,11 @@ AQ_CHECK int client_solve(struct build *b, struct aq_str *lines,
 AQ_CHECK int client_link(struct build *b, struct aq_err *err);
 /* An executable of that name in the system's directories, or the path itself. */
 bool client_find(const char *name, char *ret, size_t size);
-/* The request's conda specs, python first, as match specs. */
-void client_specs(const struct build *b, struct aq_strv *ret);
-/* URLs of the request's channels, in order. */
-void client_channels(const struct build *b, struct aq_strv *ret);
+/* Append the request's channels, "--channel URL" each, in order; its conda
+ * specs, python first.
+ */
+void client_add_channels(const struct build *b, struct command *cmd);
+void client_add_specs(const struct build *b, struct command *cmd);
 /* Whether 'text' has one of the NULL-terminated 'patterns'. */
 bool client_says(const char *text, const char *const patterns[]);
 

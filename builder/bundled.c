@@ -7,17 +7,6 @@
 
 #define EXIT_REFUSED 3 /* the request cannot be met */
 
-static void add_channels(const struct build *b, struct command *cmd)
-{
-	cleanup_strv struct aq_strv channels = { 0 };
-
-	client_channels(b, &channels);
-	for (size_t i = 0; i < channels.n; i++) {
-		aq_strv_add(&cmd->argv, "--channel");
-		aq_strv_add(&cmd->argv, channels.v[i]);
-	}
-}
-
 static void start(const struct build *b, struct command *cmd,
 		  const char *program, const char *verb)
 {
@@ -39,15 +28,12 @@ static int solve(struct build *b, const char *program, struct aq_str *lines,
 		 struct aq_err *err)
 {
 	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
-	cleanup_strv struct aq_strv specs = { 0 };
 	int rc;
 
 	start(b, &cmd, program, "solve");
-	add_channels(b, &cmd);
+	client_add_channels(b, &cmd);
 	aq_strv_add(&cmd.argv, "--");
-	client_specs(b, &specs);
-	for (size_t i = 0; i < specs.n; i++)
-		aq_strv_add(&cmd.argv, specs.v[i]);
+	client_add_specs(b, &cmd);
 	cmd.output = lines;
 	cmd.on_line = on_line;
 	rc = run(b, &cmd, err);
@@ -67,7 +53,7 @@ static int link_prefix(struct build *b, const char *program,
 	start(b, &cmd, program, "link");
 	aq_strv_add(&cmd.argv, "--prefix");
 	aq_strv_add(&cmd.argv, b->prefix);
-	add_channels(b, &cmd);
+	client_add_channels(b, &cmd);
 	cmd.input = b->lock->text;
 	cmd.input_len = b->lock->text_len;
 	cmd.on_line = on_line;

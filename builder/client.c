@@ -104,18 +104,26 @@ int client_link(struct build *b, struct aq_err *err)
 }
 
 /* check_sources() has said what may be wrong with these. */
-void client_specs(const struct build *b, struct aq_strv *ret)
+void client_add_channels(const struct build *b, struct command *cmd)
 {
-	ret->max = SPECS_MAX;
-	if (aq_sources_specs(b->req, b->conf, ret, NULL) != 0)
-		ret->broken = ENOMEM;
+	cleanup_strv struct aq_strv urls = AQ_STRV_INIT(SPECS_MAX);
+
+	if (aq_sources_channels(b->req, b->conf, &urls, NULL) != 0)
+		cmd->argv.broken = ENOMEM; /* run() says so */
+	for (size_t i = 0; i < urls.n; i++) {
+		aq_strv_add(&cmd->argv, "--channel");
+		aq_strv_add(&cmd->argv, urls.v[i]);
+	}
 }
 
-void client_channels(const struct build *b, struct aq_strv *ret)
+void client_add_specs(const struct build *b, struct command *cmd)
 {
-	ret->max = SPECS_MAX;
-	if (aq_sources_channels(b->req, b->conf, ret, NULL) != 0)
-		ret->broken = ENOMEM;
+	cleanup_strv struct aq_strv specs = AQ_STRV_INIT(SPECS_MAX);
+
+	if (aq_sources_specs(b->req, b->conf, &specs, NULL) != 0)
+		cmd->argv.broken = ENOMEM;
+	for (size_t i = 0; i < specs.n; i++)
+		aq_strv_add(&cmd->argv, specs.v[i]);
 }
 
 bool client_says(const char *text, const char *const patterns[])

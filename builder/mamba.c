@@ -86,7 +86,6 @@ static int solve(struct build *b, const char *program, struct aq_str *lines,
 		" ESCAPE '\\'";
 	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
 	cleanup_str struct aq_str json = AQ_STR_INIT(JSON_MAX);
-	cleanup_strv struct aq_strv specs = { 0 }, channels = { 0 };
 	int rc;
 
 	start(b, &cmd, program, "home/resolve-only");
@@ -94,14 +93,8 @@ static int solve(struct build *b, const char *program, struct aq_str *lines,
 	aq_strv_add(&cmd.argv, "--dry-run");
 	aq_strv_add(&cmd.argv, "--override-channels");
 	aq_strv_add(&cmd.argv, "--strict-channel-priority");
-	client_channels(b, &channels);
-	for (size_t i = 0; i < channels.n; i++) {
-		aq_strv_add(&cmd.argv, "--channel");
-		aq_strv_add(&cmd.argv, channels.v[i]);
-	}
-	client_specs(b, &specs);
-	for (size_t i = 0; i < specs.n; i++)
-		aq_strv_add(&cmd.argv, specs.v[i]);
+	client_add_channels(b, &cmd);
+	client_add_specs(b, &cmd);
 	cmd.output = &json;
 	rc = run(b, &cmd, err);
 	if (rc)

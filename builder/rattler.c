@@ -15,17 +15,12 @@ static const char *const refusals[] = {
 static void start(const struct build *b, struct command *cmd,
 		  const char *program, const char *verb)
 {
-	cleanup_strv struct aq_strv channels = { 0 };
 
 	aq_strv_add(&cmd->argv, program);
 	aq_strv_add(&cmd->argv, verb);
 	aq_strv_add(&cmd->argv, "--platform");
 	aq_strv_add(&cmd->argv, aq_platform_subdir());
-	client_channels(b, &channels);
-	for (size_t i = 0; i < channels.n; i++) {
-		aq_strv_add(&cmd->argv, "--channel");
-		aq_strv_add(&cmd->argv, channels.v[i]);
-	}
+	client_add_channels(b, cmd);
 	aq_strv_add_fmt(&cmd->env, "RATTLER_CACHE_DIR=%s/pkgs", b->inside);
 }
 
@@ -45,16 +40,13 @@ static int solve(struct build *b, const char *program, struct aq_str *lines,
 		" ESCAPE '\\'";
 	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
 	cleanup_str struct aq_str json = AQ_STR_INIT(16 * 1024 * 1024);
-	cleanup_strv struct aq_strv specs = { 0 };
 	int rc;
 
 	start(b, &cmd, program, "solve");
 	aq_strv_add(&cmd.argv, "--format");
 	aq_strv_add(&cmd.argv, "json");
 	aq_strv_add(&cmd.argv, "--");
-	client_specs(b, &specs);
-	for (size_t i = 0; i < specs.n; i++)
-		aq_strv_add(&cmd.argv, specs.v[i]);
+	client_add_specs(b, &cmd);
 	cmd.output = &json;
 	rc = run(b, &cmd, err);
 	if (rc)
