@@ -192,6 +192,26 @@ static bool is_over(void *arg)
 	return turn_is_over(b) || build_now_ms() > b->deadline_ms;
 }
 
+/* Builds of this lock that were killed between manifest and move left their
+ * prefix in work/envs under an earlier generation.  We hold the lock's lock:
+ * nobody builds there any more.
+ */
+static int drop_earlier(struct build *b, uint32_t generation,
+			struct aq_err *err)
+{
+	char name[AQ_ENV_NAME_SIZE];
+	int rc = 0;
+
+	if (b->is_personal) /* built in place: it may be an environment */
+		return 0;
+	for (uint32_t g = 1; !rc && g < generation; g++) {
+		aq_env_make_name(b->lock->digest, g, name);
+		name_prefix(b, name);
+		rc = build_drop_prefix(b, err);
+	}
+	return rc;
+}
+
 static int make_prefix(struct build *b, struct aq_store **store,
 		       uint32_t *ret_generation, struct aq_err *err)
 {
@@ -204,7 +224,9 @@ static int make_prefix(struct build *b, struct aq_store **store,
 		return rc;
 	snprintf(name, sizeof(name), "%.*s-%" PRIu32, AQ_ENV_LOCK_DIGITS,
 		 b->lock->digest, *ret_generation);
-	rc = build_start_prefix(b, name, err);
+	rc = drop_earlier(b, *ret_generation, err);
+	if (!rc)
+		rc = build_start_prefix(b, name, err);
 	if (!rc)
 		rc = client_link(b, err);
 	return rc ? rc : pip_install(b, err);

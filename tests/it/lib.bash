@@ -125,9 +125,10 @@ it_is_clean() {
 # it_builders NODE: the pids of the supervising aq-builders that work for the
 # node, not those that they forked.
 it_builders() {
-  local pid
+  local pid parent
   for pid in $(pgrep -f -- "^[^ ]*aq-builder .*$IT_DIR/etc/aq.conf .*--node $1( |\$)"); do
-    [[ $(ps -o comm= -p "$(ps -o ppid= -p "$pid" | tr -d ' ')") == aq-builder ]] || echo "$pid"
+    parent=$(ps -o ppid= -p "$pid") || continue # it is gone
+    [[ $(ps -o comm= -p "${parent// /}") == aq-builder ]] || echo "$pid"
   done
 }
 

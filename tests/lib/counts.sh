@@ -12,7 +12,6 @@ FUZZ          50000   2000000
 LOCKS          3000    300000
 STORE_LOAD       20       500
 BUILDER_KILLS     3        30
-CANCELS           2        20
 ARRAY_TASKS      50       500
 '
 readonly AQ_COUNTS
