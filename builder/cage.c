@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -49,12 +50,67 @@ int cage_prepare(struct build *b, struct aq_err *err)
 	return rc ? rc : give_dir(fd, "pass", &root, 0755, err);
 }
 
+/* Whether /proc/WHO/mountinfo (proc(5)) has mount 'id' and it is not shared: a
+ * mount made on it stays where it is made.
+ */
+static bool is_unshared_in(const char *who, unsigned int id)
+{
+	cleanup_fclose FILE *f = NULL;
+	cleanup_free char *line = NULL;
+	char path[64];
+	size_t size = 0;
+
+	snprintf(path, sizeof(path), "/proc/%s/mountinfo", who);
+	f = fopen(path, "re");
+	while (f && getline(&line, &size, f) > 0) {
+		const char *shared = strstr(line, " shared:");
+		const char *dash = strstr(line, " - ");
+		unsigned int n;
+
+		if (sscanf(line, "%u ", &n) == 1 && n == id)
+			return !shared || (dash && shared > dash);
+	}
+	return false;
+}
+
+/* The id of the mount that 'path' is on. */
+static bool get_mount_id(const char *path, unsigned int *ret)
+{
+	cleanup_close int fd = open(path, O_PATH | O_CLOEXEC);
+	cleanup_fclose FILE *f = NULL;
+	char name[64], line[128];
+
+	if (fd < 0)
+		return false;
+	snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", fd);
+	f = fopen(name, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "mnt_id: %u", ret) == 1)
+			return true;
+	return false;
+}
+
+/* What is mounted here must not show elsewhere.  In a chroot "/" may be no
+ * mount point, and what it is on cannot be named; then that must be unshared
+ * by itself (as the first process sees it, from outside).
+ */
+static bool is_private(bool was_unshared)
+{
+	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 ||
+	       (errno == EINVAL && was_unshared);
+}
+
 bool cage_enter(const struct build *b)
 {
+	unsigned int id;
+	bool was_unshared;
+
 	if (b->is_personal || geteuid() != 0)
 		return true;
+	was_unshared = get_mount_id(b->inside, &id) &&
+		       (is_unshared_in("self", id) || is_unshared_in("1", id));
 	return unshare(CLONE_NEWNS | CLONE_NEWIPC) == 0 &&
-	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       is_private(was_unshared) &&
 	       mount(b->work, b->inside, NULL, MS_BIND, NULL) == 0 &&
 	       mount(NULL, b->inside, NULL,
 		     MS_BIND | MS_REMOUNT | MS_NOSUID | MS_NODEV, NULL) == 0;
