@@ -17,6 +17,7 @@
 struct aq_db {
 	sqlite3 *handle;
 	pid_t owner; /* no handle crosses a fork */
+	int lock_fd; /* or -1: aq_db_keep() */
 	int left_ms; /* of the time that may be spent waiting for locks */
 };
 struct aq_db_row {
@@ -57,7 +58,14 @@ void aq_db_close(struct aq_db *db)
 		return;
 	if (db->owner == getpid())
 		sqlite3_close(db->handle);
+	if (db->lock_fd >= 0)
+		close(db->lock_fd);
 	free(db);
+}
+
+void aq_db_keep(struct aq_db *db, int fd)
+{
+	db->lock_fd = fd;
 }
 
 const char *aq_db_text(const struct aq_db_row *row, int column)
@@ -218,6 +226,7 @@ int aq_db_open_raw(const char *path, int busy_ms, struct aq_db **ret,
 	if (!db)
 		return aq_fail(err, AQ_SYS, "out of memory");
 	db->owner = getpid();
+	db->lock_fd = -1;
 	db->left_ms = busy_ms;
 	code = sqlite3_open_v2(path, &db->handle,
 			       SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
@@ -237,6 +246,7 @@ int aq_db_open_memory(struct aq_db **ret, struct aq_err *err)
 	if (!db)
 		return aq_fail(err, AQ_SYS, "out of memory");
 	db->owner = getpid();
+	db->lock_fd = -1;
 	if (sqlite3_open_v2(":memory:", &db->handle,
 			    SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY |
 				    SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)

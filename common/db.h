@@ -33,11 +33,18 @@ struct aq_db_how {
 	enum aq_db_mode mode;
 	int busy_ms;     /* waited for locks at most, over the handle's life */
 	bool is_checked; /* read every page and the schema first */
+	/* one that is AQ_CORRUPT is first set aside, as PATH.corrupt-N, and a
+	 * new one made: once, whoever finds it so at the same time, and not
+	 * while somebody has it open
+	 */
+	bool replaces_damaged;
 	void *arg;       /* for kind->populate */
 };
 
 /* Open 'path' (absolute); AQ_DB_WRITE makes it (0600, whatever the umask) and
- * brings it to kind->version.  Its directory may be reached by links, the file
+ * brings it to kind->version.  As long as it is open PATH.lock is held shared:
+ * SQLite's own locks do not protect a file that is renamed
+ * (https://www.sqlite.org/howtocorrupt.html, 2.4).  Its directory may be reached by links, the file
  * itself may be none.
  * AQ_MISS: not there or not set up (AQ_DB_READ), or of a newer version (said
  * in err->text; it is left alone).  AQ_BUSY: locked for longer than
@@ -47,14 +54,6 @@ struct aq_db_how {
 AQ_CHECK int aq_db_open(const char *path, const struct aq_db_kind *kind,
 			const struct aq_db_how *how, struct aq_db **ret,
 			struct aq_err *err);
-/* The same, for writing; one that is AQ_CORRUPT is first set aside, as
- * PATH.corrupt-N, and a new one made.  Processes that find it so at the same
- * time do this once (PATH.lock).
- */
-AQ_CHECK int aq_db_open_or_replace(const char *path,
-				   const struct aq_db_kind *kind,
-				   const struct aq_db_how *how,
-				   struct aq_db **ret, struct aq_err *err);
 /* An empty one in memory: for SQLite's functions (JSON), not for keeping. */
 AQ_CHECK int aq_db_open_memory(struct aq_db **ret, struct aq_err *err);
 /* In a process that did not open it this does nothing: closing would end the

@@ -10,6 +10,7 @@
 
 #include "common/db.h"
 #include "common/db_raw.h"
+#include "common/flock.h"
 #include "common/str.h"
 
 /* The text of a schema; ours have 2 KiB. */
@@ -62,18 +63,31 @@ static int migrate(struct aq_db *db, const struct aq_db_kind *kind, void *arg,
 	return aq_db_end(db, rc, err);
 }
 
+/* What tells whose a database is, of one moment: somebody else may be setting
+ * it up, and half of before with half of after is nobody's.
+ */
+static int read_marks(struct aq_db *db, uint64_t *id, uint64_t *version,
+		      uint64_t *tables, struct aq_err *err)
+{
+	int rc = aq_db_run(db, "BEGIN", NULL, 0, NULL, NULL, err);
+
+	if (!rc)
+		rc = pragma(db, "PRAGMA application_id", id, err);
+	if (!rc)
+		rc = pragma(db, "PRAGMA user_version", version, err);
+	if (!rc)
+		rc = pragma(db, "SELECT count(*) FROM sqlite_schema", tables,
+			    err);
+	return aq_db_end(db, rc, err);
+}
+
 /* Whose it is and of which version; brings it up to date. */
 static int identify(struct aq_db *db, const struct aq_db_kind *kind,
 		    const struct aq_db_how *how, struct aq_err *err)
 {
 	uint64_t id = 0, version = 0, tables = 0;
-	int rc = pragma(db, "PRAGMA application_id", &id, err);
+	int rc = read_marks(db, &id, &version, &tables, err);
 
-	if (!rc)
-		rc = pragma(db, "PRAGMA user_version", &version, err);
-	if (!rc)
-		rc = pragma(db, "SELECT count(*) FROM sqlite_schema", &tables,
-			    err);
 	if (rc)
 		return rc;
 	if (id != kind->application_id && (id || version || tables))
@@ -234,40 +248,99 @@ static int check_file(const char *path, struct aq_err *err)
 	return 0;
 }
 
-static int find_file(const char *path, enum aq_db_mode mode,
-		     char ret[PATH_MAX], struct aq_err *err)
+/* Opened, made ours, and examined if that is wanted. */
+static int open_file(const char *real, const struct aq_db_kind *kind,
+		     const struct aq_db_how *how, struct aq_db **ret,
+		     struct aq_err *err)
 {
-	int rc = resolve(path, ret, err);
+	cleanup_db struct aq_db *db = NULL;
+	int rc = 0;
 
-	if (rc == AQ_MISS && mode == AQ_DB_WRITE)
-		return aq_fail(err, AQ_SYS, "cannot make '%s': its directory is not there",
-			       path);
-	if (!rc && mode == AQ_DB_WRITE)
-		rc = make_file(ret, err);
-	return rc ? rc : check_file(ret, err);
+	if (how->mode == AQ_DB_WRITE)
+		rc = make_file(real, err);
+	if (!rc)
+		rc = check_file(real, err);
+	if (!rc)
+		rc = aq_db_open_raw(real, how->busy_ms, &db, err);
+	if (!rc)
+		rc = set_up(db, kind, how, err);
+	if (!rc)
+		rc = identify(db, kind, how, err);
+	if (!rc && how->is_checked)
+		rc = examine(db, kind, err);
+	if (!rc)
+		*ret = steal(&db);
+	return rc;
+}
+
+/* -- the lock -- */
+
+/* Who has the database open holds PATH.lock shared; who replaces it, alone. */
+static int lock(const char *real, enum aq_flock_mode mode, int busy_ms,
+		int *ret_fd, struct aq_err *err)
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, PATH_MAX, "%s.lock", real) >= PATH_MAX)
+		return aq_fail(err, AQ_SYS, "'%s' is too long a path", real);
+	return aq_flock_at(AT_FDCWD, path, mode, busy_ms, ret_fd, err);
+}
+
+static int open_shared(const char *real, const struct aq_db_kind *kind,
+		       const struct aq_db_how *how, struct aq_db **ret,
+		       struct aq_err *err)
+{
+	cleanup_close int fd = -1;
+	int rc = 0;
+
+	if (how->mode == AQ_DB_READ) /* a reader makes no lock either */
+		rc = check_file(real, err);
+	if (!rc)
+		rc = lock(real, AQ_FLOCK_SHARED, how->busy_ms, &fd, err);
+	if (!rc)
+		rc = open_file(real, kind, how, ret, err);
+	if (!rc)
+		aq_db_keep(*ret, steal_fd(&fd));
+	return rc;
+}
+
+/* Damaged when we looked: set aside and made anew, unless somebody else did so
+ * while we waited.
+ */
+static int replace(const char *real, const struct aq_db_kind *kind,
+		   const struct aq_db_how *how, struct aq_err *err)
+{
+	cleanup_close int fd = -1;
+	cleanup_db struct aq_db *db = NULL;
+	int rc = lock(real, AQ_FLOCK_EXCLUSIVE, how->busy_ms, &fd, err);
+
+	if (rc)
+		return rc;
+	rc = open_file(real, kind, how, &db, err);
+	if (rc != AQ_CORRUPT)
+		return rc;
+	rc = aq_db_set_aside(real, err);
+	return rc ? rc : open_file(real, kind, how, &db, err);
 }
 
 int aq_db_open(const char *path, const struct aq_db_kind *kind,
 	       const struct aq_db_how *how, struct aq_db **ret,
 	       struct aq_err *err)
 {
-	cleanup_db struct aq_db *db = NULL;
 	char real[PATH_MAX];
-	int rc = find_file(path, how->mode, real, err);
+	int rc = resolve(path, real, err);
 
+	if (rc == AQ_MISS && how->mode == AQ_DB_WRITE)
+		return aq_fail(err, AQ_SYS, "cannot make '%s': its directory is not there",
+			       path);
 	if (!rc)
-		rc = aq_db_open_raw(real, how->busy_ms, &db, err);
-	if (rc)
-		return rc;
-	rc = set_up(db, kind, how, err);
-	if (!rc)
-		rc = identify(db, kind, how, err);
-	if (!rc && how->is_checked)
-		rc = examine(db, kind, err);
-	if (rc) {
-		(void)!aq_fail_prefix(err, "'%s'", path);
-		return rc;
+		rc = open_shared(real, kind, how, ret, err);
+	if (rc == AQ_CORRUPT && how->replaces_damaged) {
+		rc = replace(real, kind, how, err);
+		if (!rc)
+			rc = open_shared(real, kind, how, ret, err);
 	}
-	*ret = steal(&db);
-	return 0;
+	if (rc)
+		(void)!aq_fail_prefix(err, "'%s'", path);
+	return rc;
 }

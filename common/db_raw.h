@@ -11,4 +11,10 @@
 AQ_CHECK int aq_db_open_raw(const char *path, int busy_ms, struct aq_db **ret,
 			    struct aq_err *err);
 
+/* Close 'fd', a lock, with 'db'. */
+void aq_db_keep(struct aq_db *db, int fd);
+
+/* Rename 'path' and its journal to PATH.corrupt-N; nobody may have it open. */
+AQ_CHECK int aq_db_set_aside(const char *path, struct aq_err *err);
+
 #endif

@@ -101,7 +101,8 @@ int aq_refs_open_at_boot(const struct aq_conf *conf, const char *boot_id,
 			 struct aq_refs **ret, struct aq_err *err)
 {
 	const struct aq_db_how how = { .mode = AQ_DB_WRITE,
-				       .busy_ms = BUSY_MS };
+				       .busy_ms = BUSY_MS,
+				       .replaces_damaged = true };
 	cleanup_refs struct aq_refs *refs = calloc(1, sizeof(*refs));
 	char path[PATH_SIZE];
 	int rc;
@@ -113,7 +114,7 @@ int aq_refs_open_at_boot(const struct aq_conf *conf, const char *boot_id,
 			     conf->run_dir) >= sizeof(path))
 		return aq_fail(err, AQ_SYS, "'%s' is too long a path",
 			       conf->run_dir);
-	rc = aq_db_open_or_replace(path, &refs_kind, &how, &refs->db, err);
+	rc = aq_db_open(path, &refs_kind, &how, &refs->db, err);
 	if (!rc)
 		rc = begin_boot(refs, boot_id, err);
 	if (rc)

@@ -58,6 +58,7 @@ int aq_store_open(const struct aq_conf *conf, enum aq_store_mode mode,
 		.busy_ms = mode == AQ_STORE_BUILD ? AQ_STORE_PATIENCE_MS :
 						    AQ_STORE_BUSY_MS,
 		.is_checked = mode == AQ_STORE_BUILD,
+		.replaces_damaged = mode != AQ_STORE_READ,
 		.arg = (void *)(uintptr_t)conf,
 	};
 	cleanup_store struct aq_store *store = calloc(1, sizeof(*store));
@@ -73,9 +74,7 @@ int aq_store_open(const struct aq_conf *conf, enum aq_store_mode mode,
 			       conf->cache_dir);
 	snprintf(path, sizeof(path), "%s/cache.db", conf->cache_dir);
 	kind.populate = populate;
-	rc = mode == AQ_STORE_READ ?
-		     aq_db_open(path, &kind, &how, &store->db, err) :
-		     aq_db_open_or_replace(path, &kind, &how, &store->db, err);
+	rc = aq_db_open(path, &kind, &how, &store->db, err);
 	if (rc)
 		return rc;
 	*ret = steal(&store);

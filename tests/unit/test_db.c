@@ -28,6 +28,8 @@ static struct aq_db_kind kind(uint32_t version)
 }
 
 static const struct aq_db_how to_write = { .mode = AQ_DB_WRITE };
+static const struct aq_db_how to_replace = { .mode = AQ_DB_WRITE,
+					     .replaces_damaged = true };
 static const struct aq_db_how to_read = { .mode = AQ_DB_READ };
 static const struct aq_db_how to_check = { .mode = AQ_DB_WRITE,
 					   .is_checked = true };
@@ -294,24 +296,18 @@ static void what_is_in_use_is_not_set_aside(void **state)
 	cleanup_free char *path = path_below(conf->run_dir, "test.db");
 	cleanup_free char *aside =
 		path_below(conf->run_dir, "test.db.corrupt-1");
-	const struct aq_db_how how = { .mode = AQ_DB_WRITE, .busy_ms = 30 };
+	const struct aq_db_how how = { .mode = AQ_DB_WRITE,
+				       .busy_ms = 30,
+				       .replaces_damaged = true };
 	struct aq_db_kind k = kind(2);
-	struct flock lock = { .l_type = F_WRLCK, .l_start = 0x40000000,
-			      .l_len = 1 };
-	struct aq_db *db = NULL;
-	int fd;
+	struct aq_db *user = NULL, *db = NULL;
 
-	assert_int_equal(aq_db_open(path, &k, &to_write, &db, NULL), 0);
-	aq_db_close(steal(&db));
+	assert_int_equal(aq_db_open(path, &k, &to_write, &user, NULL), 0);
 	k.application_id++;
-	/* as another process would: open file description locks conflict */
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
-	assert_int_not_equal(aq_db_open_or_replace(path, &k, &how, &db, NULL),
-			     0);
+	assert_int_equal(aq_db_open(path, &k, &how, &db, NULL), AQ_BUSY);
 	assert_int_not_equal(access(aside, F_OK), 0);
-	close(fd);
-	assert_int_equal(aq_db_open_or_replace(path, &k, &how, &db, NULL), 0);
+	aq_db_close(user);
+	assert_int_equal(aq_db_open(path, &k, &how, &db, NULL), 0);
 	assert_int_equal(access(aside, F_OK), 0);
 	aq_db_close(db);
 }
@@ -330,7 +326,7 @@ static void the_last_set_aside_gives_way(void **state)
 		struct aq_db *db = NULL;
 
 		k.application_id++;
-		assert_int_equal(aq_db_open_or_replace(path, &k, &to_write,
+		assert_int_equal(aq_db_open(path, &k, &to_replace,
 						       &db, NULL), 0);
 		aq_db_close(db);
 	}
