@@ -60,7 +60,7 @@ int build_look_again(struct build *b, struct aq_err *err)
 	return rc ? rc : bind_and_answer(b, store, env, err);
 }
 
-/* AQ_USER: this key failed not long ago, and would again. */
+/* AQ_USER or AQ_SYS: this key failed not long ago, and would again. */
 static int recall_failure(struct build *b, struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
@@ -85,7 +85,7 @@ static void remember_failure(struct build *b, const struct aq_err *why)
 		return;
 	rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, &err);
 	if (!rc)
-		rc = aq_store_fail_put(store, b->key, why->text,
+		rc = aq_store_fail_put(store, b->key, why,
 				       (uint64_t)time(NULL), ttl, &err);
 	if (rc)
 		say(b, "cannot remember the failure: %s", err.text);

@@ -159,9 +159,11 @@ AQ_CHECK int aq_store_used(struct aq_store *store, const char *env_name,
  * clock was set back) counts as expired.
  */
 AQ_CHECK int aq_store_fail_put(struct aq_store *store, const char *key,
-			       const char *reason, uint64_t now, uint64_t ttl,
-			       struct aq_err *err);
-/* AQ_MISS: none.  AQ_USER: there is one, its reason in err->text. */
+			       const struct aq_err *why, uint64_t now,
+			       uint64_t ttl, struct aq_err *err);
+/* AQ_MISS: none.  AQ_USER or AQ_SYS: there is one, of that class, its reason in
+ * err->text.
+ */
 AQ_CHECK int aq_store_fail_get(struct aq_store *store, const char *key,
 			       uint64_t now, struct aq_err *err);
 

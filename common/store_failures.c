@@ -20,18 +20,21 @@ static int drop_old(struct aq_db *db, uint64_t now, struct aq_err *err)
 }
 
 int aq_store_fail_put(struct aq_store *store, const char *key,
-		      const char *reason, uint64_t now, uint64_t ttl,
+		      const struct aq_err *why, uint64_t now, uint64_t ttl,
 		      struct aq_err *err)
 {
-	const struct aq_db_value values[] = { AQ_TEXT(key), AQ_TEXT(reason),
-					      AQ_NUMBER(now), AQ_NUMBER(ttl) };
+	const struct aq_db_value values[] = {
+		AQ_TEXT(key),   AQ_TEXT(why->text),
+		AQ_NUMBER(why->class == AQ_USER),
+		AQ_NUMBER(now), AQ_NUMBER(ttl),
+	};
 	int rc = aq_db_begin(store->db, err);
 
 	if (rc)
 		return rc;
 	rc = aq_db_run(store->db,
-		       "INSERT OR REPLACE INTO failures VALUES(?1,?2,?3,?4)",
-		       values, 4, NULL, NULL, err);
+		       "INSERT OR REPLACE INTO failures VALUES(?1,?2,?3,?4,?5)",
+		       values, 5, NULL, NULL, err);
 	if (!rc)
 		rc = drop_old(store->db, now, err);
 	return aq_db_end(store->db, rc, err);
@@ -45,12 +48,13 @@ static int judge_failure(const struct aq_db_row *row, void *arg,
 			 struct aq_err *err)
 {
 	const struct failure *f = arg;
-	uint64_t since = aq_db_number(row, 1), ttl = aq_db_number(row, 2);
+	uint64_t since = aq_db_number(row, 2), ttl = aq_db_number(row, 3);
 
 	/* 'since' in the future: a clock was set back */
 	if (f->now < since || f->now - since >= ttl)
 		return aq_fail(err, AQ_MISS, "not there");
-	return aq_fail(err, AQ_USER, "%s", aq_db_text(row, 0));
+	return aq_fail(err, aq_db_number(row, 1) ? AQ_USER : AQ_SYS, "%s",
+		       aq_db_text(row, 0));
 }
 
 int aq_store_fail_get(struct aq_store *store, const char *key, uint64_t now,
@@ -60,6 +64,7 @@ int aq_store_fail_get(struct aq_store *store, const char *key, uint64_t now,
 	struct failure f = { now };
 
 	return aq_db_run(store->db,
-			 "SELECT reason, since, ttl FROM failures WHERE key = ?1",
+			 "SELECT reason, is_refusal, since, ttl FROM failures"
+			 " WHERE key = ?1",
 			 values, 1, judge_failure, &f, err);
 }

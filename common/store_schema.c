@@ -27,7 +27,7 @@ static const char *const migrations[] = {
 	"CREATE INDEX requests_by_key ON requests(key, seq);"
 	"CREATE TABLE failures("
 	"  key TEXT PRIMARY KEY, reason TEXT NOT NULL,"
-	"  since INTEGER NOT NULL, ttl INTEGER NOT NULL"
+	"  is_refusal INTEGER NOT NULL, since INTEGER NOT NULL, ttl INTEGER NOT NULL"
 	") WITHOUT ROWID;",
 };
 

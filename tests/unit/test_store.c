@@ -324,19 +324,21 @@ static void failures_are_remembered_for_a_time(void **state)
 	cleanup_store struct aq_store *store =
 		must_open(*state, AQ_STORE_WRITE);
 	struct sample *s = sample(1, 1);
+	const struct aq_err no = { .class = AQ_USER, .text = "no %s" };
+	const struct aq_err fault = { .class = AQ_SYS, .text = "again" };
 	struct aq_err err = { 0 };
 
 	assert_int_equal(aq_store_fail_get(store, s->key, 100, &err), AQ_MISS);
-	assert_int_equal(aq_store_fail_put(store, s->key, "no %s", 100, 50,
-					   &err), 0);
+	assert_int_equal(aq_store_fail_put(store, s->key, &no, 100, 50, &err),
+			 0);
 	assert_int_equal(aq_store_fail_get(store, s->key, 149, &err), AQ_USER);
 	assert_string_equal(err.text, "no %s");
 	assert_int_equal(aq_store_fail_get(store, s->key, 150, &err), AQ_MISS);
 	/* a clock was set back */
 	assert_int_equal(aq_store_fail_get(store, s->key, 99, &err), AQ_MISS);
-	assert_int_equal(aq_store_fail_put(store, s->key, "again", 140, 50,
+	assert_int_equal(aq_store_fail_put(store, s->key, &fault, 140, 50,
 					   &err), 0);
-	assert_int_equal(aq_store_fail_get(store, s->key, 150, &err), AQ_USER);
+	assert_int_equal(aq_store_fail_get(store, s->key, 150, &err), AQ_SYS);
 	assert_string_equal(err.text, "again");
 	must_commit(store, s);
 	assert_int_equal(aq_store_fail_get(store, s->key, 150, &err), AQ_MISS);
@@ -347,12 +349,13 @@ static void failures_have_a_cap(void **state)
 {
 	cleanup_store struct aq_store *store =
 		must_open(*state, AQ_STORE_WRITE);
+	const struct aq_err no = { .class = AQ_USER, .text = "no" };
 	struct aq_err err = { 0 };
 	char key[32];
 
 	for (int i = 0; i <= AQ_STORE_FAILURES_MAX; i++) {
 		snprintf(key, sizeof(key), "%d", i);
-		assert_int_equal(aq_store_fail_put(store, key, "no",
+		assert_int_equal(aq_store_fail_put(store, key, &no,
 						   (uint64_t)i, 100000, &err),
 				 0);
 	}
