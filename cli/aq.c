@@ -18,27 +18,28 @@ struct verb {
 	int (*run)(struct cli *cli);
 	int n_arguments; /* exactly; 'takes_command': at least */
 	bool has_json;
+	bool has_lock;
 	bool takes_command; /* options end at the first argument */
 	const char *help;
 };
 
 static const struct verb verbs[] = {
 	{ "check", "FILE", "say what a request asks for, or what is wrong with it",
-	  cli_check, 1, true, false,
+	  cli_check, 1, true, false, false,
 	  "Read FILE ('-': standard input) as srun would, without building anything.\n" },
 	{ "build", "FILE", "make the environment of a request, unless it is there",
-	  cli_build, 1, true, false,
+	  cli_build, 1, true, false, false,
 	  "Build the environment that FILE asks for: as root in the node's cache, else in\n"
 	  "your own.\n" },
 	{ "list", "", "the environments of the cache", cli_list, 0, true, false,
-	  "" },
+	  false, "" },
 	{ "show", "KEY|NAME|FILE", "one environment: where, what is in it, since when",
-	  cli_show, 1, true, false,
+	  cli_show, 1, true, true, false,
 	  "An environment is named by its key (64 digits), by its name or the beginning of\n"
 	  "it, or by the FILE of a request that it serves.\n" },
 	{ "run", "FILE -- COMMAND [ARGUMENT]...",
 	  "run a command in a request's environment, without Slurm", cli_run, 2,
-	  false, true,
+	  false, false, true,
 	  "Exit: the command's own code; 125 if there is no environment for it, 126 if it\n"
 	  "cannot be executed, 127 if it is not there.\n" },
 };
@@ -72,6 +73,9 @@ static void help_verb(FILE *out, const struct verb *verb)
 		toupper(verb->summary[0]), verb->summary + 1, verb->help);
 	if (verb->has_json)
 		fputs("  --json         for programs\n", out);
+	if (verb->has_lock)
+		fputs("  --lock         its packages as a lock file, which "
+		      "conda clients and aq take\n", out);
 	fputs(options_help, out);
 }
 
@@ -87,7 +91,7 @@ static int usage(const struct verb *verb)
 }
 
 enum { OPTION_HELP = 256, OPTION_VERSION, OPTION_CONFIG, OPTION_NODE,
-       OPTION_JSON };
+       OPTION_JSON, OPTION_LOCK };
 
 static const struct option options[] = {
 	{ "help", no_argument, NULL, OPTION_HELP },
@@ -95,8 +99,15 @@ static const struct option options[] = {
 	{ "config", required_argument, NULL, OPTION_CONFIG },
 	{ "node", required_argument, NULL, OPTION_NODE },
 	{ "json", no_argument, NULL, OPTION_JSON },
+	{ "lock", no_argument, NULL, OPTION_LOCK },
 	{ 0 },
 };
+
+static int refuse_option(const struct verb *verb, const char *option)
+{
+	fprintf(stderr, "aq: '%s' has no --%s\n", verb->name, option);
+	return usage(verb);
+}
 
 /* Read options up to the first argument, or all of them ('permute').  Returns
  * -1 to go on, or an exit code.
@@ -126,12 +137,12 @@ static int read_options(struct cli *cli, const struct verb *verb, int argc,
 			cli->node = optarg;
 			break;
 		case OPTION_JSON:
-			if (verb && !verb->has_json) {
-				fprintf(stderr, "aq: '%s' has no --json\n",
-					verb->name);
-				return usage(verb);
-			}
+			if (verb && !verb->has_json)
+				return refuse_option(verb, "json");
 			cli->has_json = true;
+			break;
+		case OPTION_LOCK:
+			cli->has_lock = true;
 			break;
 		default:
 			return usage(verb);
@@ -180,6 +191,13 @@ static int run_verb(struct cli *cli, const struct verb *verb, int argc,
 	code = read_options(cli, verb, argc, argv, !verb->takes_command);
 	if (code >= 0)
 		return code;
+	if (cli->has_lock && !verb->has_lock)
+		return refuse_option(verb, "lock");
+	if (cli->has_lock && cli->has_json) {
+		fputs("aq: --lock and --json are two forms of output: give "
+		      "one of them\n", stderr);
+		return usage(verb);
+	}
 	cli->argc = argc - optind;
 	cli->argv = argv + optind;
 	/* run FILE -- COMMAND: what stands between is only a mark */

@@ -44,6 +44,7 @@ struct cli {
 	const char *node;      /* --node, or NULL */
 	bool is_personal;      /* without root: one's own cache */
 	bool has_json;         /* --json */
+	bool has_lock;         /* --lock */
 	int argc;              /* the verb's arguments */
 	char **argv;
 	struct aq_conf *conf;

@@ -9,6 +9,7 @@
 #include "cli/json.h"
 #include "cli/term.h"
 #include "cli/units.h"
+#include "common/explicit.h"
 #include "common/key.h"
 #include "common/manifest.h"
 
@@ -184,6 +185,42 @@ static void write_json(const struct aq_env *env, const char *prefix,
 	json_end(&j);
 }
 
+/* The manifest of the environment that a lock is based on. */
+static int read_base(const struct cli *cli, struct aq_store *store,
+		     const char *digest, struct aq_manifest **ret,
+		     struct aq_err *err)
+{
+	cleanup_env struct aq_env *env = NULL;
+	int rc = aq_store_find_lock(store, digest, &env, err);
+
+	if (rc == AQ_MISS)
+		return aq_fail(err, AQ_MISS,
+			       "the environment that it is based on (lock %s) is not there any more",
+			       digest);
+	return rc ? rc : aq_manifest_read(cli->conf, env->name, ret, err);
+}
+
+/* Print what 'env' holds as an explicit lock file: whole, or nothing. */
+static int print_lock(const struct cli *cli, struct aq_store *store,
+		      const struct aq_env *env)
+{
+	cleanup_manifest struct aq_manifest *m = NULL, *base = NULL;
+	cleanup_str struct aq_str out = AQ_STR_INIT(2 * AQ_LOCK_MAX);
+	struct aq_err err = { 0 };
+	int rc = aq_manifest_read(cli->conf, env->name, &m, &err);
+
+	if (!rc && m->lock->base[0])
+		rc = read_base(cli, store, m->lock->base, &base, &err);
+	if (!rc) {
+		aq_explicit_print(m->lock, base ? base->lock : NULL, &out);
+		rc = aq_str_done(&out, "a lock file", &err);
+	}
+	if (rc)
+		return cli_fail(&err);
+	fputs(aq_str_get(&out), stdout);
+	return CLI_OK;
+}
+
 int cli_show(struct cli *cli)
 {
 	cleanup_store struct aq_store *store = NULL;
@@ -197,6 +234,8 @@ int cli_show(struct cli *cli)
 		rc = find(cli, store, cli->argv[0], &env, &err);
 	if (rc)
 		return cli_fail(&err);
+	if (cli->has_lock)
+		return print_lock(cli, store, env);
 	if (aq_manifest_read(cli->conf, env->name, &manifest, &err) != 0) {
 		term_print_in(stderr, TERM_YELLOW, "warning: ");
 		fprintf(stderr, "its manifest cannot be read: ");

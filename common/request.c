@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/canonical.h"
+#include "common/explicit.h"
 #include "common/sections.h"
 #include "common/text.h"
 
@@ -40,6 +41,11 @@ static void read_text(struct aq_reading *r, const char *text, size_t len)
 	struct aq_yaml_place where;
 	struct aq_err err;
 
+	r->is_explicit = aq_explicit_is(text);
+	if (r->is_explicit) {
+		aq_explicit_read(r, text);
+		return;
+	}
 	if (find_template(r, text))
 		return;
 	if (aq_yaml_parse(text, len, &root, &where, &err)) {
@@ -92,8 +98,8 @@ static int finish(struct aq_reading *r, struct aq_err *err)
 	check_defaults(r);
 	if (!r->problems.n && !req->python && !req->conda.n && !req->pip.n)
 		aq_problem(&r->problems, whole,
-			   "nothing is asked for: list packages below "
-			   "'dependencies:'");
+			   "nothing is asked for: list packages below '%s'",
+			   r->is_explicit ? "@EXPLICIT" : "dependencies:");
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
 		if (lists[i]->broken == E2BIG)
 			aq_problem(&r->problems, whole,
@@ -118,6 +124,11 @@ static int finish(struct aq_reading *r, struct aq_err *err)
 		qsort(req->variables.v, req->variables.n,
 		      sizeof(*req->variables.v), by_name);
 	rc = aq_request_seal(req, err);
+	if (rc == AQ_USER && r->is_explicit)
+		aq_fail(err, rc,
+			"as a request this lock file is over %d KiB: give the "
+			"environment file that it was made from",
+			AQ_REQUEST_CANONICAL_MAX / 1024);
 	if (rc == AQ_USER)
 		aq_fail_prefix(err, "%s:1:1", aq_show_path(r->file, file));
 	return rc;

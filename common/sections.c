@@ -139,7 +139,7 @@ static int resolve_channel(struct aq_reading *r, struct aq_matchspec *spec,
 	return 0;
 }
 
-static void read_spec(struct aq_reading *r, struct aq_place at,
+void aq_sections_spec(struct aq_reading *r, struct aq_place at,
 		      const char *text)
 {
 	cleanup_matchspec struct aq_matchspec spec = { 0 };
@@ -195,7 +195,7 @@ static bool read_selector(struct aq_reading *r, const struct aq_yaml *n)
 		if (strcmp(n->key, selectors[i].key) != 0)
 			continue;
 		if (is_item(r, n, "a package") && selectors[i].ours)
-			read_spec(r, place(r, n), n->text);
+			aq_sections_spec(r, place(r, n), n->text);
 		return true;
 	}
 	return false;
@@ -229,7 +229,7 @@ static void read_dependencies(struct aq_reading *r, const struct aq_yaml *n)
 		if (n->kind == AQ_YAML_MAP)
 			read_dependency_map(r, n);
 		else if (is_item(r, n, "a package"))
-			read_spec(r, place(r, n), n->text);
+			aq_sections_spec(r, place(r, n), n->text);
 	}
 }
 

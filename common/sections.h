@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The keys of a req.yaml, each read into the request: only request.c uses
- * this.
+/* The keys of a req.yaml, each read into the request: only request.c and
+ * explicit_read.c use this.
  */
 #ifndef AQ_SECTIONS_H
 #define AQ_SECTIONS_H
@@ -19,6 +19,7 @@ struct aq_reading {
 	struct aq_strv *warnings;
 	struct aq_problems problems;
 	struct aq_pip pip;
+	bool is_explicit;   /* a lock file (common/explicit.h) */
 	bool is_python_bad; /* said once, not for every condition behind it */
 	struct aq_place defaults; /* where 'defaults' was left out, or line 0 */
 };
@@ -27,6 +28,12 @@ struct aq_reading {
  * goes to r->problems, all of it.
  */
 void aq_sections_read(struct aq_reading *r, const struct aq_yaml *root);
+
+/* Take the match spec 'text', read at 'at', into r->req: as an item of
+ * 'dependencies'.  What is wrong goes to r->problems.
+ */
+void aq_sections_spec(struct aq_reading *r, struct aq_place at,
+		      const char *text);
 
 /* The version spec that python_version: 'text' means: "3.9" is 3.9.*, as in
  * python=3.9; ">=3.9" is itself.  Returns 0 and sets *ret (malloc'ed), or

@@ -76,7 +76,8 @@ wait_for() {
 @test "a wrong command line is 2 and changes nothing" {
   for words in "" "nonsense" "--nonsense" "check" "check a b" "build" "list x" \
     "show" "show a b" "run" "run req.yaml" "run req.yaml --" "check --node" \
-    "run --json req.yaml -- true"; do
+    "run --json req.yaml -- true" "check --lock req.yaml" "--lock list" \
+    "show --lock" "show --lock --json req.yaml" "--json show req.yaml --lock"; do
     # shellcheck disable=SC2086 # words
     run -2 --separate-stderr aq $words
     has "$stderr" "usage: aq"
@@ -184,6 +185,71 @@ wait_for() {
   run -0 aq show req.yaml
   has "$output" "packages    demo 1.0"
   has "$output" "key         $key"
+}
+
+@test "show --lock prints a file that conda clients take, and check too" {
+  aq build req.yaml
+  sum=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+  run -0 --separate-stderr aq show --lock req.yaml
+  [[ -z $stderr ]]
+  diff - <(echo "$output") <<LOCK
+# This file may be used to create an environment using:
+# \$ conda create --name <env> --file <this file>
+# platform: $(uname -s | tr '[:upper:]' '[:lower:]')-$(uname -m | sed 's/x86_64/64/')
+@EXPLICIT
+https://conda.example.org/noarch/demo-1.0-0.conda#sha256:$sum
+# pip w @ https://pypi.example.org/w-2-py3-none-any.whl#sha256=$sum
+LOCK
+  name=$(aq list --json | jq -r '.environments[0].name')
+  [[ $(aq show "${name:0:6}" --lock) == "$output" ]]
+  run -4 --separate-stderr aq show --lock absent.yaml
+  [[ -z $output ]]
+}
+
+@test "show --lock of what inherits has its base's packages too" {
+  aq build req.yaml
+  cp req.yaml base.yaml
+  base=$(aq build --json base.yaml | jq -r .lock)
+  request "inherit:$base"
+  sed -i 's/numpy >= 2/scipy/' req.yaml # packages of its own: another key
+  aq build req.yaml
+  run -0 --separate-stderr aq show --lock req.yaml
+  has "$output" "https://pypi.example.org/x-1-py3-none-any.whl"
+  [[ $(grep -c /demo-1.0-0.conda <<<"$output") == 1 ]]
+  [[ $(grep -c '^# pip w ' <<<"$output") == 1 ]]
+  # without what the base has, nothing is printed
+  name=$(aq show --json base.yaml | jq -r .name)
+  cache=$(dirname "$(dirname "$(aq show --json base.yaml | jq -r .prefix)")")
+  mv "$cache/meta/$name" away
+  run --separate-stderr aq show --lock req.yaml
+  [[ $status -ne 0 && -z $output ]]
+}
+
+@test "show --lock of what cannot be read prints nothing" {
+  aq build req.yaml
+  cache=$(dirname "$(dirname "$(aq show --json req.yaml | jq -r .prefix)")")
+  rm "$cache"/meta/*/lock
+  run -3 --separate-stderr aq show --lock req.yaml
+  has "$stderr" "aq: "
+  [[ -z $output ]]
+}
+
+@test "a lock file is a request, with every error in its place" {
+  sum=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+  channel=https://conda.example.org/conda-forge
+  printf '%s\n' '# a comment' @EXPLICIT "$channel/noarch/demo-1.0-0.conda#sha256:$sum" \
+    "# pip w @ https://pypi.example.org/w-2-py3-none-any.whl#sha256=$sum" >lock.txt
+  run -0 --separate-stderr aq check lock.txt
+  has "$output" "channels    conda-forge"
+  has "$output" "conda       conda-forge/noarch::demo ==1.0 0[sha256=$sum]"
+  has "$output" "pip         w==2"
+  [[ -z $stderr ]]
+  run -0 --separate-stderr aq check - <lock.txt
+  printf '%s\n' "$channel/noarch/a-1-0.conda" "  https://other.example.org/x/noarch/b-1-0.conda#$sum" >>lock.txt
+  run -1 --separate-stderr aq check lock.txt
+  has "$stderr" "lock.txt:5:$((${#channel} + 20)): nothing where the package's SHA-256 belongs"
+  has "$stderr" $'\nlock.txt:6:3: channel \'https://other.example.org/x\' is not in the administrator'
+  [[ -z $output ]]
 }
 
 @test "a request that cannot be met is 1, with the reason, and harmless" {

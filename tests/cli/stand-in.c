@@ -8,6 +8,7 @@
  *   refuse       the request cannot be met, with hostile text in the reason
  *   die          the builder is killed
  *   wait:FILE    progress is said, then FILE is waited for
+ *   inherit:LOCK it is, on the environment of that lock
  *   outlive:FILE writes FILE when it sees that nobody waits any more
  */
 #include <fcntl.h>
@@ -49,13 +50,14 @@ static void say(const char *text)
 }
 
 /* One lock is one environment: each key gets a build string of its own. */
-static int make_lock(const char *key, struct aq_lock **ret, struct aq_err *err)
+static int make_lock(const char *key, const char *base, struct aq_lock **ret,
+		     struct aq_err *err)
 {
 	char build[9];
 	int rc = aq_lock_new(aq_platform_subdir(), ret, err);
 
 	snprintf(build, sizeof(build), "%.8s", key);
-	if (!rc)
+	if (!rc && !base)
 		rc = aq_lock_add(*ret, AQ_LOCK_CONDA,
 				 "https://conda.example.org/noarch/demo-1.0-0.conda",
 				 SHA, "demo", "1.0", build, err);
@@ -63,6 +65,12 @@ static int make_lock(const char *key, struct aq_lock **ret, struct aq_err *err)
 		rc = aq_lock_add(*ret, AQ_LOCK_WHEEL,
 				 "https://pypi.example.org/w-2-py3-none-any.whl",
 				 SHA, "w", "2", NULL, err);
+	if (!rc && base)
+		rc = aq_lock_add(*ret, AQ_LOCK_WHEEL,
+				 "https://pypi.example.org/x-1-py3-none-any.whl",
+				 SHA, "x", "1", NULL, err);
+	if (!rc && base && !aq_copy_text((*ret)->base, AQ_SHA256_HEX_SIZE, base))
+		rc = AQ_SYS;
 	return rc ? rc : aq_lock_finish(*ret, err);
 }
 
@@ -97,14 +105,17 @@ static int build(struct stand_in *s, struct aq_err *err)
 	char key[AQ_SHA256_HEX_SIZE], prefix[1024], bin[1040];
 	struct aq_binding binding = { .key = key, .digest = s->req->digest,
 				      .canonical = s->req->canonical };
+	const char *how = behaviour(s->req), *base = NULL;
 	int rc = aq_layout_prepare(s->conf, err);
 
+	if (aq_starts_with(how, "inherit:"))
+		base = how + strlen("inherit:");
 	if (!rc)
 		rc = aq_key_context(s->conf, &domain, NULL, &context, err);
 	if (!rc)
 		rc = aq_key(s->req, context, key, err);
 	if (!rc)
-		rc = make_lock(key, &lock, err);
+		rc = make_lock(key, base, &lock, err);
 	if (!rc)
 		rc = aq_store_open(s->conf, AQ_STORE_WRITE, &store, err);
 	if (rc)

@@ -88,6 +88,14 @@ static const char text[] =
 	" sys.platform==\"z\")', f]\n"
 	"variables: {A: b, C: d}\n";
 
+static const char explicit[] =
+	"@EXPLICIT\n"
+	"https://mirror.example/bioconda/linux-64/python-3.9.6-h1_0.conda"
+	"#0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n"
+	"https://mirror.example/conda-forge/noarch/a-b-2024b-0.tar.bz2"
+	"#0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n"
+	"# pip c @ https://p.example/c-1-py3-none-any.whl\n";
+
 static char path[64];
 
 static int run(struct aq_request **ret, struct aq_err *err)
@@ -120,13 +128,21 @@ static int run(struct aq_request **ret, struct aq_err *err)
 	return rc;
 }
 
-static void test_every_allocation(void **state)
+/* 'contents' becomes the file that run() reads. */
+static void write_request(const char *contents, size_t len)
+{
+	int fd = memfd_create("req.yaml", MFD_CLOEXEC);
+
+	assert_int_equal(write(fd, contents, len), len);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+}
+
+static void fail_each_allocation(void)
 {
 	cleanup_request struct aq_request *right = NULL;
 	struct aq_err err;
 	long n = 0;
 
-	(void)state;
 	if (run(&right, &err))
 		fail_msg("%s", err.text);
 	for (has_failed = true; has_failed; n++) {
@@ -147,17 +163,26 @@ static void test_every_allocation(void **state)
 	assert_true(n > 100);
 }
 
+static void test_every_allocation(void **state)
+{
+	(void)state;
+	write_request(text, sizeof(text) - 1);
+	fail_each_allocation();
+}
+
+static void test_every_allocation_of_a_lock_file(void **state)
+{
+	(void)state;
+	write_request(explicit, sizeof(explicit) - 1);
+	fail_each_allocation();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_allocation),
+		cmocka_unit_test(test_every_allocation_of_a_lock_file),
 	};
-	int fd = memfd_create("req.yaml", MFD_CLOEXEC), rc;
 
-	if (fd < 0 || write(fd, text, sizeof(text) - 1) < 0)
-		return 1;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	rc = cmocka_run_group_tests(tests, NULL, NULL);
-	close(fd);
-	return rc;
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }
