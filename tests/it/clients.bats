@@ -65,6 +65,20 @@ client_builds() {
   assert_equal "$(sort -u <<<"${locks%$'\n'}" | wc -l)" 1
 }
 
+@test "one environment of a lock file whichever client resolves it" {
+  local client lock file
+  lock=$(as_user srun --aq-requirements="$(it_small)" printenv AQ_LOCK)
+  file=$("$IT_INSTALL/bin/aq" --config "$IT_DIR/etc/aq.conf" --node n1 show --lock "${lock:0:20}-1" |
+    it_file lock.txt)
+  run -0 grep -c '#sha256:' "$file"
+  for client in micromamba mamba conda; do
+    it_forget
+    be "$client"
+    run -0 --separate-stderr as_user srun --aq-requirements="$file" printenv AQ_RESOLUTION AQ_LOCK
+    assert_equal "$output" $'created\n'"$lock"
+  done
+}
+
 @test "a client that is not there, or unknown, is named with the key to mend" {
   echo "client = /nowhere/micromamba" >>"$IT_DIR/etc/aq.conf"
   run -125 --separate-stderr as_user srun --aq-requirements="$(it_small)" true
