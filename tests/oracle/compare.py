@@ -2,7 +2,8 @@
 """Compare how this project reads specs with those who define them.
 
 Match specs are compared with rattler, requirements with packaging: what they
-accept we accept, and both readings match the same packages.  Output is TAP.
+accept we accept, and both readings match the same packages.  Where we say
+ourselves whether a package matches, rattler says the same.  Output is TAP.
 
     compare.py --program tests/normal-form --count N [--seed N]
 """
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterator
 from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
 from rattler import MatchSpec, PackageRecord
-from rattler.exceptions import InvalidMatchSpecError
+from rattler.exceptions import InvalidMatchSpecError, InvalidVersionError
 from rattler.package.build_string import BuildString
 
 
@@ -30,6 +31,7 @@ def words(text: str) -> list[str]:
 
 BLANKS = ["", "", " ", "  "]
 SHOWN = 10  # failures that are printed of each kind
+UNSURE_PART = 10  # one answer of so many may be that we cannot say
 
 # -- conda ------------------------------------------------------------------
 
@@ -46,7 +48,7 @@ REFUSED_SPEC = re.compile(r"(>(?!=)|<=|~=) *[0-9a-z.!_]*\*|(?<![>=])[=<!~]+ *\*"
 STARRED = re.compile(r"==( *[0-9a-z.!_]+\*)")
 
 
-def conda_versions(rng: random.Random, depth: int = 0) -> str:
+def conda_versions(rng: random.Random, depth: int = 0, literals: list[str] = CONDA_LITERALS) -> str:
     """Conditions on a version, some of them nonsense."""
 
     def blank() -> str:
@@ -54,11 +56,11 @@ def conda_versions(rng: random.Random, depth: int = 0) -> str:
 
     chance = rng.random()
     if chance < 0.5 or depth > 2:
-        return rng.choice(CONDA_OPERATORS) + blank() + rng.choice(CONDA_LITERALS)
+        return rng.choice(CONDA_OPERATORS) + blank() + rng.choice(literals)
     if chance < 0.9:
-        left, right = conda_versions(rng, depth + 1), conda_versions(rng, depth + 1)
+        left, right = (conda_versions(rng, depth + 1, literals) for _ in range(2))
         return left + blank() + rng.choice(",,|") + blank() + right
-    return f"({conda_versions(rng, depth + 1)})"
+    return f"({conda_versions(rng, depth + 1, literals)})"
 
 
 def match_spec(rng: random.Random) -> str:
@@ -129,6 +131,78 @@ def compare_spec(text: str, ours: str | None) -> str | None:
     if theirs is None:  # it has no parentheses alone, no blanks in brackets
         return None if set("([") & set(text) else "accepted, though rattler refuses it"
     return None if reading == theirs else "matches other packages"
+
+
+# -- whether a package matches ----------------------------------------------
+
+# Build strings and their build numbers, some of which are not what they look like
+NUMBERED_BUILDS = {
+    "py39_0": 7,
+    "py39h0123abc_0": 0,
+    "cuda118py310h4567def_12": 12,
+    "h89abcde_2": 2,
+    "h1234_2": 0,
+    "3": 4,
+    "2_h0123abc_mkl": 0,
+    "mkl": 3,
+}
+NUMPY_BUILDS = [*NUMBERED_BUILDS, "py*", "*_0", "*h*_*", "*mkl*", "PY39_0", "*MKL"]
+
+
+def conda_version(rng: random.Random) -> str:
+    """A version at random, from so few pieces that two of them are often alike."""
+    suffixes = [*[""] * 20, "a", "rc1", "rc", "dev", "dev0", "post", "post2", "RC"]
+    segments = [
+        rng.choice(words("0 0 1 1 2 3 10 01")) + rng.choice(suffixes)
+        for _ in range(rng.choice([1, *[2, 3] * 5, 4]))
+    ]
+    if rng.random() < 0.07:
+        segments.append(rng.choice([*words("dev1 dev a b2 post1 post") * 3, "devel"]))
+    separator = rng.choice([*"." * 38, "_", "-"])
+    epoch = rng.choice([*[""] * 20, "0!", "1!"])
+    local = rng.choice([*[""] * 150, "+x", "+1.x", "_"])
+    return epoch + segments[0] + "".join(separator + s for s in segments[1:]) + local
+
+
+def question(rng: random.Random) -> str:
+    """A match spec, and the version and build of a package; tabs between them."""
+    version, build = conda_version(rng), rng.choice(list(NUMBERED_BUILDS))
+    pieces = version.split(".")
+    start = ".".join(pieces[: rng.randrange(len(pieces)) + 1])
+    literals = [version, start, start + ".*", start + ".0.*", version + ".1"]
+    literals += [conda_version(rng) + end for end in ["", "", "", ".*", ".*"]]
+    spec = rng.choice([*["numpy"] * 20, "scipy"])
+    spec += " " + conda_versions(rng, literals=literals)
+    chance = rng.random()
+    if chance < 0.3:
+        spec += " " + rng.choice(NUMPY_BUILDS)
+    elif chance < 0.33:
+        operator = rng.choice(["", ">=", "<=", ">", "<", "!="])
+        spec += f"[build_number='{operator}{rng.choice([0, 1, 2, 12])}']"
+    return f"{spec}\t{version}\t{build}"
+
+
+def compare_answer(text: str, ours: str | None) -> str | None:
+    """What is wrong with our answer to a question, or None."""
+    if ours is None:
+        return None  # compare_spec() looks at these
+    _, version, build = text.split("\t")
+    form, answer = ours.split("\t")
+    if answer == "unsure":
+        return None
+    try:
+        theirs = MatchSpec(form, strict=False).matches(
+            PackageRecord(
+                name="numpy",
+                version=version,
+                build=BuildString(build),
+                build_number=NUMBERED_BUILDS[build],
+                subdir="linux-64",
+            )
+        )
+    except (InvalidMatchSpecError, InvalidVersionError):
+        theirs = False  # what it cannot read matches nothing
+    return None if theirs == (answer == "yes") else "rattler says the opposite"
 
 
 # -- pip --------------------------------------------------------------------
@@ -268,6 +342,7 @@ def main() -> None:
     options = parser.parse_args()
     kinds = [
         ("match specs read as by rattler", "c", match_spec, compare_spec),
+        ("packages match as by rattler", "m", question, compare_answer),
         ("requirements read as by packaging", "p", requirement, compare_requirement),
     ]
     print(f"1..{len(kinds)}")
@@ -276,9 +351,12 @@ def main() -> None:
         texts = sorted({make(rng) for _ in range(options.count)})
         forms = normal_forms(options.program, letter, texts)
         accepted = sum(form is not None for form in forms)
+        unsure = sum(form is not None and form.endswith("\tunsure") for form in forms)
         found = list(faults(texts, forms, compare))
-        verdict = "not ok" if found or accepted < len(texts) // 5 else "ok"
-        print(f"{verdict} {number} - {title}: {len(texts)}, {accepted} accepted")
+        few = accepted < len(texts) // 5 or unsure > accepted // UNSURE_PART
+        verdict = "not ok" if found or few else "ok"
+        doubt = f", {unsure} unsure" if letter == "m" else ""
+        print(f"{verdict} {number} - {title}: {len(texts)}, {accepted} accepted{doubt}")
         for fault in found[:SHOWN]:
             print(f"# {fault}")
 
