@@ -61,8 +61,10 @@ static bool add_segment(struct aq_vorder *v, const char *p, size_t len)
 {
 	const char *end = p + len;
 
+	if (!len || v->n_parts == AQ_VORDER_PARTS_MAX)
+		return false; /* no part, so no segment either */
 	v->segments[v->n_all].first = v->n_parts;
-	if (!len || (!is_digit(*p) && !add_part(v, &zero)))
+	if (!is_digit(*p) && !add_part(v, &zero))
 		return false;
 	while (p < end) {
 		struct aq_vpart part = { AQ_VPART_NUMBER, p, 0 };
