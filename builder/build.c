@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "builder/builder.h"
+#include "builder/bytecode.h"
+#include "builder/inherit.h"
 #include "common/answer_fill.h"
 #include "common/flock.h"
 #include "common/io.h"
@@ -35,6 +37,7 @@ static struct aq_binding binding(const struct build *b)
 static int answer_with(struct build *b, const struct aq_env *env,
 		       const char *resolution, struct aq_err *err)
 {
+	snprintf(b->name, sizeof(b->name), "%s", env->name);
 	return aq_answer_fill(b->answer, b->conf, env, b->key, b->req,
 			      resolution, err);
 }
@@ -81,7 +84,8 @@ static void remember_failure(struct build *b, const struct aq_err *why)
 	struct aq_err err = { 0 };
 	int rc;
 
-	if (b->verdict == BUILD_ENDED)
+	/* what is there is as good as it was */
+	if (b->verdict == BUILD_ENDED || b->is_refresh)
 		return;
 	rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, &err);
 	if (!rc)
@@ -168,8 +172,8 @@ static int check_lock(struct build *b, struct aq_err *err)
 	return rc;
 }
 
-/* Conda's part, then pip's over it. */
-static int resolve(struct build *b, struct aq_err *err)
+/* Conda's part, then pip's over it: a whole prefix. */
+static int resolve_whole(struct build *b, struct aq_err *err)
 {
 	cleanup_str struct aq_str lines = AQ_STR_INIT(LINES_MAX);
 	int rc = client_solve(b, &lines, err);
@@ -183,6 +187,44 @@ static int resolve(struct build *b, struct aq_err *err)
 	rc = pip_solve(b, &lines, err);
 	aq_lock_free(steal(&b->lock));
 	return rc ? rc : records_to_lock(b, aq_str_get(&lines), err);
+}
+
+static void add_reason(struct build *b, const char *what, const char *why)
+{
+	size_t len = strlen(b->reason);
+
+	snprintf(b->reason + len, sizeof(b->reason) - len, "%s%s base %s: %s",
+		 len ? "; " : "", what, b->base.python, why);
+	/* a client's own words are of several lines */
+	for (char *p = b->reason; *p; p++)
+		if ((unsigned char)*p < ' ')
+			*p = ' ';
+}
+
+/* The cheapest kind that the request admits: a layer over the base, a prefix
+ * that shares the base's packages, a prefix of its own.
+ */
+static int resolve(struct build *b, struct aq_err *err)
+{
+	int rc;
+
+	if (b->base_manifest) {
+		rc = inherit_solve(b, err);
+		if (rc != AQ_MISS)
+			return rc;
+		add_reason(b, "not inherited from", err->text);
+	}
+	if (b->base_manifest && client_can_constrain(b)) {
+		b->kind = AQ_ENV_LINKED;
+		rc = resolve_whole(b, err);
+		if (rc != AQ_USER)
+			return rc;
+		add_reason(b, "not linked with the packages of", err->text);
+		aq_lock_free(steal(&b->lock));
+	}
+	b->kind = AQ_ENV_CREATED;
+	b->verdict = BUILD_FAULT;
+	return resolve_whole(b, err);
 }
 
 static bool is_over(void *arg)
@@ -228,8 +270,13 @@ static int make_prefix(struct build *b, struct aq_store **store,
 	if (!rc)
 		rc = build_start_prefix(b, name, err);
 	if (!rc)
-		rc = client_link(b, err);
-	return rc ? rc : pip_install(b, err);
+		rc = b->kind == AQ_ENV_INHERITED ? layer_start(b, err) :
+						   client_link(b, err);
+	if (!rc)
+		rc = pip_install(b, err);
+	if (!rc && b->kind == AQ_ENV_INHERITED)
+		rc = layer_complete(b, err);
+	return rc || !bytecode_is_shared(b) ? rc : bytecode_link(b, err);
 }
 
 /* From work/envs, where it was built, to its place. */
@@ -290,9 +337,14 @@ static int commit(struct build *b, const struct aq_env *env, struct aq_err *err)
 
 static int finish(struct build *b, uint32_t generation, struct aq_err *err)
 {
+	static const char *const words[] = {
+		[AQ_ENV_CREATED] = "created",
+		[AQ_ENV_LINKED] = "linked",
+		[AQ_ENV_INHERITED] = "inherited",
+	};
 	cleanup_str struct aq_str ops = AQ_STR_INIT(AQ_ENVOPS_MAX);
 	struct aq_env env = { .generation = generation,
-			      .kind = AQ_ENV_CREATED,
+			      .kind = b->kind,
 			      .created = (uint64_t)time(NULL) };
 	struct sizes sizes = { 0 };
 	int rc = probe(b, &ops, err);
@@ -305,6 +357,9 @@ static int finish(struct build *b, uint32_t generation, struct aq_err *err)
 	snprintf(env.lock, sizeof(env.lock), "%s", b->lock->digest);
 	snprintf(env.python, sizeof(env.python), "%s",
 		 b->lock->python ? b->lock->python : "");
+	if (b->kind == AQ_ENV_INHERITED)
+		snprintf(env.base, sizeof(env.base), "%s", b->base.env);
+	snprintf(env.reason, sizeof(env.reason), "%s", b->reason);
 	env.last_used = env.created;
 	env.build_ms = (uint64_t)(build_now_ms() - b->start_ms);
 	env.size_own = sizes.own;
@@ -319,7 +374,7 @@ static int finish(struct build *b, uint32_t generation, struct aq_err *err)
 	say(b, "built in %.1f s, %.1f MB of its own and %.1f MB shared with the package cache",
 	    (double)env.build_ms / 1e3, (double)sizes.own / 1e6,
 	    (double)sizes.shared / 1e6);
-	return answer_with(b, &env, "created", err);
+	return answer_with(b, &env, words[b->kind], err);
 }
 
 /* Make the environment of b->lock, unless another key has led to it before. */
@@ -350,7 +405,7 @@ static int make(struct build *b, struct aq_err *err)
 
 int build(struct build *b, struct aq_err *err)
 {
-	int rc = recall_failure(b, err);
+	int rc = b->is_refresh ? 0 : recall_failure(b, err);
 
 	if (!rc) {
 		b->verdict = BUILD_FAULT;
@@ -368,4 +423,27 @@ int build(struct build *b, struct aq_err *err)
 	}
 	aq_lock_free(steal(&b->lock));
 	return rc;
+}
+
+int build_become_base(struct build *b, struct aq_err *err)
+{
+	cleanup_store struct aq_store *store = NULL;
+	struct aq_bases bases;
+	int rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
+
+	if (!rc)
+		rc = aq_store_base_set(store, b->as_base, b->name, err);
+	if (!rc)
+		rc = aq_store_bases(store, &bases, err);
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < bases.n; i++)
+		if (strcmp(bases.v[i].python, b->as_base) == 0)
+			b->base = bases.v[i];
+	/* now, rather than while the first who inherits waits for it */
+	b->kind = AQ_ENV_INHERITED;
+	rc = inherit_hold_base(b, err);
+	if (!rc)
+		rc = cage_prepare(b, err);
+	return rc ? rc : stubs_make(b, err);
 }

@@ -6,9 +6,11 @@
  *   say.c        progress for the user and for other waiters
  *   build.c      the build itself: solve, lock, link, probe, seal, commit
  *   client.c     the table of clients; rattler.c mamba.c bundled.c are dialects
- *   pip.c        pip requirements
+ *   inherit.c    layers over a base; stubs.c layer.c
+ *   pip.c        pip requirements; uv.c
  *   records.c    what clients print, as lines of a lock
  *   probe.c      what runs an environment's own programs; activation.c decides
+ *   bytecode.c   byte-code that environments share
  *   seal.c       root's walk over what was built
  *   run.c        a program in the cage, under a deadline; cage.c identity.c
  *
@@ -24,9 +26,11 @@
 #include <sys/types.h>
 
 #include "common/answer.h"
+#include "common/base.h"
 #include "common/conf.h"
 #include "common/key.h"
 #include "common/lock.h"
+#include "common/manifest.h"
 #include "common/request.h"
 #include "common/store.h"
 
@@ -54,6 +58,9 @@ struct build {
 	const struct aq_conf *conf;
 	const struct aq_request *req;
 	struct aq_answer *answer;
+	bool is_refresh;     /* resolve afresh, once for 'job' (0: always) */
+	uint32_t job;
+	const char *as_base; /* "3.11": what is built becomes that base; or NULL */
 	char *context;
 	char key[AQ_SHA256_HEX_SIZE];
 	bool is_personal; /* one identity, no cage */
@@ -72,6 +79,17 @@ struct build {
 	char work[BUILD_PATH_MAX];   /* seen by root: cache_dir/work */
 	char inside[BUILD_PATH_MAX]; /* seen in the cage: cache_dir */
 	char pass_dir[BUILD_PATH_MAX]; /* files for programs in the cage */
+
+	/* What this request would inherit from; base.env "": nothing. */
+	struct aq_base base;
+	struct aq_manifest *base_manifest;
+	int base_fd; /* a lock: nobody collects it; or -1 */
+	char base_prefix[BUILD_PATH_MAX];
+	char stubs[BUILD_PATH_MAX]; /* in the cage; stubs.c */
+	char shown[AQ_ENV_NAME_SIZE]; /* a committed environment to see; or "" */
+
+	enum aq_env_kind kind; /* of what is being tried */
+	char reason[AQ_ENV_REASON_SIZE]; /* why it is no cheaper one */
 
 	struct aq_lock *lock;
 	char name[AQ_ENV_NAME_SIZE];
@@ -95,7 +113,11 @@ AQ_CHECK bool identity_become(const struct identity *who);
  * of ours left.
  */
 AQ_CHECK int cage_prepare(struct build *b, struct aq_err *err);
-/* In a child: own namespaces, work/ over cache_dir.  False: refused. */
+/* Take away the place where b->shown was to be seen. */
+void cage_clean_up(const struct build *b);
+/* In a child: own namespaces, work/ over cache_dir, and in it, read-only, the
+ * base, if one is inherited from, and b->shown.  False: refused.
+ */
 AQ_CHECK bool cage_enter(const struct build *b);
 
 /* -- run.c -- */
@@ -153,16 +175,22 @@ bool turn_is_over(void *build);
 /* -- client.c -- */
 struct dialect {
 	const char *name; /* as in aq.conf, and its program's name */
-	/* Resolve the request's conda part: append the lock's lines. */
+	/* Resolve the request's conda part: append the lock's lines.  Where
+	 * b->kind is AQ_ENV_LINKED with no other versions of what the base has
+	 * than its own.
+	 */
 	int (*solve)(struct build *b, const char *program, struct aq_str *lines,
 		     struct aq_err *err);
 	/* Make b->prefix hold exactly what b->lock says of conda packages. */
 	int (*link)(struct build *b, const char *program, struct aq_err *err);
+	bool can_constrain; /* solve() knows AQ_ENV_LINKED */
 };
 extern const struct dialect dialect_rattler, dialect_bundled;
 extern const struct dialect dialect_micromamba, dialect_mamba, dialect_conda;
 AQ_CHECK int client_solve(struct build *b, struct aq_str *lines,
 			  struct aq_err *err);
+/* Whether the client can prefer the base's packages. */
+bool client_can_constrain(struct build *b);
 AQ_CHECK int client_link(struct build *b, struct aq_err *err);
 /* An executable of that name in the system's directories, or the path itself. */
 bool client_find(const char *name, char *ret, size_t size);
@@ -171,6 +199,11 @@ bool client_find(const char *name, char *ret, size_t size);
  */
 void client_add_channels(const struct build *b, struct command *cmd);
 void client_add_specs(const struct build *b, struct command *cmd);
+/* Append the base's conda packages, OPTION and "name ==version" each, with
+ * 'has_build' "name ==version build".
+ */
+void client_add_constraints(const struct build *b, struct command *cmd,
+			    const char *option, bool has_build);
 /* Whether 'text' has one of the NULL-terminated 'patterns'. */
 bool client_says(const char *text, const char *const patterns[]);
 
@@ -187,6 +220,10 @@ AQ_CHECK int records_from_json(struct build *b, const struct aq_str *json,
 /* Resolve the pip requirements over what b->lock has of conda: append wheels. */
 AQ_CHECK int pip_solve(struct build *b, struct aq_str *lines,
 		       struct aq_err *err);
+/* The same over b->base: only what it lacks.  AQ_MISS as uv_solve_over_base().
+ */
+AQ_CHECK int pip_solve_over_base(struct build *b, struct aq_str *lines,
+				 struct aq_err *err);
 AQ_CHECK int pip_install(struct build *b, struct aq_err *err);
 
 /* -- probe.c -- */
@@ -217,6 +254,8 @@ AQ_CHECK int build_start_prefix(struct build *b, const char *name,
 AQ_CHECK int build_drop_prefix(struct build *b, struct aq_err *err);
 /* It is our turn and the environment is missing: build, commit, answer. */
 AQ_CHECK int build(struct build *b, struct aq_err *err);
+/* The environment that was just answered becomes base b->as_base. */
+AQ_CHECK int build_become_base(struct build *b, struct aq_err *err);
 /* Answer from the store, if it has the key by now.  AQ_MISS: it has not. */
 AQ_CHECK int build_look_again(struct build *b, struct aq_err *err);
 

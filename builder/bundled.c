@@ -32,6 +32,7 @@ static int solve(struct build *b, const char *program, struct aq_str *lines,
 
 	start(b, &cmd, program, "solve");
 	client_add_channels(b, &cmd);
+	client_add_constraints(b, &cmd, "--constraint", true);
 	aq_strv_add(&cmd.argv, "--");
 	client_add_specs(b, &cmd);
 	cmd.output = lines;
@@ -68,4 +69,5 @@ const struct dialect dialect_bundled = {
 	.name = "aq-rattler",
 	.solve = solve,
 	.link = link_prefix,
+	.can_constrain = true,
 };

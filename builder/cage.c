@@ -19,6 +19,8 @@
 /* Directories below work/ and whose they are. */
 static const char *const builder_dirs[] = { "pkgs", "wheels", "home", "tmp" };
 
+static const char *const root_dirs[] = { "pass", "stubs" };
+
 static int give_dir(int fd, const char *name, const struct identity *who,
 		    mode_t mode, struct aq_err *err)
 {
@@ -37,6 +39,29 @@ static int give_dir(int fd, const char *name, const struct identity *who,
 	return 0;
 }
 
+/* Where a committed environment will be mounted. */
+static int make_place(const struct build *b, int work_fd, const char *name,
+		      struct aq_err *err)
+{
+	char path[AQ_ENV_NAME_SIZE + 8];
+
+	if (b->is_personal || !*name)
+		return 0;
+	snprintf(path, sizeof(path), "envs/%s", name);
+	if (mkdirat(work_fd, path, 0755) < 0 && errno != EEXIST)
+		return aq_fail_errno(err, "cannot make '%s'", path);
+	return 0;
+}
+
+void cage_clean_up(const struct build *b)
+{
+	char path[BUILD_PATH_MAX + AQ_ENV_NAME_SIZE + 8];
+
+	snprintf(path, sizeof(path), "%s/envs/%s", b->work, b->shown);
+	if (!b->is_personal && b->shown[0])
+		(void)rmdir(path);
+}
+
 int cage_prepare(struct build *b, struct aq_err *err)
 {
 	const struct identity root = { geteuid(), getegid(), "root" };
@@ -45,9 +70,14 @@ int cage_prepare(struct build *b, struct aq_err *err)
 
 	for (size_t i = 0; !rc && i < ARRAY_LEN(builder_dirs); i++)
 		rc = give_dir(fd, builder_dirs[i], &b->builder, 0755, err);
+	for (size_t i = 0; !rc && i < ARRAY_LEN(root_dirs); i++)
+		rc = give_dir(fd, root_dirs[i], &root, 0755, err);
+	/* conda's clients make a prefix themselves */
 	if (!rc && !b->is_personal)
 		rc = give_dir(fd, "envs", &b->builder, 0755, err);
-	return rc ? rc : give_dir(fd, "pass", &root, 0755, err);
+	if (!rc)
+		rc = make_place(b, fd, b->base.env, err);
+	return rc ? rc : make_place(b, fd, b->shown, err);
 }
 
 /* Whether /proc/WHO/mountinfo (proc(5)) has mount 'id' and it is not shared: a
@@ -100,6 +130,39 @@ static bool is_private(bool was_unshared)
 	       (errno == EINVAL && was_unshared);
 }
 
+/* The place 'path' as something to mount on; builder_user could put a link
+ * there, so it is opened, and must be root's.
+ */
+static bool open_place(const char *path, int *ret_fd, char ret[64])
+{
+	struct stat st;
+
+	*ret_fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	snprintf(ret, 64, "/proc/self/fd/%d", *ret_fd);
+	return *ret_fd >= 0 && fstat(*ret_fd, &st) == 0 && st.st_uid == 0;
+}
+
+/* Before work/ covers it; then it is below work/ and comes along. */
+static bool show(const struct build *b, const char *name)
+{
+	char from[BUILD_PATH_MAX + AQ_ENV_NAME_SIZE + 8];
+	char place[BUILD_PATH_MAX + AQ_ENV_NAME_SIZE + 8], target[64];
+	cleanup_close int fd = -1, mounted = -1;
+
+	if (b->kind != AQ_ENV_INHERITED || !*name)
+		return true;
+	snprintf(from, sizeof(from), "%s/envs/%s", b->conf->cache_dir, name);
+	snprintf(place, sizeof(place), "%s/envs/%s", b->work, name);
+	if (!open_place(place, &fd, target) ||
+	    mount(from, target, NULL, MS_BIND, NULL) != 0)
+		return false;
+	/* what is at that path now is the mount */
+	return open_place(place, &mounted, target) &&
+	       mount(NULL, target, NULL,
+		     MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV,
+		     NULL) == 0;
+}
+
 bool cage_enter(const struct build *b)
 {
 	unsigned int id;
@@ -111,7 +174,8 @@ bool cage_enter(const struct build *b)
 		       (is_unshared_in("self", id) || is_unshared_in("1", id));
 	return unshare(CLONE_NEWNS | CLONE_NEWIPC) == 0 &&
 	       is_private(was_unshared) &&
-	       mount(b->work, b->inside, NULL, MS_BIND, NULL) == 0 &&
+	       show(b, b->base.env) && show(b, b->shown) &&
+	       mount(b->work, b->inside, NULL, MS_BIND | MS_REC, NULL) == 0 &&
 	       mount(NULL, b->inside, NULL,
 		     MS_BIND | MS_REMOUNT | MS_NOSUID | MS_NODEV, NULL) == 0;
 }

@@ -88,6 +88,15 @@ int client_solve(struct build *b, struct aq_str *lines, struct aq_err *err)
 	return d->solve(b, program, lines, err);
 }
 
+bool client_can_constrain(struct build *b)
+{
+	const struct dialect *d = NULL;
+	char program[BUILD_PATH_MAX];
+
+	return choose(b, &d, program, sizeof(program), NULL) == 0 &&
+	       d->can_constrain;
+}
+
 int client_link(struct build *b, struct aq_err *err)
 {
 	const struct dialect *d = NULL;
@@ -124,6 +133,26 @@ void client_add_specs(const struct build *b, struct command *cmd)
 		cmd->argv.broken = ENOMEM;
 	for (size_t i = 0; i < specs.n; i++)
 		aq_strv_add(&cmd->argv, specs.v[i]);
+}
+
+void client_add_constraints(const struct build *b, struct command *cmd,
+			    const char *option, bool has_build)
+{
+	const struct aq_lock *lock;
+
+	if (b->kind != AQ_ENV_LINKED)
+		return;
+	lock = b->base_manifest->lock;
+	for (size_t i = 0; i < lock->n_items; i++) {
+		const struct aq_lock_item *item = &lock->items[i];
+
+		if (item->kind != AQ_LOCK_CONDA)
+			continue;
+		aq_strv_add(&cmd->argv, option);
+		aq_strv_add_fmt(&cmd->argv, "%s ==%s%s%s", item->name,
+				item->version, has_build ? " " : "",
+				has_build ? item->build : "");
+	}
 }
 
 bool client_says(const char *text, const char *const patterns[])

@@ -14,13 +14,17 @@
 #include <unistd.h>
 
 #include "builder/builder.h"
+#include "builder/bytecode.h"
+#include "builder/inherit.h"
 #include "common/build.h"
 #include "common/io.h"
 #include "common/layout.h"
+#include "common/lease.h"
 #include "common/worker.h"
 
 struct options {
 	const char *conf_path, *node;
+	const char *as_base, *refresh;
 	bool is_personal, is_detached;
 };
 
@@ -31,6 +35,8 @@ static bool read_options(int argc, char **argv, struct options *ret)
 		{ "node", required_argument, NULL, 'n' },
 		{ "personal", no_argument, NULL, 'p' },
 		{ "detached", no_argument, NULL, 'd' },
+		{ "base", required_argument, NULL, 'b' },
+		{ "refresh", required_argument, NULL, 'r' },
 		{ 0 },
 	};
 	int c;
@@ -46,6 +52,12 @@ static bool read_options(int argc, char **argv, struct options *ret)
 			break;
 		case 'p':
 			ret->is_personal = true;
+			break;
+		case 'b':
+			ret->as_base = optarg;
+			break;
+		case 'r':
+			ret->refresh = optarg;
 			break;
 		case 'd':
 			ret->is_detached = true;
@@ -100,8 +112,9 @@ static int open_log(struct build *b, struct aq_err *err)
 
 static int set_up(struct build *b, struct aq_err *err)
 {
-	const struct aq_domain domain = { .kind = AQ_SHARED };
+	cleanup_store struct aq_store *store = NULL;
 	const struct aq_conf *conf = b->conf;
+	struct aq_err why = { 0 };
 	int rc = aq_layout_prepare(conf, err);
 
 	if (!rc)
@@ -111,11 +124,18 @@ static int set_up(struct build *b, struct aq_err *err)
 		rc = identity_find(conf->probe_user, b->is_personal, &b->probe,
 				   err);
 	if (!rc)
-		rc = aq_key_context(conf, &domain, NULL, &b->context, err);
+		rc = aq_store_open(conf, AQ_STORE_BUILD, &store, err);
+	if (!rc)
+		rc = aq_base_context(store, conf, b->req, &b->context,
+				     &b->base, err);
 	if (!rc)
 		rc = aq_key(b->req, b->context, b->key, err);
 	if (rc)
 		return rc;
+	/* a damaged base is a reason to build without it */
+	if (b->base.env[0] && inherit_hold_base(b, &why) != 0)
+		snprintf(b->reason, sizeof(b->reason), "not inherited: %.400s",
+			 why.text);
 	snprintf(b->work, sizeof(b->work), "%s/work", conf->cache_dir);
 	/* without a cage work/ is where it is */
 	snprintf(b->inside, sizeof(b->inside), "%s",
@@ -124,19 +144,30 @@ static int set_up(struct build *b, struct aq_err *err)
 	return 0;
 }
 
+/* Nobody of our job has, while we waited for our turn. */
+static bool must_refresh(const struct build *b)
+{
+	return b->is_refresh &&
+	       !(b->job && aq_job_has_refreshed(b->conf, b->job, b->key));
+}
+
 /* Our turn: look again, build what is still missing. */
 static int serve(struct build *b, struct aq_err *err)
 {
 	int rc = turn_take(b, err);
 
 	if (!rc)
-		rc = build_look_again(b, err);
+		rc = must_refresh(b) ? AQ_MISS : build_look_again(b, err);
 	if (rc != AQ_MISS)
-		return rc;
+		return rc || !b->as_base ? rc : build_become_base(b, err);
 	say_start(b);
 	rc = open_log(b, err);
 	if (!rc)
 		rc = build(b, err);
+	if (!rc && b->is_refresh && b->job)
+		rc = aq_job_note_refresh(b->conf, b->job, b->key, err);
+	if (!rc && b->as_base)
+		rc = build_become_base(b, err);
 	if (rc && b->log_fd >= 0) {
 		(void)!aq_copy_text(b->answer->log, sizeof(b->answer->log),
 				    b->log_path);
@@ -144,6 +175,15 @@ static int serve(struct build *b, struct aq_err *err)
 	}
 	say_end(b);
 	return rc;
+}
+
+/* Nobody waits for us any more. */
+static void let_go(struct build *b)
+{
+	aq_close_fd(&b->progress_fd);
+	aq_close_fd(&b->alive_fd);
+	aq_close_fd(&b->key_fd);
+	aq_close_fd(&b->wait_fd);
 }
 
 static int answer(const struct options *o, struct aq_answer *a,
@@ -155,9 +195,10 @@ static int answer(const struct options *o, struct aq_answer *a,
 	struct build b = {
 		.answer = a,
 		.is_personal = o->is_personal,
+		.as_base = o->as_base,
 		.progress_fd = AQ_BUILDER_FD_PROGRESS,
 		.alive_fd = o->is_detached ? -1 : AQ_BUILDER_FD_ALIVE,
-		.key_fd = -1, .wait_fd = -1, .public_fd = -1, .log_fd = -1,
+		.base_fd = -1, .key_fd = -1, .wait_fd = -1, .public_fd = -1, .log_fd = -1,
 	};
 	int rc = o->is_personal ? aq_conf_load_personal(o->conf_path, &conf, err) :
 				  aq_conf_load(o->conf_path, o->node, &conf, err);
@@ -167,6 +208,12 @@ static int answer(const struct options *o, struct aq_answer *a,
 	if (!rc)
 		rc = aq_request_parse(aq_str_get(&text), text.len, conf, &req,
 				      err);
+	if (o->refresh) {
+		b.is_refresh = true;
+		b.job = (uint32_t)strtoul(o->refresh, NULL, 10);
+	}
+	if (!rc && o->as_base)
+		rc = aq_request_isolate(req, err);
 	b.conf = conf;
 	b.req = req;
 	if (!rc)
@@ -176,6 +223,11 @@ static int answer(const struct options *o, struct aq_answer *a,
 		b.deadline_ms = b.start_ms + (int64_t)conf->build_timeout * 1000;
 		rc = serve(&b, err);
 	}
+	if (!rc) {
+		let_go(&b);
+		bytecode_catch_up(&b);
+	}
+	aq_manifest_free(b.base_manifest);
 	free(b.context);
 	return rc;
 }

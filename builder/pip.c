@@ -7,31 +7,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "builder/builder.h"
-#include "builder/pylock.h"
+#include "builder/inherit.h"
+#include "builder/pip.h"
 #include "common/io.h"
 
-#define TEXT_MAX (4 * 1024 * 1024)
-
-static const char *const refusals[] = {
+const char *const pip_refusals[] = {
 	"no solution found", "no matching distribution", "resolutionimpossible",
 	"conflicting dependencies", "not found in the package registry",
 	"no usable wheels", "building source distributions is disabled", NULL
 };
 
-/* uv's program, or false: the environment's pip. */
-static bool find_uv(const struct build *b, char *ret, size_t size)
-{
-	const char *client = b->conf->pip_client;
-
-	if (strcmp(client, "pip") == 0)
-		return false;
-	return client_find(strcmp(client, "auto") == 0 ? "uv" : client, ret,
-			   size);
-}
-
-static void add_sources(const struct build *b, struct command *cmd,
-			const char *index_option)
+void pip_add_sources(const struct build *b, struct command *cmd,
+		     const char *index_option)
 {
 	if (*b->conf->pip_index) {
 		aq_strv_add(&cmd->argv, index_option);
@@ -45,30 +32,10 @@ static void add_sources(const struct build *b, struct command *cmd,
 	}
 }
 
-static void add_lines(struct aq_str *out, const struct aq_strv *lines)
+void pip_add_lines(struct aq_str *out, const struct aq_strv *lines)
 {
 	for (size_t i = 0; i < lines->n; i++)
 		aq_str_add_fmt(out, "%s\n", lines->v[i]);
-}
-
-/* A version that PEP 440 knows in its plainest form: conda has others. */
-static bool is_plain_version(const char *v)
-{
-	return *v && strspn(v, "0123456789.") == strlen(v) &&
-	       v[strlen(v) - 1] != '.';
-}
-
-/* What conda brings stays as it is, where it can. */
-static void add_conda_versions(struct aq_str *out, const struct aq_lock *lock)
-{
-	for (size_t i = 0; i < lock->n_items; i++) {
-		const struct aq_lock_item *item = &lock->items[i];
-
-		if (item->kind == AQ_LOCK_CONDA && item->name[0] != '_' &&
-		    is_plain_version(item->version))
-			aq_str_add_fmt(out, "%s==%s\n", item->name,
-				       item->version);
-	}
 }
 
 static bool is_in_conda(const struct aq_lock *lock, const char *name,
@@ -82,9 +49,8 @@ static bool is_in_conda(const struct aq_lock *lock, const char *name,
 	return false;
 }
 
-/* Of the wheels in 'all', those that conda does not bring already. */
-static void add_missing(const struct aq_lock *lock, const char *all,
-			struct aq_str *lines)
+void pip_add_missing(const struct aq_lock *lock, const char *all,
+		     struct aq_str *lines)
 {
 	while (*all) {
 		size_t len = strcspn(all, "\n");
@@ -97,116 +63,6 @@ static void add_missing(const struct aq_lock *lock, const char *all,
 		}
 		all += len + (all[len] == '\n');
 	}
-}
-
-/* -- uv -- */
-
-static void start_uv(const struct build *b, struct command *cmd,
-		     const char *uv, const char *verb)
-{
-	aq_strv_add(&cmd->argv, uv);
-	aq_strv_add(&cmd->argv, "pip");
-	aq_strv_add(&cmd->argv, verb);
-	aq_strv_add(&cmd->argv, "--no-config");
-	aq_strv_add(&cmd->argv, "--no-build");
-	aq_strv_add(&cmd->argv, "--no-python-downloads");
-	aq_strv_add(&cmd->argv, "--cache-dir");
-	aq_strv_add_fmt(&cmd->argv, "%s/wheels", b->inside);
-	add_sources(b, cmd, "--default-index");
-}
-
-static int uv_compile(struct build *b, const char *uv, bool is_conda_kept,
-		      struct aq_str *pylock, struct command *cmd,
-		      struct aq_err *err)
-{
-	cleanup_str struct aq_str in = AQ_STR_INIT(TEXT_MAX);
-	cleanup_str struct aq_str constraints = AQ_STR_INIT(TEXT_MAX);
-	char file[BUILD_PATH_MAX];
-	int rc;
-
-	add_lines(&in, &b->req->pip);
-	add_lines(&constraints, &b->req->constraints);
-	if (is_conda_kept)
-		add_conda_versions(&constraints, b->lock);
-	rc = build_pass_file(b, "constraints", "txt", aq_str_get(&constraints),
-			     constraints.len, file, err);
-	if (rc)
-		return rc;
-	start_uv(b, cmd, uv, "compile");
-	aq_strv_add(&cmd->argv, "--format");
-	aq_strv_add(&cmd->argv, "pylock.toml");
-	aq_strv_add(&cmd->argv, "--no-header");
-	aq_strv_add(&cmd->argv, "--quiet");
-	aq_strv_add(&cmd->argv, "--python-version");
-	aq_strv_add(&cmd->argv, b->lock->python);
-	aq_strv_add(&cmd->argv, "--constraints");
-	aq_strv_add(&cmd->argv, file);
-	aq_strv_add(&cmd->argv, "-");
-	cmd->input = aq_str_get(&in);
-	cmd->input_len = in.len;
-	cmd->output = pylock;
-	return run(b, cmd, err);
-}
-
-static int take_pylock(struct build *b, const char *pylock,
-		       struct aq_str *lines, struct aq_err *err)
-{
-	cleanup_str struct aq_str all = AQ_STR_INIT(TEXT_MAX);
-	int rc = pylock_read(pylock, &all, err);
-
-	if (rc == AQ_USER)
-		b->verdict = BUILD_REFUSED;
-	if (!rc)
-		add_missing(b->lock, aq_str_get(&all), lines);
-	return rc;
-}
-
-static int uv_solve(struct build *b, const char *uv, struct aq_str *lines,
-		    struct aq_err *err)
-{
-	for (int is_conda_kept = 1; is_conda_kept >= 0; is_conda_kept--) {
-		cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
-		cleanup_str struct aq_str pylock = AQ_STR_INIT(TEXT_MAX);
-		int rc = uv_compile(b, uv, is_conda_kept, &pylock, &cmd, err);
-		bool is_refused;
-
-		if (rc)
-			return rc;
-		if (cmd.exit_code == 0)
-			return take_pylock(b, aq_str_get(&pylock), lines, err);
-		is_refused = client_says(aq_str_get(&cmd.errors), refusals);
-		if (!is_refused || !is_conda_kept)
-			return run_failed(b, &cmd, "the pip requirements cannot be resolved",
-					  is_refused ? BUILD_REFUSED : BUILD_FAULT,
-					  err);
-	}
-	return aq_fail(err, AQ_SYS, "not reached");
-}
-
-static int uv_install(struct build *b, const char *uv, struct aq_err *err)
-{
-	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
-	cleanup_str struct aq_str text = AQ_STR_INIT(TEXT_MAX);
-	char file[BUILD_PATH_MAX];
-	int rc;
-
-	pylock_write(b->lock, &text);
-	rc = build_pass_file(b, "pylock", "toml", aq_str_get(&text), text.len,
-			     file, err);
-	if (rc)
-		return rc;
-	start_uv(b, &cmd, uv, "install");
-	aq_strv_add(&cmd.argv, "--no-deps");
-	aq_strv_add(&cmd.argv, "--python");
-	aq_strv_add_fmt(&cmd.argv, "%s/bin/python", b->prefix);
-	aq_strv_add(&cmd.argv, "--break-system-packages");
-	aq_strv_add(&cmd.argv, "--requirements");
-	aq_strv_add(&cmd.argv, file);
-	rc = run(b, &cmd, err);
-	if (rc || cmd.exit_code == 0)
-		return rc;
-	return run_failed(b, &cmd, "the pip requirements cannot be installed",
-			  BUILD_FAULT, err);
 }
 
 /* -- the environment's own pip -- */
@@ -223,7 +79,7 @@ static void start_pip(const struct build *b, struct command *cmd)
 	aq_strv_add(&cmd->argv, "--only-binary=:all:");
 	aq_strv_add_fmt(&cmd->argv, "--cache-dir=%s/wheels/pip", b->inside);
 	aq_strv_add(&cmd->env, "PIP_CONFIG_FILE=/dev/null");
-	add_sources(b, cmd, "--index-url");
+	pip_add_sources(b, cmd, "--index-url");
 }
 
 /* pip resolves only from inside: the conda part is linked to a place that is
@@ -242,13 +98,18 @@ static int pip_resolve(struct build *b, struct aq_str *lines,
 		" FROM json_each(?1, '$.install')";
 	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
 	cleanup_str struct aq_str json = AQ_STR_INIT(16 * 1024 * 1024);
-	cleanup_str struct aq_str in = AQ_STR_INIT(TEXT_MAX);
-	cleanup_str struct aq_str constraints = AQ_STR_INIT(TEXT_MAX);
+	cleanup_str struct aq_str in = AQ_STR_INIT(PIP_TEXT_MAX);
+	cleanup_str struct aq_str constraints = AQ_STR_INIT(PIP_TEXT_MAX);
+	cleanup_strv struct aq_strv known = AQ_STRV_INIT(AQ_LOCK_ITEMS_MAX);
 	char requirements[BUILD_PATH_MAX], file[BUILD_PATH_MAX];
-	int rc;
+	int rc = 0;
 
-	add_lines(&in, &b->req->pip);
-	add_lines(&constraints, &b->req->constraints);
+	pip_add_lines(&in, &b->req->pip);
+	pip_add_lines(&constraints, &b->req->constraints);
+	if (b->kind == AQ_ENV_INHERITED)
+		rc = stubs_read(b, &known, &constraints, err);
+	if (rc)
+		return rc;
 	rc = build_pass_file(b, "requirements", "txt", aq_str_get(&in), in.len,
 			     requirements, err);
 	if (!rc)
@@ -269,7 +130,7 @@ static int pip_resolve(struct build *b, struct aq_str *lines,
 		return rc;
 	if (cmd.exit_code != 0)
 		return run_failed(b, &cmd, "the pip requirements cannot be resolved",
-				  client_says(aq_str_get(&cmd.errors), refusals) ?
+				  client_says(aq_str_get(&cmd.errors), pip_refusals) ?
 					  BUILD_REFUSED : BUILD_FAULT, err);
 	return records_from_json(b, &json, query, lines, err);
 }
@@ -284,7 +145,8 @@ static int pip_solve_inside(struct build *b, struct aq_str *lines,
 	snprintf(name, sizeof(name), "solve-%.16s", b->key);
 	rc = build_start_prefix(b, name, err);
 	if (!rc)
-		rc = client_link(b, err);
+		rc = b->kind == AQ_ENV_INHERITED ? layer_start(b, err) :
+						   client_link(b, err);
 	if (!rc)
 		rc = pip_resolve(b, lines, err);
 	(void)!build_drop_prefix(b, rc ? &ignored : err);
@@ -294,7 +156,7 @@ static int pip_solve_inside(struct build *b, struct aq_str *lines,
 static int pip_install_inside(struct build *b, struct aq_err *err)
 {
 	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
-	cleanup_str struct aq_str text = AQ_STR_INIT(TEXT_MAX);
+	cleanup_str struct aq_str text = AQ_STR_INIT(PIP_TEXT_MAX);
 	char file[BUILD_PATH_MAX];
 	int rc;
 
@@ -332,8 +194,20 @@ int pip_solve(struct build *b, struct aq_str *lines, struct aq_err *err)
 		return aq_fail(err, AQ_USER, "pip requirements need a Python: add 'python' to dependencies");
 	}
 	say(b, "resolving pip requirements");
-	return find_uv(b, uv, sizeof(uv)) ? uv_solve(b, uv, lines, err) :
+	return uv_find(b, uv, sizeof(uv)) ? uv_solve(b, uv, lines, err) :
 					    pip_solve_inside(b, lines, err);
+}
+
+int pip_solve_over_base(struct build *b, struct aq_str *lines,
+			struct aq_err *err)
+{
+	int rc = stubs_make(b, err);
+
+	if (!rc)
+		rc = pip_solve_inside(b, lines, err);
+	return rc == AQ_USER ?
+		inherit_miss(err, "its packages conflict with the request",
+			     err->text) : rc;
 }
 
 int pip_install(struct build *b, struct aq_err *err)
@@ -346,6 +220,6 @@ int pip_install(struct build *b, struct aq_err *err)
 	if (!n)
 		return 0;
 	say(b, "installing %zu wheels", n);
-	return find_uv(b, uv, sizeof(uv)) ? uv_install(b, uv, err) :
+	return uv_find(b, uv, sizeof(uv)) ? uv_install(b, uv, err) :
 					    pip_install_inside(b, err);
 }

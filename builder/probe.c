@@ -11,6 +11,7 @@
 
 #include "builder/activation.h"
 #include "builder/builder.h"
+#include "builder/bytecode.h"
 #include "common/db.h"
 #include "common/io.h"
 
@@ -87,16 +88,27 @@ static void free_world(struct world *w)
 	aq_envmap_free(&w->after);
 }
 
+/* Where root finds them: a layer's are links to the base's. */
+static bool has_scripts(const struct build *b)
+{
+	static const char scripts[] = "etc/conda/activate.d";
+	char path[BUILD_PATH_MAX + 64];
+
+	snprintf(path, sizeof(path), "%s/%s", b->site, scripts);
+	if (access(path, F_OK) == 0)
+		return true;
+	snprintf(path, sizeof(path), "%s/%s", b->base_prefix, scripts);
+	return b->kind == AQ_ENV_INHERITED && access(path, F_OK) == 0;
+}
+
 static int capture_scripts(struct build *b, struct aq_str *ops,
 			   struct aq_err *err)
 {
 	__attribute__((cleanup(free_world))) struct world one = { 0 };
 	__attribute__((cleanup(free_world))) struct world other = { 0 };
-	char path[BUILD_PATH_MAX + 64];
 	int rc;
 
-	snprintf(path, sizeof(path), "%s/etc/conda/activate.d", b->site);
-	if (access(path, F_OK) != 0)
+	if (!has_scripts(b))
 		return 0;
 	first_world(b, &one.before);
 	rc = run_scripts(b, &one, err);
@@ -266,7 +278,7 @@ int probe(struct build *b, struct aq_str *ret_ops, struct aq_err *err)
 	int rc = seal_lend_directories(b, &b->probe, err);
 
 	say(b, "checking");
-	if (!rc && b->lock->python)
+	if (!rc && b->lock->python && !bytecode_is_shared(b))
 		rc = compile(b, err);
 	if (!rc)
 		rc = capture(b, ret_ops, err);

@@ -24,7 +24,8 @@ static bool string_after(const char *at, const char *end, const char *key,
 }
 
 /* One [[packages]] table, [at, end). */
-static int read_package(const char *at, const char *end, struct aq_str *lines,
+static int read_package(const char *at, const char *end,
+			const struct aq_strv *known, struct aq_str *lines,
 			struct aq_err *err)
 {
 	const char *wheels = memmem(at, (size_t)(end - at), "\nwheels = [", 11);
@@ -33,6 +34,8 @@ static int read_package(const char *at, const char *end, struct aq_str *lines,
 	if (!string_after(at, end, "\nname = \"", name, sizeof(name)) ||
 	    !string_after(at, end, "\nversion = \"", version, sizeof(version)))
 		return aq_fail(err, AQ_CORRUPT, "a package of the pylock has no name or version");
+	if (known && aq_strv_has(known, name))
+		return 0;
 	if (!wheels || !string_after(wheels, end, "url = \"", url, sizeof(url)) ||
 	    !string_after(wheels, end, "sha256 = \"", sha256, sizeof(sha256)))
 		return aq_fail(err, AQ_USER,
@@ -43,7 +46,8 @@ static int read_package(const char *at, const char *end, struct aq_str *lines,
 	return 0;
 }
 
-int pylock_read(const char *text, struct aq_str *lines, struct aq_err *err)
+int pylock_read(const char *text, const struct aq_strv *known,
+		struct aq_str *lines, struct aq_err *err)
 {
 	static const char head[] = "[[packages]]\n";
 	const char *at = strstr(text, head);
@@ -54,8 +58,8 @@ int pylock_read(const char *text, struct aq_str *lines, struct aq_err *err)
 	while (at && !rc) {
 		const char *next = strstr(at + 1, head);
 
-		rc = read_package(at, next ? next : at + strlen(at), lines,
-				  err);
+		rc = read_package(at, next ? next : at + strlen(at), known,
+				  lines, err);
 		at = next;
 	}
 	return rc;

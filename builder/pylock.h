@@ -11,11 +11,12 @@
 
 /* Append a line "wheel URL SHA256 NAME VERSION" for each package of 'text'.  Of
  * several wheels uv names the one that it prefers for this platform first.
+ * A package that 'known' names (may be NULL) is left out.
  * AQ_USER: a package has no wheel with a hash (sources are not built).
  * AQ_CORRUPT: no pylock.
  */
-AQ_CHECK int pylock_read(const char *text, struct aq_str *lines,
-			 struct aq_err *err);
+AQ_CHECK int pylock_read(const char *text, const struct aq_strv *known,
+			 struct aq_str *lines, struct aq_err *err);
 
 /* Append the wheels of 'lock' as a pylock. */
 void pylock_write(const struct aq_lock *lock, struct aq_str *out);

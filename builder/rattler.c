@@ -45,6 +45,7 @@ static int solve(struct build *b, const char *program, struct aq_str *lines,
 	start(b, &cmd, program, "solve");
 	aq_strv_add(&cmd.argv, "--format");
 	aq_strv_add(&cmd.argv, "json");
+	client_add_constraints(b, &cmd, "--constraint", false);
 	aq_strv_add(&cmd.argv, "--");
 	client_add_specs(b, &cmd);
 	cmd.output = &json;
@@ -88,4 +89,5 @@ const struct dialect dialect_rattler = {
 	.name = "rattler",
 	.solve = solve,
 	.link = link_prefix,
+	.can_constrain = true,
 };

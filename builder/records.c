@@ -86,6 +86,10 @@ int records_to_lock(struct build *b, const char *lines, struct aq_err *err)
 	if (!copy)
 		return aq_fail(err, AQ_SYS, "out of memory");
 	rc = aq_lock_new(aq_platform_subdir(), &b->lock, err);
+	if (!rc && b->kind == AQ_ENV_INHERITED) {
+		memcpy(b->lock->base, b->base.lock, sizeof(b->lock->base));
+		b->lock->python = strdup(b->base.full);
+	}
 	for (char *line = strtok_r(copy, "\n", &save); line && !rc;
 	     line = strtok_r(NULL, "\n", &save))
 		rc = add_record(b, line, err);

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -248,17 +249,20 @@ static const char *must_end(struct build *b, const struct stream s[2])
 static int attend(struct build *b, pid_t pid, struct stream s[2],
 		  const char **ret_why)
 {
+	/* readable once the child has ended; -1 before Linux 5.3 */
+	cleanup_close int child = (int)syscall(SYS_pidfd_open, pid, 0);
 	bool is_over = false;
 	int status = 0;
 
 	for (;;) {
-		struct pollfd p[2] = { { .fd = s[0].fd, .events = POLLIN },
-				       { .fd = s[1].fd, .events = POLLIN } };
+		struct pollfd p[3] = { { .fd = s[0].fd, .events = POLLIN },
+				       { .fd = s[1].fd, .events = POLLIN },
+				       { .fd = child, .events = POLLIN } };
 
 		/* once only: afterwards there is no such child */
 		if (!is_over)
 			is_over = waitpid(pid, &status, WNOHANG) == pid;
-		if (poll(p, 2, is_over ? 0 : WATCH_MS) < 0 && errno != EINTR)
+		if (poll(p, 3, is_over ? 0 : WATCH_MS) < 0 && errno != EINTR)
 			break;
 		for (int i = 0; i < 2; i++)
 			if (s[i].fd >= 0 && p[i].revents &&

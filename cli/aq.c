@@ -11,35 +11,48 @@
 #include "cli/cli.h"
 #include "cli/term.h"
 
+#define ARGUMENTS_MAX 1000000 /* more than execve(2) takes */
+
+/* Options that not every verb has. */
+enum { HAS_JSON = 1, HAS_LOCK = 2, HAS_FILE = 4, HAS_ISOLATED = 8,
+       HAS_REFRESH = 16 };
+
 struct verb {
 	const char *name;
 	const char *arguments;
 	const char *summary;
 	int (*run)(struct cli *cli);
-	int n_arguments; /* exactly; 'takes_command': at least */
-	bool has_json;
-	bool has_lock;
-	bool takes_command; /* options end at the first argument */
+	int min, max; /* arguments */
+	unsigned int options;
+	bool takes_command; /* its options end at the first argument */
 	const char *help;
 };
 
 static const struct verb verbs[] = {
 	{ "check", "FILE", "say what a request asks for, or what is wrong with it",
-	  cli_check, 1, true, false, false,
+	  cli_check, 1, 1, HAS_JSON, false,
 	  "Read FILE ('-': standard input) as srun would, without building anything.\n" },
 	{ "build", "FILE", "make the environment of a request, unless it is there",
-	  cli_build, 1, true, false, false,
+	  cli_build, 1, 1, HAS_JSON | HAS_ISOLATED | HAS_REFRESH, false,
 	  "Build the environment that FILE asks for: as root in the node's cache, else in\n"
 	  "your own.\n" },
-	{ "list", "", "the environments of the cache", cli_list, 0, true, false,
+	{ "base", "add PYTHON|list|remove PYTHON|sync",
+	  "the environments that others inherit from", cli_base, 1, 2,
+	  HAS_JSON | HAS_FILE, false,
+	  "  add     build what --file FILE asks for, and make it the base of that Python\n"
+	  "          (3.11)\n"
+	  "  list    the bases, and how many inherit from each\n"
+	  "  remove  let nothing inherit from it any more\n"
+	  "  sync    add every base that aq.conf names\n" },
+	{ "list", "", "the environments of the cache", cli_list, 0, 0, HAS_JSON,
 	  false, "" },
 	{ "show", "KEY|NAME|FILE", "one environment: where, what is in it, since when",
-	  cli_show, 1, true, true, false,
+	  cli_show, 1, 1, HAS_JSON | HAS_LOCK | HAS_ISOLATED, false,
 	  "An environment is named by its key (64 digits), by its name or the beginning of\n"
 	  "it, or by the FILE of a request that it serves.\n" },
 	{ "run", "FILE -- COMMAND [ARGUMENT]...",
 	  "run a command in a request's environment, without Slurm", cli_run, 2,
-	  false, false, true,
+	  ARGUMENTS_MAX, HAS_ISOLATED | HAS_REFRESH, true,
 	  "Exit: the command's own code; 125 if there is no environment for it, 126 if it\n"
 	  "cannot be executed, 127 if it is not there.\n" },
 };
@@ -48,6 +61,20 @@ static const char options_help[] =
 	"  --config FILE  read FILE instead of " AQ_CONF_PATH " ($AQ_CONF)\n"
 	"  --node NAME    as on this node: what %n stands for in aq.conf\n"
 	"  --help         this\n";
+
+static const struct {
+	unsigned int option;
+	const char *name, *help;
+} special[] = {
+	{ HAS_FILE, "file", "  --file FILE    the request\n" },
+	{ HAS_ISOLATED, "isolated",
+	  "  --isolated     as with srun --aq-isolated: inherit from no base\n" },
+	{ HAS_REFRESH, "refresh",
+	  "  --refresh      as with srun --aq-refresh: resolve afresh\n" },
+	{ HAS_JSON, "json", "  --json         for programs\n" },
+	{ HAS_LOCK, "lock",
+	  "  --lock         its packages as conda clients take them: a lock file\n" },
+};
 
 static void help(FILE *out)
 {
@@ -71,11 +98,9 @@ static void help_verb(FILE *out, const struct verb *verb)
 	fprintf(out, "usage: aq %s [OPTION]...%s%s\n%c%s.\n%s\n", verb->name,
 		*verb->arguments ? " " : "", verb->arguments,
 		toupper(verb->summary[0]), verb->summary + 1, verb->help);
-	if (verb->has_json)
-		fputs("  --json         for programs\n", out);
-	if (verb->has_lock)
-		fputs("  --lock         its packages as a lock file, which "
-		      "conda clients and aq take\n", out);
+	for (size_t i = 0; i < ARRAY_LEN(special); i++)
+		if (verb->options & special[i].option)
+			fputs(special[i].help, out);
 	fputs(options_help, out);
 }
 
@@ -91,7 +116,8 @@ static int usage(const struct verb *verb)
 }
 
 enum { OPTION_HELP = 256, OPTION_VERSION, OPTION_CONFIG, OPTION_NODE,
-       OPTION_JSON, OPTION_LOCK };
+       OPTION_JSON, OPTION_LOCK, OPTION_FILE, OPTION_ISOLATED,
+       OPTION_REFRESH };
 
 static const struct option options[] = {
 	{ "help", no_argument, NULL, OPTION_HELP },
@@ -100,13 +126,33 @@ static const struct option options[] = {
 	{ "node", required_argument, NULL, OPTION_NODE },
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "lock", no_argument, NULL, OPTION_LOCK },
+	{ "file", required_argument, NULL, OPTION_FILE },
+	{ "isolated", no_argument, NULL, OPTION_ISOLATED },
+	{ "refresh", no_argument, NULL, OPTION_REFRESH },
 	{ 0 },
 };
 
-static int refuse_option(const struct verb *verb, const char *option)
+/* Whether 'verb' has what was given; else CLI_USAGE, having said so. */
+static int check_options(const struct cli *cli, const struct verb *verb)
 {
-	fprintf(stderr, "aq: '%s' has no --%s\n", verb->name, option);
-	return usage(verb);
+	const unsigned int given = (cli->has_json ? HAS_JSON : 0) |
+				   (cli->has_lock ? HAS_LOCK : 0) |
+				   (cli->file ? HAS_FILE : 0) |
+				   (cli->is_isolated ? HAS_ISOLATED : 0) |
+				   (cli->is_refresh ? HAS_REFRESH : 0);
+
+	for (size_t i = 0; i < ARRAY_LEN(special); i++)
+		if (given & ~verb->options & special[i].option) {
+			fprintf(stderr, "aq: '%s' has no --%s\n", verb->name,
+				special[i].name);
+			return usage(verb);
+		}
+	if (cli->has_lock && cli->has_json) {
+		fputs("aq: --lock and --json are two forms of output: give "
+		      "one of them\n", stderr);
+		return usage(verb);
+	}
+	return CLI_OK;
 }
 
 /* Read options up to the first argument, or all of them ('permute').  Returns
@@ -136,9 +182,16 @@ static int read_options(struct cli *cli, const struct verb *verb, int argc,
 		case OPTION_NODE:
 			cli->node = optarg;
 			break;
+		case OPTION_FILE:
+			cli->file = optarg;
+			break;
+		case OPTION_REFRESH:
+			cli->is_refresh = true;
+			break;
+		case OPTION_ISOLATED:
+			cli->is_isolated = true;
+			break;
 		case OPTION_JSON:
-			if (verb && !verb->has_json)
-				return refuse_option(verb, "json");
 			cli->has_json = true;
 			break;
 		case OPTION_LOCK:
@@ -191,13 +244,9 @@ static int run_verb(struct cli *cli, const struct verb *verb, int argc,
 	code = read_options(cli, verb, argc, argv, !verb->takes_command);
 	if (code >= 0)
 		return code;
-	if (cli->has_lock && !verb->has_lock)
-		return refuse_option(verb, "lock");
-	if (cli->has_lock && cli->has_json) {
-		fputs("aq: --lock and --json are two forms of output: give "
-		      "one of them\n", stderr);
-		return usage(verb);
-	}
+	code = check_options(cli, verb);
+	if (code)
+		return code;
 	cli->argc = argc - optind;
 	cli->argv = argv + optind;
 	/* run FILE -- COMMAND: what stands between is only a mark */
@@ -207,8 +256,7 @@ static int run_verb(struct cli *cli, const struct verb *verb, int argc,
 		cli->argv++;
 		cli->argc--;
 	}
-	if (cli->argc < verb->n_arguments ||
-	    (!verb->takes_command && cli->argc > verb->n_arguments))
+	if (cli->argc < verb->min || cli->argc > verb->max)
 		return usage(verb);
 	code = load_conf(cli);
 	if (code)

@@ -2,7 +2,7 @@
 /* aq from inside.
  *
  *   aq.c       the table of verbs, options, help
- *   check.c build.c list.c show.c run.c    a verb each
+ *   base.c check.c build.c list.c show.c run.c    a verb each
  *   obtain.c   an environment for a request: found, or built while we wait
  *   term.c     what a terminal gets that a pipe does not
  *   json.c     output for programs
@@ -45,12 +45,17 @@ struct cli {
 	bool is_personal;      /* without root: one's own cache */
 	bool has_json;         /* --json */
 	bool has_lock;         /* --lock */
+	bool is_refresh;       /* --refresh: resolve afresh */
+	bool is_isolated;      /* --isolated: inherit from no base */
+	const char *file;      /* --file, or NULL */
+	const char *as_base;   /* what is obtained becomes this base, or NULL */
 	int argc;              /* the verb's arguments */
 	char **argv;
 	struct aq_conf *conf;
 };
 
 /* The verbs: each returns an exit code, having said what went wrong. */
+int cli_base(struct cli *cli);
 int cli_check(struct cli *cli);
 int cli_build(struct cli *cli);
 int cli_list(struct cli *cli);

@@ -28,6 +28,7 @@ void env_write_json(struct json *j, const struct aq_env *env)
 	json_text(j, "lock", env->lock);
 	json_number(j, "generation", env->generation);
 	json_text(j, "base", env->base[0] ? env->base : NULL);
+	json_text(j, "reason", env->reason[0] ? env->reason : NULL);
 	json_text(j, "python", env->python[0] ? env->python : NULL);
 	json_number(j, "created", env->created);
 	json_number(j, "last_used", env->last_used);

@@ -118,6 +118,8 @@ static int build(const struct cli *cli, const struct aq_request *req,
 			.conf_path = *conf ? conf : NULL,
 			.node = cli->node,
 			.is_personal = cli->is_personal,
+			.as_base = cli->as_base,
+			.is_refresh = cli->is_refresh,
 			.answer_fd = answer_fd,
 			.request_fd = request,
 			.progress_fd = progress_out,
@@ -157,7 +159,9 @@ int obtain(const struct cli *cli, const struct aq_request *req,
 		rc = aq_layout_prepare(cli->conf, err);
 	if (rc)
 		return rc;
-	rc = aq_look_up(cli->conf, req, answer, err);
+	rc = cli->as_base || cli->is_refresh ?
+		     AQ_MISS :
+		      aq_look_up(cli->conf, req, answer, err);
 	/* the cache busy or damaged is a miss: the builder sees to it */
 	if (rc == AQ_MISS || rc == AQ_BUSY || rc == AQ_CORRUPT) {
 		rc = build(cli, req, fd, err);

@@ -59,5 +59,7 @@ int cli_read_request(const struct cli *cli, const char *path,
 		term_print(stderr, warnings->v[i]);
 		fputc('\n', stderr);
 	}
+	if (!rc && cli->is_isolated)
+		rc = aq_request_isolate(*ret, &err);
 	return rc ? cli_fail(&err) : CLI_OK;
 }

@@ -9,8 +9,8 @@
 #include "cli/json.h"
 #include "cli/term.h"
 #include "cli/units.h"
+#include "common/base.h"
 #include "common/explicit.h"
-#include "common/key.h"
 #include "common/manifest.h"
 
 /* Digits of a name that are told from a file's name; git takes as many. */
@@ -33,14 +33,15 @@ static int find_by_request(const struct cli *cli, struct aq_store *store,
 			   const char *path, struct aq_env **ret,
 			   struct aq_err *err)
 {
-	const struct aq_domain domain = { .kind = AQ_SHARED };
 	cleanup_strv struct aq_strv warnings = AQ_STRV_INIT(CLI_WARNINGS_MAX);
 	cleanup_request struct aq_request *req = NULL;
 	cleanup_free char *context = NULL;
+	struct aq_base base;
 	int rc = aq_request_read(path, cli->conf, &req, &warnings, err);
 
 	if (!rc)
-		rc = aq_key_context(cli->conf, &domain, NULL, &context, err);
+		rc = aq_base_context(store, cli->conf, req, &context, &base,
+				     err);
 	if (!rc)
 		rc = aq_store_find(store, req->digest, context, req->canonical,
 				   ret, err);
@@ -118,6 +119,8 @@ static void print_text(const struct aq_env *env, const char *prefix,
 	print_item("python", env->python[0] ? env->python : "none");
 	if (env->base[0])
 		print_item("base", env->base);
+	if (env->reason[0])
+		print_item("because", env->reason);
 	print_times(env);
 	printf("%-12s%s of its own, %s shared\n", "size",
 	       units_bytes(env->size_own, own),

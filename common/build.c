@@ -9,7 +9,7 @@
 
 #include "common/worker.h"
 
-#define ARGS_MAX 8
+#define ARGS_MAX 12
 /* The descriptors are first moved above these, so that none overwrites
  * another.
  */
@@ -24,6 +24,7 @@ static char *const builder_env[] = { "PATH=/usr/local/sbin:/usr/local/bin:"
 
 static void make_args(const struct aq_build_start *s, char *args[ARGS_MAX])
 {
+	static char job[16];
 	size_t n = 0;
 
 	args[n++] = "aq-builder";
@@ -39,6 +40,15 @@ static void make_args(const struct aq_build_start *s, char *args[ARGS_MAX])
 		args[n++] = "--personal";
 	if (s->is_detached)
 		args[n++] = "--detached";
+	if (s->as_base) {
+		args[n++] = "--base";
+		args[n++] = (char *)s->as_base;
+	}
+	if (s->is_refresh) {
+		snprintf(job, sizeof(job), "%u", s->job);
+		args[n++] = "--refresh";
+		args[n++] = job;
+	}
 	args[n] = NULL;
 }
 

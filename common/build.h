@@ -3,6 +3,7 @@
  * and `aq run` alike, all by executing aq-builder with these descriptors.
  *
  *   aq-builder --config FILE [--node NAME] [--personal] [--detached]
+ *              [--base PYTHON] [--refresh JOB]
  *
  * One aq-builder serves one step (or one command).  It waits for its turn (the
  * key's lock), looks again, builds if the environment is still missing, fills
@@ -34,6 +35,9 @@ struct aq_build_start {
 	const char *node;      /* or NULL */
 	bool is_personal;      /* somebody without root, in their own cache */
 	bool is_detached;      /* nobody waits: a prefetch */
+	bool is_refresh;       /* resolve afresh, once for 'job' (0: always) */
+	uint32_t job;
+	const char *as_base;   /* what is built becomes this base; or NULL */
 	int answer_fd, request_fd, progress_fd, alive_fd;
 };
 

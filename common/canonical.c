@@ -83,6 +83,8 @@ int aq_request_seal(struct aq_request *req, struct aq_err *err)
 
 	aq_str_add(&out, AQ_CANONICAL_HEADER);
 	aq_canonical_package_part(req, &out);
+	if (req->is_isolated)
+		aq_str_add(&out, "inherit no\n");
 	add_lines(&out, "variable", &req->variables);
 	if (out.broken == E2BIG)
 		return aq_fail(err, AQ_USER,
@@ -98,6 +100,12 @@ int aq_request_seal(struct aq_request *req, struct aq_err *err)
 	req->canonical_len = out.len;
 	req->canonical = steal(&out.s);
 	return 0;
+}
+
+int aq_request_isolate(struct aq_request *req, struct aq_err *err)
+{
+	req->is_isolated = true;
+	return aq_request_seal(req, err);
 }
 
 /* -- reading it again: hostile input -- */
@@ -239,6 +247,16 @@ static int read_constraint(struct aq_request *req, const char *value,
 	return read_requirement(&req->constraints, value, true, err);
 }
 
+static int read_inherit(struct aq_request *req, const char *value,
+			const struct aq_conf *conf, struct aq_err *err)
+{
+	(void)conf;
+	if (req->is_isolated || strcmp(value, "no") != 0)
+		return fail_damaged(err, value);
+	req->is_isolated = true;
+	return 0;
+}
+
 static int read_variable(struct aq_request *req, const char *value,
 			 const struct aq_conf *conf, struct aq_err *err)
 {
@@ -258,7 +276,8 @@ static const struct kind {
 } kinds[] = {
 	{ "python ", read_python },	    { "channel ", read_channel },
 	{ "conda ", read_conda },	    { "pip ", read_pip },
-	{ "constraint ", read_constraint }, { "variable ", read_variable },
+	{ "constraint ", read_constraint }, { "inherit ", read_inherit },
+	{ "variable ", read_variable },
 };
 
 static int read_line(struct aq_request *req, const char *line, size_t *kind,

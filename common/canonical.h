@@ -22,7 +22,8 @@ struct aq_request *aq_request_new(void);
  */
 AQ_CHECK int aq_request_seal(struct aq_request *req, struct aq_err *err);
 
-/* Append the lines of the package part: all but header and variables. */
+/* Append the lines of the package part: all but the header, whether it
+ * inherits (the context says from what) and the variables. */
 void aq_canonical_package_part(const struct aq_request *req,
 			       struct aq_str *out);
 

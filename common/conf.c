@@ -346,7 +346,8 @@ int aq_conf_load(const char *path, const char *node, struct aq_conf **ret,
 
 	if (!conf)
 		return aq_fail(err, AQ_SYS, "out of memory for the configuration");
-	conf->warnings.max = conf->find_links.max = CONF_ITEMS_MAX;
+	conf->warnings.max = conf->find_links.max =
+		conf->bases.max = CONF_ITEMS_MAX;
 	if (!path)
 		path = AQ_CONF_PATH;
 	rc = set_node(conf, node, err);

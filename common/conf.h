@@ -41,6 +41,7 @@ struct aq_conf {
 	char *ca_bundle;            /* path, or "" */
 	char *proxy;                /* URL, or "" */
 
+	struct aq_strv bases; /* "3.11=FILE": for `aq base sync` */
 	char *default_python; /* "3.12": for pip requirements without one */
 
 	uint64_t build_timeout; /* seconds; for one build, both phases */

@@ -45,6 +45,11 @@ void aq_job_mark_name(const struct aq_conf *conf, uint32_t job, char *ret,
 		      size_t size);
 AQ_CHECK int aq_job_mark(const struct aq_conf *conf, uint32_t job,
 			 struct aq_err *err);
+/* The mark also notes which keys the job has resolved afresh (--aq-refresh). */
+bool aq_job_has_refreshed(const struct aq_conf *conf, uint32_t job,
+			  const char *key);
+AQ_CHECK int aq_job_note_refresh(const struct aq_conf *conf, uint32_t job,
+				 const char *key, struct aq_err *err);
 AQ_CHECK int aq_job_unmark(const struct aq_conf *conf, uint32_t job,
 			   struct aq_err *err);
 

@@ -2,21 +2,22 @@
 #include "common/lookup.h"
 
 #include "common/answer_fill.h"
+#include "common/base.h"
 #include "common/key.h"
 #include "common/store.h"
 
 int aq_look_up(const struct aq_conf *conf, const struct aq_request *req,
 	       struct aq_answer *answer, struct aq_err *err)
 {
-	const struct aq_domain domain = { .kind = AQ_SHARED };
 	cleanup_store struct aq_store *store = NULL;
 	cleanup_free char *context = NULL;
 	cleanup_env struct aq_env *env = NULL;
 	char key[AQ_SHA256_HEX_SIZE];
+	struct aq_base base;
 	int rc = aq_store_open(conf, AQ_STORE_READ, &store, err);
 
 	if (!rc)
-		rc = aq_key_context(conf, &domain, NULL, &context, err);
+		rc = aq_base_context(store, conf, req, &context, &base, err);
 	if (!rc)
 		rc = aq_key(req, context, key, err);
 	if (!rc)

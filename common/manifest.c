@@ -65,7 +65,8 @@ static void write_fields(struct aq_str *out, const struct aq_env *e,
 	aq_str_add_fmt(out, "key %s\ndigest %s\n", b->key, b->digest);
 	aq_str_add_fmt(out, "generation %" PRIu32 "\nkind %d\n", e->generation,
 		       e->kind);
-	aq_str_add_fmt(out, "base %s\npython %s\n", e->base, e->python);
+	aq_str_add_fmt(out, "base %s\npython %s\nreason %s\n", e->base,
+		       e->python, e->reason);
 	aq_str_add_fmt(out, "created %" PRIu64 "\nbuild_ms %" PRIu64 "\n",
 		       e->created, e->build_ms);
 	aq_str_add_fmt(out, "size_own %" PRIu64 "\nsize_shared %" PRIu64 "\n",
@@ -212,6 +213,7 @@ static bool parse_fields(char *text, struct aq_manifest *m,
 	    !number_field(&at, "kind", &kind) ||
 	    !text_field(&at, "base", e->base, sizeof(e->base)) ||
 	    !text_field(&at, "python", e->python, sizeof(e->python)) ||
+	    !text_field(&at, "reason", e->reason, sizeof(e->reason)) ||
 	    !number_field(&at, "created", &e->created) ||
 	    !number_field(&at, "build_ms", &e->build_ms) ||
 	    !number_field(&at, "size_own", &e->size_own) ||

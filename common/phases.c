@@ -15,9 +15,15 @@ int aq_phase_submit(struct aq_submit *submit, struct aq_err *err)
 	cleanup_request struct aq_request *req = NULL;
 	int rc = aq_conf_load(submit->conf_path, NULL, &conf, err);
 
-	if (!rc)
+	if (!rc && submit->file)
 		rc = aq_request_read(submit->file, conf, &req,
 				     submit->warnings, err);
+	else if (!rc)
+		rc = aq_request_parse(submit->snapshot,
+				      strlen(submit->snapshot), conf, &req,
+				      err);
+	if (!rc && submit->is_isolated)
+		rc = aq_request_isolate(req, err);
 	if (rc)
 		return rc;
 	aq_str_add_mem(submit->canonical, req->canonical, req->canonical_len);
@@ -122,7 +128,13 @@ int aq_phase_stage(struct aq_stage *stage, struct aq_err *err)
 	if (take_reference(stage, conf, req->digest, &why) != 0)
 		(void)aq_fail(err, AQ_SYS, "no reference was taken: %s",
 			      why.text);
-	return as_miss(aq_look_up(conf, req, stage->answer, &why), &why, err);
+	rc = as_miss(aq_look_up(conf, req, stage->answer, &why), &why, err);
+	if (!rc && stage->is_refresh &&
+	    !aq_job_has_refreshed(conf, stage->step.job, stage->answer->key)) {
+		memset(stage->answer, 0, sizeof(*stage->answer));
+		return AQ_MISS;
+	}
+	return rc;
 }
 
 int aq_phase_release(const struct aq_stage *stage, struct aq_err *err)

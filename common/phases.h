@@ -25,6 +25,8 @@
 struct aq_submit {
 	const char *conf_path;
 	const char *file;
+	const char *snapshot; /* without a file: canonical bytes */
+	bool is_isolated;     /* make it one that inherits from nothing */
 	struct aq_str *canonical;
 	struct aq_strv *warnings;
 	char digest[AQ_SHA256_HEX_SIZE];
@@ -57,6 +59,7 @@ struct aq_stage {
 	struct aq_step step;
 	const char *canonical;
 	size_t canonical_len;
+	bool is_refresh; /* a hit is a miss, once a job */
 	struct aq_answer *answer;
 	int ret_lease_fd; /* -1 if it could not be had */
 };

@@ -31,6 +31,7 @@ struct aq_request {
 	struct aq_strv pip;   /* normalised PEP 508 requirements, sorted */
 	struct aq_strv constraints; /* from pip -c files: PEP 508, sorted */
 	struct aq_strv variables;   /* NAME=VALUE, sorted by name */
+	bool is_isolated; /* inherits from no base: --aq-isolated, no key */
 
 	char *canonical; /* the bytes that are hashed: text lines, no NUL */
 	size_t canonical_len;
@@ -59,6 +60,11 @@ AQ_CHECK int aq_request_read(const char *path, const struct aq_conf *conf,
 AQ_CHECK int aq_request_parse(const char *canonical, size_t len,
 			      const struct aq_conf *conf,
 			      struct aq_request **ret, struct aq_err *err);
+
+/* Make 'req' one that inherits from no base: another digest, and where a base
+ * would have served another key.  AQ_USER or AQ_SYS as aq_request_read().
+ */
+AQ_CHECK int aq_request_isolate(struct aq_request *req, struct aq_err *err);
 
 void aq_request_free(struct aq_request *req);
 DEFINE_CLEANUP(aq_request);

@@ -86,7 +86,8 @@ int aq_store_open(const struct aq_conf *conf, enum aq_store_mode mode,
 #define ENV_COLUMNS                                                            \
 	"e.name, e.lock, e.generation, e.kind, e.base, e.python, e.created,"   \
 	" e.last_used, e.uses, e.build_ms, e.size_own, e.size_shared,"         \
-	" e.pinned, e.ops"
+	" e.pinned, e.ops, e.reason"
+#define ENV_N_COLUMNS 15
 
 static int read_env(const struct aq_db_row *row, struct aq_env **ret,
 		    struct aq_err *err)
@@ -102,6 +103,7 @@ static int read_env(const struct aq_db_row *row, struct aq_env **ret,
 	    !aq_copy_text(e->lock, sizeof(e->lock), aq_db_text(row, 1)) ||
 	    !aq_copy_text(e->base, sizeof(e->base), aq_db_text(row, 4)) ||
 	    !aq_copy_text(e->python, sizeof(e->python), aq_db_text(row, 5)) ||
+	    !aq_copy_text(e->reason, sizeof(e->reason), aq_db_text(row, 14)) ||
 	    kind > AQ_ENV_BASE || aq_db_number(row, 2) > UINT32_MAX ||
 	    (e->ops_len && !aq_envops_is_sound(ops, e->ops_len)))
 		return aq_fail(err, AQ_CORRUPT, "the row of an environment is damaged");
@@ -156,7 +158,7 @@ static int take_if_equal(const struct aq_db_row *row, void *arg,
 	struct found *f = arg;
 
 	/* the digest is the user's claim: the bytes decide */
-	if (strcmp(aq_db_text(row, 14), f->canonical) != 0)
+	if (strcmp(aq_db_text(row, ENV_N_COLUMNS), f->canonical) != 0)
 		return aq_fail(err, AQ_MISS, "not there");
 	return read_env(row, &f->env, err);
 }

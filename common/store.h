@@ -23,6 +23,7 @@
 
 #define AQ_ENV_LOCK_DIGITS 20 /* of the lock's digest, in a name */
 #define AQ_ENV_NAME_SIZE 40   /* those, '-', generation, NUL */
+#define AQ_ENV_REASON_SIZE 512 /* bytes: a few lines of a terminal */
 
 enum aq_env_kind {
 	AQ_ENV_CREATED,
@@ -45,6 +46,8 @@ struct aq_env {
 	uint64_t build_ms;
 	uint64_t size_own;    /* bytes that only this environment holds */
 	uint64_t size_shared; /* bytes hard-linked elsewhere too */
+	/* why it is not of a cheaper kind, for people; no control characters */
+	char reason[AQ_ENV_REASON_SIZE];
 	bool pinned;
 	char *ops; /* activation, serialised (common/envops.h) */
 	size_t ops_len;

@@ -29,4 +29,13 @@ AQ_CHECK int aq_store_insert_binding(struct aq_db *db, const char *env_name,
 AQ_CHECK int aq_store_rebuild(struct aq_db *db, const struct aq_conf *conf,
 			      struct aq_err *err);
 
+/* Make 'env_name' the base of 'python', inside a transaction; AQ_MISS: it is not
+ * there.  The second does so if the entry 'name' of meta/ is a mark that says
+ * so, and its environment is there.
+ */
+AQ_CHECK int aq_store_insert_base(struct aq_db *db, const char *python,
+				  const char *env_name, struct aq_err *err);
+AQ_CHECK int aq_store_rebuild_base(struct aq_db *db, int meta_fd,
+				   const char *name, struct aq_err *err);
+
 #endif

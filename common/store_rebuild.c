@@ -57,5 +57,10 @@ int aq_store_rebuild(struct aq_db *db, const struct aq_conf *conf,
 			rc = insert(db, conf, e->d_name, err);
 	if (!rc && errno)
 		return aq_fail_errno(err, "cannot read '%s'", path);
+	rewinddir(dir); /* bases once their environments are there */
+	while (!rc && (errno = 0, e = readdir(dir)))
+		rc = aq_store_rebuild_base(db, dirfd(dir), e->d_name, err);
+	if (!rc && errno)
+		return aq_fail_errno(err, "cannot read '%s'", path);
 	return rc;
 }

@@ -9,7 +9,7 @@ static const char *const migrations[] = {
 	"  created INTEGER NOT NULL, last_used INTEGER NOT NULL,"
 	"  uses INTEGER NOT NULL, build_ms INTEGER NOT NULL,"
 	"  size_own INTEGER NOT NULL, size_shared INTEGER NOT NULL,"
-	"  pinned INTEGER NOT NULL, ops BLOB NOT NULL,"
+	"  pinned INTEGER NOT NULL, ops BLOB NOT NULL, reason TEXT NOT NULL,"
 	"  UNIQUE(lock, generation)"
 	") WITHOUT ROWID;"
 	"CREATE TABLE keys("
@@ -27,8 +27,14 @@ static const char *const migrations[] = {
 	"CREATE INDEX requests_by_key ON requests(key, seq);"
 	"CREATE TABLE failures("
 	"  key TEXT PRIMARY KEY, reason TEXT NOT NULL,"
-	"  is_refusal INTEGER NOT NULL, since INTEGER NOT NULL, ttl INTEGER NOT NULL"
-	") WITHOUT ROWID;",
+	"  is_refusal INTEGER NOT NULL, since INTEGER NOT NULL,"
+	"  ttl INTEGER NOT NULL"
+	") WITHOUT ROWID;"
+	"CREATE TABLE bases("
+	"  python TEXT PRIMARY KEY,"
+	"  env TEXT NOT NULL REFERENCES environments(name)"
+	") WITHOUT ROWID;"
+	"CREATE INDEX bases_by_env ON bases(env);",
 };
 
 const struct aq_db_kind aq_store_kind = {

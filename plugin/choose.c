@@ -3,8 +3,15 @@
 
 #include "plugin/rim.h"
 
-const char *const rim_inherited[] = { RIM_CARRIER, RIM_REQUEST,
-				      RIM_DIGEST_CARRIER, NULL };
+const char *const rim_inherited[] = {
+	RIM_CARRIER,
+	RIM_CARRIER_OF("aq_isolated"),
+	RIM_CARRIER_OF("aq_refresh"),
+	RIM_REQUEST,
+	RIM_REFRESH,
+	RIM_DIGEST_CARRIER,
+	NULL,
+};
 
 /* What Slurm does (22.05 to 26.05, by running it): each component of a command
  * line begins with a callback for what the outer job hands down, if anything;

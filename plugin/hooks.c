@@ -36,7 +36,25 @@ static int option_given(int val, const char *optarg, int remote)
 	return 0;
 }
 
-static struct spank_option rim_option = {
+static int isolated_given(int val, const char *optarg, int remote)
+{
+	(void)val;
+	(void)optarg;
+	if (!remote) /* nodes read it from the request */
+		rim_submit_isolated();
+	return 0;
+}
+
+static int refresh_given(int val, const char *optarg, int remote)
+{
+	(void)val;
+	(void)optarg;
+	if (!remote)
+		rim_submit_refresh();
+	return 0;
+}
+
+static struct spank_option rim_options[] = { {
 	.name = (char *)RIM_OPTION,
 	.arginfo = (char *)"FILE|none",
 	.usage = (char *)"run in the conda environment that FILE asks for (a "
@@ -44,7 +62,25 @@ static struct spank_option rim_option = {
 	.has_arg = 1,
 	.val = 0,
 	.cb = option_given,
-};
+}, {
+	.name = (char *)RIM_OPTION_ISOLATED,
+	.usage = (char *)"let its environment inherit from no base",
+	.cb = isolated_given,
+}, {
+	.name = (char *)RIM_OPTION_REFRESH,
+	.usage = (char *)"resolve it afresh, once a job and node, instead of "
+			 "reusing what is there",
+	.cb = refresh_given,
+} };
+
+static void register_options(spank_t sp)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rim_options); i++)
+		if (spank_option_register(sp, &rim_options[i]) !=
+		    ESPANK_SUCCESS)
+			slurm_error("aq: cannot register --%s",
+				    rim_options[i].name);
+}
 
 HOOK int slurm_spank_init(spank_t sp, int ac, char **av)
 {
@@ -53,9 +89,8 @@ HOOK int slurm_spank_init(spank_t sp, int ac, char **av)
 	rim_args_read(ac, av, &rim_args);
 	if (context == S_CTX_LOCAL || context == S_CTX_ALLOCATOR)
 		rim_submit_start(context == S_CTX_ALLOCATOR);
-	if (context != S_CTX_SLURMD &&
-	    spank_option_register(sp, &rim_option) != ESPANK_SUCCESS)
-		slurm_error("aq: cannot register --" RIM_OPTION);
+	if (context != S_CTX_SLURMD)
+		register_options(sp);
 	return 0;
 }
 

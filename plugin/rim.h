@@ -21,10 +21,15 @@
 #include "common/phases.h"
 
 #define RIM_OPTION "aq-requirements"
+#define RIM_OPTION_ISOLATED "aq-isolated"
+#define RIM_OPTION_REFRESH "aq-refresh"
 /* What a step inherits: the request, as it was at submission. */
 #define RIM_REQUEST "SLURM_AQ_REQUEST"
-/* Slurm's carrier of our option into steps and nested submissions. */
-#define RIM_CARRIER "SLURM_SPANK__SLURM_SPANK_OPTION_spank_aq_aq_requirements"
+/* Set: resolve afresh, once a job and node. */
+#define RIM_REFRESH "SLURM_AQ_REFRESH"
+/* Slurm's carriers of our options into steps and nested submissions. */
+#define RIM_CARRIER_OF(option) "SLURM_SPANK__SLURM_SPANK_OPTION_spank_aq_" option
+#define RIM_CARRIER RIM_CARRIER_OF("aq_requirements")
 /* By job control into prolog and epilog, where it is called SPANK_AQ_DIGEST. */
 #define RIM_DIGEST "AQ_DIGEST"
 #define RIM_DIGEST_CARRIER "SLURM_SPANK_AQ_DIGEST"
@@ -79,6 +84,9 @@ struct rim_choice rim_choose(const struct aq_strv *values, const char *carrier,
 void rim_submit_start(bool is_allocator);
 /* One --aq-requirements=VALUE, inherited or given; NULL: no value. */
 void rim_submit_option(const char *value);
+/* --aq-isolated, --aq-refresh */
+void rim_submit_isolated(void);
+void rim_submit_refresh(void);
 /* All options are known.  Ends the process with 1 on an error. */
 void rim_submit_finish(spank_t sp, const struct rim_args *args);
 

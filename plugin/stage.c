@@ -216,6 +216,7 @@ static bool read_request(spank_t sp, struct rim_step *step, char *ret, int size)
 void rim_stage(spank_t sp, const struct rim_args *args, struct rim_step *step)
 {
 	static char request[AQ_REQUEST_CANONICAL_MAX + 1];
+	char refresh[8];
 
 	*step = (struct rim_step)RIM_STEP_INIT;
 	step->args = *args;
@@ -238,6 +239,8 @@ void rim_stage(spank_t sp, const struct rim_args *args, struct rim_step *step)
 	step->stage.canonical = request;
 	step->stage.canonical_len = strlen(request);
 	step->stage.answer = step->answer;
+	step->stage.is_refresh = spank_getenv(sp, RIM_REFRESH, refresh,
+					      sizeof(refresh)) == ESPANK_SUCCESS;
 	find_out(step);
 }
 

@@ -14,6 +14,7 @@
 static struct {
 	char *carrier; /* what an outer job hands down, or NULL */
 	struct aq_strv values; /* as the callback got them */
+	bool is_isolated, is_refresh;
 } submission = { .values = AQ_STRV_INIT(RIM_VALUES_MAX) };
 
 /* What we print before ending: nothing of ours is worth a node, but a
@@ -78,6 +79,16 @@ void rim_submit_option(const char *value)
 	aq_strv_add(&submission.values, value ? value : "");
 }
 
+void rim_submit_isolated(void)
+{
+	submission.is_isolated = true;
+}
+
+void rim_submit_refresh(void)
+{
+	submission.is_refresh = true;
+}
+
 /* How many components the command line has: `srun A : B` has two. */
 static size_t count_components(void)
 {
@@ -109,8 +120,9 @@ static void export_request(spank_t sp, const char *request, const char *digest)
 		(void)spank_job_control_unsetenv(sp, RIM_DIGEST);
 }
 
-static void submit_file(spank_t sp, const struct rim_args *args,
-			const char *file)
+/* 'file', or what 'snapshot' has of one. */
+static void submit_request(spank_t sp, const struct rim_args *args,
+			   const char *file, const char *snapshot)
 {
 	cleanup_str struct aq_str canonical =
 		AQ_STR_INIT(AQ_REQUEST_CANONICAL_MAX);
@@ -118,6 +130,8 @@ static void submit_file(spank_t sp, const struct rim_args *args,
 	struct aq_submit submit = {
 		.conf_path = args->conf_path,
 		.file = file,
+		.snapshot = snapshot,
+		.is_isolated = submission.is_isolated,
 		.canonical = &canonical,
 		.warnings = &warnings,
 	};
@@ -136,12 +150,35 @@ static void submit_file(spank_t sp, const struct rim_args *args,
 	export_request(sp, aq_str_get(&canonical), submit.digest);
 }
 
+/* No file of our own: what the job that we belong to has, if it has. */
+static void submit_inherited(spank_t sp, const struct rim_args *args,
+			     const char *snapshot)
+{
+	bool has_request = snapshot && strcmp(snapshot, AQ_REQUEST_NONE) != 0;
+
+	if (!submission.is_isolated)
+		return;
+	if (has_request)
+		submit_request(sp, args, NULL, snapshot);
+}
+
+static void check_alone(const char *file, const char *snapshot)
+{
+	if (file || snapshot ||
+	    (!submission.is_isolated && !submission.is_refresh))
+		return;
+	slurm_error("--%s says nothing without --" RIM_OPTION "=FILE",
+		    submission.is_isolated ? RIM_OPTION_ISOLATED :
+					     RIM_OPTION_REFRESH);
+	give_up();
+}
+
 void rim_submit_finish(spank_t sp, const struct rim_args *args)
 {
 	const struct aq_strv *values = &submission.values;
 	struct rim_choice choice = rim_choose(values, submission.carrier,
 					      count_components());
-	const char *file = choice.value;
+	const char *file = choice.value, *snapshot = getenv(RIM_REQUEST);
 
 	if (values->broken) {
 		slurm_error("--" RIM_OPTION ": out of memory, or given more than %d times", RIM_VALUES_MAX);
@@ -152,9 +189,16 @@ void rim_submit_finish(spank_t sp, const struct rim_args *args)
 			    choice.other, choice.value);
 		give_up();
 	}
+	check_alone(file, snapshot);
+	if (submission.is_refresh && setenv(RIM_REFRESH, "1", 1) < 0) {
+		slurm_error("aq: out of memory");
+		give_up();
+	}
 	/* inherited: the snapshot is the truth, not the file as it is now */
-	if (!file || (choice.is_inherited && getenv(RIM_REQUEST)))
+	if (!file || (choice.is_inherited && snapshot)) {
+		submit_inherited(sp, args, snapshot);
 		return;
+	}
 	if (!*file) {
 		slurm_error("--" RIM_OPTION ": name a file, or 'none'");
 		give_up();
@@ -162,5 +206,5 @@ void rim_submit_finish(spank_t sp, const struct rim_args *args)
 	if (strcmp(file, AQ_REQUEST_NONE) == 0)
 		export_request(sp, AQ_REQUEST_NONE, NULL);
 	else
-		submit_file(sp, args, file);
+		submit_request(sp, args, file, NULL);
 }

@@ -70,6 +70,8 @@ void rim_task_start_build(spank_t sp, struct rim_step *step)
 		.builder = AQ_BUILDER_PATH,
 		.conf_path = step->args.conf_path,
 		.node = getenv("SLURMD_NODENAME"),
+		.is_refresh = step->stage.is_refresh,
+		.job = step->stage.step.job,
 		.answer_fd = step->answer_fd,
 		.request_fd = step->request_fd,
 		.progress_fd = step->progress[1],

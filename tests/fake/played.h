@@ -11,7 +11,7 @@ struct played {
 	const char *name; /* before what it prints, as with Slurm's commands */
 	spank_context_t context;
 	int task; /* local id, or -1: no task's hook */
-	struct spank_option *option;
+	struct spank_option *option, *isolated, *refresh;
 	char *env[PLAYED_ENV_MAX + 1]; /* the task's: S_JOB_ENV */
 };
 extern struct played played;

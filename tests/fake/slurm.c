@@ -52,7 +52,12 @@ spank_err_t spank_option_register(spank_t sp, struct spank_option *option)
 	(void)sp;
 	if (fake_fails("spank_option_register"))
 		return ESPANK_BAD_ARG;
-	played.option = option;
+	if (option->has_arg)
+		played.option = option;
+	else if (strcmp(option->name, "aq-isolated") == 0)
+		played.isolated = option;
+	else
+		played.refresh = option;
 	return ESPANK_SUCCESS;
 }
 

@@ -118,8 +118,17 @@ it_builds() {
 
 # it_is_clean NODE: nothing half-built, no builder and nothing that it started.
 it_is_clean() {
-  ! it_has_workers "$1" &&
-    [[ -z $(find "$(it_cache "$1")/work/envs" -mindepth 1 -print -quit 2>/dev/null) ]]
+  ! it_has_workers "$1" && [[ -z $(it_half_built "$1") ]]
+}
+
+# it_half_built NODE: what lies in work/envs but the places of bases, which are
+# empty and have the name of an environment.
+it_half_built() {
+  local entry
+  for entry in "$(it_cache "$1")"/work/envs/*; do
+    [[ ! -e $entry || (-d $(it_cache "$1")/envs/${entry##*/} && -z $(ls -A "$entry")) ]] ||
+      echo "$entry"
+  done
 }
 
 # it_builders NODE: the pids of the supervising aq-builders that work for the

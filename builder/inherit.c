@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "builder/inherit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "builder/pip.h"
+#include "common/flock.h"
+#include "common/manifest.h"
+#include "common/matchspec.h"
+#include "common/sources.h"
+#include "common/vmatch.h"
+
+/* In one line, printable, no white space twice. */
+static void add_plain(struct aq_str *out, const char *text)
+{
+	bool is_gap = false;
+
+	for (; *text; text++) {
+		/* drawings: uv writes its reasons as trees */
+		if ((unsigned char)*text <= ' ' || (unsigned char)*text > '~') {
+			is_gap = true;
+			continue;
+		}
+		if (is_gap && out->len)
+			aq_str_add_char(out, ' ');
+		is_gap = false;
+		aq_str_add_char(out, *text);
+	}
+}
+
+int inherit_miss(struct aq_err *err, const char *what, const char *detail)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(64 * 1024);
+
+	add_plain(&text, detail);
+	return aq_fail(err, AQ_MISS, "%s%s%.300s", what, text.len ? ": " : "",
+		       aq_str_get(&text));
+}
+
+int inherit_hold_base(struct build *b, struct aq_err *err)
+{
+	char name[128];
+	int rc;
+
+	snprintf(name, sizeof(name), "hold-%s", b->base.env);
+	rc = aq_flock_wait(b->conf, name, AQ_FLOCK_SHARED, NULL, NULL,
+			   &b->base_fd, err);
+	if (!rc)
+		rc = aq_manifest_read(b->conf, b->base.env, &b->base_manifest,
+				      err);
+	if (!rc && strcmp(b->base_manifest->lock->digest, b->base.lock) != 0)
+		rc = aq_fail(err, AQ_CORRUPT, "it has another lock");
+	if (rc)
+		return aq_fail_prefix(err, "base %s ('%s')", b->base.python,
+				      b->base.env);
+	snprintf(b->base_prefix, sizeof(b->base_prefix), "%s/envs/%s",
+		 b->conf->cache_dir, b->base.env);
+	return 0;
+}
+
+/* -- the conda part -- */
+
+static const struct aq_lock_item *find(const struct aq_lock *lock,
+				       const char *name)
+{
+	for (size_t i = 0; i < lock->n_items; i++)
+		if (lock->items[i].kind == AQ_LOCK_CONDA &&
+		    strcmp(lock->items[i].name, name) == 0)
+			return &lock->items[i];
+	return NULL;
+}
+
+/* Whether 'url' lies below one of the channels 'urls'. */
+static bool is_from(const char *url, const struct aq_strv *urls)
+{
+	for (size_t i = 0; i < urls->n; i++) {
+		size_t len = strlen(urls->v[i]);
+
+		while (len && urls->v[i][len - 1] == '/')
+			len--;
+		if (strncmp(url, urls->v[i], len) == 0 && url[len] == '/')
+			return true;
+	}
+	return false;
+}
+
+/* Whether the base's package is what 'spec' asks for, and from where. */
+static int check_spec(struct build *b, struct aq_matchspec *spec,
+		      const char *text, const struct aq_strv *channels,
+		      struct aq_err *err)
+{
+	const struct aq_lock_item *item =
+		find(b->base_manifest->lock, spec->name);
+	const struct aq_channel *channel = NULL;
+	cleanup_strv struct aq_strv own = AQ_STRV_INIT(1);
+	char has[512];
+
+	if (!item)
+		return inherit_miss(err, "it lacks", text);
+	snprintf(has, sizeof(has), "%s is asked for, it has %s %s", text,
+		 item->version, item->build);
+	if (spec->channel) {
+		channel = aq_conf_channel(b->conf, spec->channel);
+		aq_strv_add(&own, channel ? channel->url : "");
+		channels = &own;
+		free(spec->channel);
+		spec->channel = NULL; /* said by the URL */
+	}
+	if (aq_matchspec_matches(spec, item) != AQ_MATCH_YES)
+		return inherit_miss(err, has, "");
+	if (!is_from(item->url, channels))
+		return inherit_miss(err, has, "from another channel");
+	return 0;
+}
+
+static int check_conda(struct build *b, struct aq_err *err)
+{
+	cleanup_strv struct aq_strv channels = AQ_STRV_INIT(4096);
+	int rc = aq_sources_channels(b->req, b->conf, &channels, err);
+	struct aq_matchspec python = { .name = (char[]){ "python" },
+				       .version = b->req->python };
+
+	if (!rc)
+		rc = check_spec(b, &python, b->req->python, &channels, err);
+	for (size_t i = 0; !rc && i < b->req->conda.n; i++) {
+		cleanup_matchspec struct aq_matchspec spec = { 0 };
+
+		rc = aq_matchspec_parse(b->req->conda.v[i], &spec, err);
+		if (!rc)
+			rc = check_spec(b, &spec, b->req->conda.v[i],
+					&channels, err);
+	}
+	return rc;
+}
+
+/* -- the difference -- */
+
+static int solve_pip(struct build *b, struct aq_str *lines, struct aq_err *err)
+{
+	char uv[BUILD_PATH_MAX];
+	int rc;
+
+	if (!b->req->pip.n)
+		return 0;
+	if (!uv_find(b, uv, sizeof(uv)))
+		return pip_solve_over_base(b, lines, err);
+	rc = stubs_make(b, err);
+	return rc ? rc : uv_solve_over_base(b, uv, lines, err);
+}
+
+int inherit_solve(struct build *b, struct aq_err *err)
+{
+	cleanup_str struct aq_str lines = AQ_STR_INIT(AQ_LOCK_MAX);
+	int rc = check_conda(b, err);
+
+	if (rc)
+		return rc;
+	say(b, "inheriting from base %s", b->base.python);
+	b->kind = AQ_ENV_INHERITED;
+	rc = solve_pip(b, &lines, err);
+	return rc ? rc : records_to_lock(b, aq_str_get(&lines), err);
+}

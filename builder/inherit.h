@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inheriting: a request that a base meets but for some pip requirements gets a
+ * layer over that base (PEP 405), with the difference in it.
+ *
+ *   inherit.c  whether the base meets the conda part; the difference
+ *   stubs.c    what Python packages the base has, as pip's resolvers want it
+ *   layer.c    the layer's files
+ */
+#ifndef AQ_BUILDER_INHERIT_H
+#define AQ_BUILDER_INHERIT_H
+
+#include "builder/builder.h"
+
+/* Hold b->base for as long as this process lives, so that nobody collects it,
+ * and read its lock.  AQ_MISS: it is gone, and the key with it.
+ */
+AQ_CHECK int inherit_hold_base(struct build *b, struct aq_err *err);
+
+/* Resolve over b->base: b->lock, b->kind.  AQ_MISS: it cannot be inherited
+ * from, and err->text, if it has any, says why.
+ */
+AQ_CHECK int inherit_solve(struct build *b, struct aq_err *err);
+
+/* AQ_MISS with "not inherited from base NAME: WHAT: DETAIL" in one line. */
+int inherit_miss(struct aq_err *err, const char *what, const char *detail);
+
+/* -- stubs.c -- */
+/* Make b->stubs, a directory for resolvers to read: for each Python package of
+ * the base a wheel that has nothing but its metadata, and constraints.txt with
+ * their versions.  Once for each base.
+ */
+AQ_CHECK int stubs_make(struct build *b, struct aq_err *err);
+/* Their names and their constraints. */
+AQ_CHECK int stubs_read(struct build *b, struct aq_strv *names,
+			struct aq_str *constraints, struct aq_err *err);
+
+/* -- layer.c -- */
+/* The empty layer in b->prefix. */
+AQ_CHECK int layer_start(struct build *b, struct aq_err *err);
+/* What the base has and the layer lacks: wrappers for its programs, links to
+ * its files.
+ */
+AQ_CHECK int layer_complete(struct build *b, struct aq_err *err);
+
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "builder/inherit.h"
+#include "common/io.h"
+
+#define FILE_NAME "constraints.txt"
+#define CONSTRAINTS_MAX (256 * 1024)
+
+/* -I -S: no code of the base's packages runs, only Python's own. */
+static const char script[] =
+	"import importlib.metadata, os, re, sys, zipfile\n"
+	"site, out = sys.argv[1:]\n"
+	"seen = {}\n"
+	"for dist in importlib.metadata.distributions(path=[site]):\n"
+	"    meta, version = dist.metadata, dist.version\n"
+	"    if not meta['Name'] or not version: continue\n"
+	"    name = re.sub(r'[-_.]+', '-', meta['Name']).lower()\n"
+	"    if name in seen: continue\n"
+	"    seen[name] = version\n"
+	"    lines = ['Metadata-Version: 2.1', f'Name: {name}', f'Version: {version}']\n"
+	"    if meta['Requires-Python']:\n"
+	"        lines.append('Requires-Python: ' + meta['Requires-Python'])\n"
+	"    lines += [f'Provides-Extra: {e}' for e in meta.get_all('Provides-Extra') or []]\n"
+	"    lines += [f'Requires-Dist: {r}' for r in dist.requires or []]\n"
+	"    stem = f\"{name.replace('-', '_')}-{version}\"\n"
+	"    files = {\n"
+	"        'METADATA': '\\n'.join(lines) + '\\n',\n"
+	"        'WHEEL': 'Wheel-Version: 1.0\\nGenerator: slurm-aq\\n'\n"
+	"                 'Root-Is-Purelib: true\\nTag: py3-none-any\\n',\n"
+	"    }\n"
+	"    files['RECORD'] = ''.join(f'{stem}.dist-info/{f},,\\n' for f in [*files, 'RECORD'])\n"
+	"    with zipfile.ZipFile(os.path.join(out, f'{stem}-py3-none-any.whl'), 'w') as z:\n"
+	"        for f, text in files.items():\n"
+	"            z.writestr(f'{stem}.dist-info/{f}', text)\n"
+	"with open(os.path.join(out, '" FILE_NAME "'), 'w') as f:\n"
+	"    f.writelines(f'{n}=={v}\\n' for n, v in sorted(seen.items()))\n";
+
+/* The directory as root finds it; b->stubs is where the cage has it. */
+static void name_dir(const struct build *b, const char *suffix,
+		     char ret[BUILD_PATH_MAX])
+{
+	snprintf(ret, BUILD_PATH_MAX, "%s/stubs/%s%s", b->work, b->base.env,
+		 suffix);
+}
+
+static int write_stubs(struct build *b, struct aq_err *err)
+{
+	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	int rc;
+
+	aq_strv_add_fmt(&cmd.argv, "%s/bin/python", b->base_prefix);
+	aq_strv_add(&cmd.argv, "-I");
+	aq_strv_add(&cmd.argv, "-S");
+	aq_strv_add(&cmd.argv, "-c");
+	aq_strv_add(&cmd.argv, script);
+	aq_strv_add_fmt(&cmd.argv, "%s/lib/python%s/site-packages",
+			b->base_prefix, b->base.python);
+	aq_strv_add_fmt(&cmd.argv, "%s.new", b->stubs);
+	rc = run(b, &cmd, err);
+	if (rc || cmd.exit_code == 0)
+		return rc;
+	return run_failed(b, &cmd, "the base's packages cannot be listed",
+			  BUILD_FAULT, err);
+}
+
+int stubs_make(struct build *b, struct aq_err *err)
+{
+	char done[BUILD_PATH_MAX], made[BUILD_PATH_MAX];
+	int rc;
+
+	snprintf(b->stubs, sizeof(b->stubs), "%s/stubs/%s", b->inside,
+		 b->base.env);
+	name_dir(b, "", done);
+	name_dir(b, ".new", made);
+	if (access(done, F_OK) == 0)
+		return 0;
+	rc = aq_remove_tree(AT_FDCWD, made, err);
+	if (rc)
+		return rc;
+	if (mkdir(made, 0755) < 0 || chmod(made, 0755) < 0 ||
+	    chown(made, b->builder.uid, b->builder.gid) < 0)
+		return aq_fail_errno(err, "cannot make '%s'", made);
+	rc = write_stubs(b, err);
+	if (rc)
+		return rc;
+	/* from here on nobody but root changes which files are there */
+	if (chown(made, geteuid(), getegid()) < 0 ||
+	    (rename(made, done) < 0 && errno != EEXIST && errno != ENOTEMPTY))
+		return aq_fail_errno(err, "cannot set '%s' up", done);
+	return 0;
+}
+
+int stubs_read(struct build *b, struct aq_strv *names,
+	       struct aq_str *constraints, struct aq_err *err)
+{
+	cleanup_close int dir = -1;
+	char path[BUILD_PATH_MAX];
+	const char *p;
+	int rc;
+
+	name_dir(b, "", path);
+	rc = aq_open_dir(AT_FDCWD, path, &dir, err);
+	if (!rc)
+		rc = aq_read_file(dir, FILE_NAME, constraints, err);
+	if (rc)
+		return rc == AQ_MISS ? aq_fail(err, AQ_SYS, "'%s' is not whole: remove it",
+					       path) : rc;
+	for (p = aq_str_get(constraints); *p; p += strcspn(p, "\n") + 1) {
+		aq_strv_add_mem(names, p, strcspn(p, "="));
+		if (!p[strcspn(p, "\n")])
+			break;
+	}
+	return aq_strv_done(names, "a base's packages", err);
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* uv.  With the base's interpreter, whose answers it caches, and --prefix it
+ * runs no program of the prefix.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "builder/inherit.h"
+#include "builder/pip.h"
+#include "builder/pylock.h"
+
+bool uv_find(const struct build *b, char *ret, size_t size)
+{
+	const char *client = b->conf->pip_client;
+
+	if (strcmp(client, "pip") == 0)
+		return false;
+	return client_find(strcmp(client, "auto") == 0 ? "uv" : client, ret,
+			   size);
+}
+
+static void start(const struct build *b, struct command *cmd, const char *uv,
+		  const char *verb)
+{
+	aq_strv_add(&cmd->argv, uv);
+	aq_strv_add(&cmd->argv, "pip");
+	aq_strv_add(&cmd->argv, verb);
+	aq_strv_add(&cmd->argv, "--no-config");
+	aq_strv_add(&cmd->argv, "--no-build");
+	aq_strv_add(&cmd->argv, "--no-python-downloads");
+	aq_strv_add(&cmd->argv, "--cache-dir");
+	aq_strv_add_fmt(&cmd->argv, "%s/wheels", b->inside);
+	pip_add_sources(b, cmd, "--default-index");
+}
+
+/* -- resolving -- */
+
+/* 'constraints' besides the request's own; 'base': over b->base. */
+static int compile(struct build *b, const char *uv, const char *constraints,
+		   bool base, struct aq_str *pylock, struct command *cmd,
+		   struct aq_err *err)
+{
+	cleanup_str struct aq_str in = AQ_STR_INIT(PIP_TEXT_MAX);
+	cleanup_str struct aq_str all = AQ_STR_INIT(PIP_TEXT_MAX);
+	char file[BUILD_PATH_MAX];
+	int rc;
+
+	pip_add_lines(&in, &b->req->pip);
+	pip_add_lines(&all, &b->req->constraints);
+	aq_str_add(&all, constraints);
+	rc = build_pass_file(b, "constraints", "txt", aq_str_get(&all), all.len,
+			     file, err);
+	if (rc)
+		return rc;
+	start(b, cmd, uv, "compile");
+	aq_strv_add(&cmd->argv, "--format");
+	aq_strv_add(&cmd->argv, "pylock.toml");
+	aq_strv_add(&cmd->argv, "--no-header");
+	aq_strv_add(&cmd->argv, "--quiet");
+	if (base) {
+		aq_strv_add(&cmd->argv, "--find-links");
+		aq_strv_add(&cmd->argv, b->stubs);
+		aq_strv_add(&cmd->argv, "--python");
+		aq_strv_add_fmt(&cmd->argv, "%s/bin/python", b->base_prefix);
+	} else {
+		aq_strv_add(&cmd->argv, "--python-version");
+		aq_strv_add(&cmd->argv, b->lock->python);
+	}
+	aq_strv_add(&cmd->argv, "--constraints");
+	aq_strv_add(&cmd->argv, file);
+	aq_strv_add(&cmd->argv, "-");
+	cmd->input = aq_str_get(&in);
+	cmd->input_len = in.len;
+	cmd->output = pylock;
+	return run(b, cmd, err);
+}
+
+static int take_pylock(struct build *b, const char *pylock,
+		       const struct aq_strv *known, struct aq_str *wheels,
+		       struct aq_err *err)
+{
+	int rc = pylock_read(pylock, known, wheels, err);
+
+	if (rc == AQ_USER)
+		b->verdict = BUILD_REFUSED;
+	return rc;
+}
+
+/* A version that PEP 440 knows in its plainest form: conda has others. */
+static bool is_plain_version(const char *v)
+{
+	return *v && strspn(v, "0123456789.") == strlen(v) &&
+	       v[strlen(v) - 1] != '.';
+}
+
+/* What conda brings stays as it is, where it can. */
+static void add_conda_versions(struct aq_str *out, const struct aq_lock *lock)
+{
+	for (size_t i = 0; i < lock->n_items; i++) {
+		const struct aq_lock_item *item = &lock->items[i];
+
+		if (item->kind == AQ_LOCK_CONDA && item->name[0] != '_' &&
+		    is_plain_version(item->version))
+			aq_str_add_fmt(out, "%s==%s\n", item->name,
+				       item->version);
+	}
+}
+
+static int fail_solve(struct build *b, const struct command *cmd,
+		      bool is_refused, struct aq_err *err)
+{
+	return run_failed(b, cmd, "the pip requirements cannot be resolved",
+			  is_refused ? BUILD_REFUSED : BUILD_FAULT, err);
+}
+
+int uv_solve(struct build *b, const char *uv, struct aq_str *lines,
+	     struct aq_err *err)
+{
+	for (int is_conda_kept = 1; is_conda_kept >= 0; is_conda_kept--) {
+		cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+		cleanup_str struct aq_str pylock = AQ_STR_INIT(PIP_TEXT_MAX);
+		cleanup_str struct aq_str all = AQ_STR_INIT(PIP_TEXT_MAX);
+		cleanup_str struct aq_str kept = AQ_STR_INIT(PIP_TEXT_MAX);
+		bool is_refused;
+		int rc;
+
+		if (is_conda_kept)
+			add_conda_versions(&kept, b->lock);
+		rc = compile(b, uv, aq_str_get(&kept), false, &pylock, &cmd,
+			     err);
+		if (!rc && cmd.exit_code == 0) {
+			rc = take_pylock(b, aq_str_get(&pylock), NULL, &all,
+					 err);
+			if (!rc)
+				pip_add_missing(b->lock, aq_str_get(&all),
+						lines);
+			return rc;
+		}
+		if (rc)
+			return rc;
+		is_refused = client_says(aq_str_get(&cmd.errors), pip_refusals);
+		if (!is_refused || !is_conda_kept)
+			return fail_solve(b, &cmd, is_refused, err);
+	}
+	return aq_fail(err, AQ_SYS, "not reached");
+}
+
+int uv_solve_over_base(struct build *b, const char *uv, struct aq_str *lines,
+		       struct aq_err *err)
+{
+	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	cleanup_str struct aq_str pylock = AQ_STR_INIT(PIP_TEXT_MAX);
+	cleanup_str struct aq_str constraints = AQ_STR_INIT(PIP_TEXT_MAX);
+	cleanup_strv struct aq_strv known = AQ_STRV_INIT(AQ_LOCK_ITEMS_MAX);
+	int rc = stubs_read(b, &known, &constraints, err);
+
+	if (!rc)
+		rc = compile(b, uv, aq_str_get(&constraints), true, &pylock,
+			     &cmd, err);
+	if (rc)
+		return rc;
+	if (cmd.exit_code == 0)
+		return take_pylock(b, aq_str_get(&pylock), &known, lines, err);
+	if (!client_says(aq_str_get(&cmd.errors), pip_refusals))
+		return fail_solve(b, &cmd, false, err);
+	return inherit_miss(err, "its packages conflict with the request",
+			    aq_str_get(&cmd.errors));
+}
+
+/* -- installing -- */
+
+int uv_install(struct build *b, const char *uv, struct aq_err *err)
+{
+	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	cleanup_str struct aq_str text = AQ_STR_INIT(PIP_TEXT_MAX);
+	char file[BUILD_PATH_MAX];
+	int rc;
+
+	pylock_write(b->lock, &text);
+	rc = build_pass_file(b, "pylock", "toml", aq_str_get(&text), text.len,
+			     file, err);
+	if (rc)
+		return rc;
+	start(b, &cmd, uv, "install");
+	aq_strv_add(&cmd.argv, "--no-deps");
+	aq_strv_add(&cmd.argv, "--python");
+	if (b->kind == AQ_ENV_INHERITED) {
+		aq_strv_add_fmt(&cmd.argv, "%s/bin/python", b->base_prefix);
+		aq_strv_add(&cmd.argv, "--prefix");
+		aq_strv_add(&cmd.argv, b->prefix);
+	} else {
+		aq_strv_add_fmt(&cmd.argv, "%s/bin/python", b->prefix);
+	}
+	aq_strv_add(&cmd.argv, "--break-system-packages");
+	/* shared with the cache: its files, and their byte-code */
+	aq_strv_add(&cmd.argv, "--link-mode");
+	aq_strv_add(&cmd.argv, "hardlink");
+	aq_strv_add(&cmd.argv, "--requirements");
+	aq_strv_add(&cmd.argv, file);
+	rc = run(b, &cmd, err);
+	if (rc || cmd.exit_code == 0)
+		return rc;
+	return run_failed(b, &cmd, "the pip requirements cannot be installed",
+			  BUILD_FAULT, err);
+}

@@ -1,0 +1,363 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Inheriting from a base, with a real client, a real channel and real wheels.
+# What conflicts, or might, is compared with a whole build of the same request.
+# shellcheck disable=SC2154,SC2016 # bats sets stderr; programs for other shells
+
+load lib
+
+setup_file() {
+  it_up
+  WHEELS=$IT_DIR/wheels
+  export WHEELS
+  mkdir -m 755 "$WHEELS"
+  # a wheel for the base that brings a path as an editable install does, one
+  # that has a program, and halves of a namespace package (PEP 420)
+  mkdir -m 755 "$IT_DIR/elsewhere"
+  echo 'WHERE = "elsewhere"' >"$IT_DIR/elsewhere/aq_editable_demo.py"
+  wheel aq-editable 1.0 --file "aq_editable.pth=$IT_DIR/elsewhere
+"
+  wheel aq-tool 1.0 --file 'aq_tool.py=import sys
+def main():
+    import sklearn_free_plugin
+    print(sys.prefix, sklearn_free_plugin.NAME)
+' --script aq-tool=aq_tool:main
+  wheel sklearn-free-plugin 1.0 --file 'sklearn_free_plugin.py=NAME = "plugin"'
+  wheel aqns-one 1.0 --file 'aqns/one.py=HALF = 1'
+  wheel aqns-two 1.0 --file 'aqns/two.py=HALF = 2'
+  wheel aq-low 1.0 --file 'aq_low.py=VERSION = 1'
+  wheel aq-low 2.0 --file 'aq_low.py=VERSION = 2'
+  wheel aq-needs-low 1.0 --requires 'aq-low<2' --file 'aq_needs_low.py=import aq_low'
+  wheel aq-extra 1.0 --extra 'more=aqns-two' --file 'aq_extra.py='
+  wheel aq-marked 1.0 --requires 'aq-never-there; sys_platform == "win32"' --file 'aq_marked.py='
+  echo "find_links = ${AQ_CHANNEL#file://}/wheels $WHEELS" >>"$IT_DIR/etc/aq.conf"
+  it_file base39.yaml <<'YAML' >/dev/null
+channels: [conda-forge]
+dependencies:
+  - python=3.9
+  - pip
+  - aq-base
+  - activate-demo
+  - pip: [aq-editable, aq-tool, aqns-one, aq-low==2.0, aq-extra]
+YAML
+  it_file base312.yaml <<'YAML' >/dev/null
+channels: [conda-forge]
+dependencies: [python=3.12, pip, numpy]
+YAML
+  aq --node n1 base add 3.9 --file "$IT_SUBMIT/base39.yaml"
+}
+teardown_file() { it_down; }
+setup() { it_begin; }
+teardown() { it_end; }
+
+wheel() { "$AQ_LIB/make-wheel" "$WHEELS" "$@" >/dev/null; }
+
+# asks PIP...: a request for Python 3.9 with these pip requirements.
+asks() {
+  local item
+  {
+    printf 'dependencies:\n- python=3.9\n- pip\n- pip:\n'
+    for item in "$@"; do printf '  - "%s"\n' "$item"; done
+  } | it_file "asks-$BATS_TEST_NUMBER.yaml"
+}
+
+# build FILE [OPTION]...: its prefix in $prefix, how it was made in $kind.
+build() {
+  local file=$1
+  shift
+  aq --node n1 build "$@" --json "$file" >"$IT_DIR/answer" 2>"$IT_DIR/said"
+  prefix=$(answer prefix)
+  kind=$(answer resolution)
+}
+
+answer() { python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$IT_DIR/answer" "$1"; }
+
+# in_env COMMAND...: in $prefix, as activation would leave it; as the test user,
+# since root can write byte-code anywhere.
+in_env() { as_user env -i PATH="$prefix/bin:/usr/bin:/bin" PYTHONNOUSERSITE=1 LANG=C.UTF-8 "$@"; }
+
+# like_whole FILE IMPORT: the inherited environment has the versions that a
+# whole one has of what is in both, and imports the same.
+like_whole() {
+  local whole mine theirs
+  mine=$(in_env pip list --format=freeze --disable-pip-version-check | sort)
+  run -0 in_env python -c "$2"
+  local said=$output
+  in_env python -m pip check
+  build "$1" --isolated
+  whole=$prefix
+  theirs=$(in_env pip list --format=freeze --disable-pip-version-check | sort)
+  run -0 in_env python -c "$2"
+  assert_equal "$output" "$said"
+  # of what the whole one has, the same versions
+  assert_equal "$(comm -13 <(echo "$mine") <(echo "$theirs"))" ""
+  [[ $whole != */envs/ ]]
+}
+
+@test "a layer: the base's packages, programs, paths and activation, and its own" {
+  local file base
+  file=$(asks scikit-learn==1.6.0 sklearn-free-plugin)
+  build "$file"
+  assert_equal "$kind" inherited
+  base=$(grep '^home = ' "$prefix/pyvenv.cfg" | sed 's/home = //; s|/bin$||')
+  run -0 in_env python -c 'import sys; print(sys.prefix, sys.base_prefix)'
+  assert_equal "$output" "$prefix $base"
+  run -0 in_env python3 -c 'import numpy, sklearn; print(numpy.__file__, sklearn.__file__)'
+  assert_contains "$output" "$base/lib/python3.9/site-packages/numpy/"
+  assert_contains "$output" "$prefix/lib/python3.9/site-packages/sklearn/"
+  run -0 in_env python -c 'import aq_editable_demo; print(aq_editable_demo.WHERE)'
+  assert_equal "$output" elsewhere
+  # the base's program, with the child's packages; a bare pip is the child's
+  run -0 in_env aq-tool
+  assert_equal "$output" "$prefix plugin"
+  run -0 in_env pip -V
+  run -0 in_env pip list --format=freeze --disable-pip-version-check
+  assert_contains "$output" "scikit-learn==1.6.0"
+  assert_contains "$output" "numpy=="
+  run -0 in_env python -c 'from importlib.metadata import version; print(version("numpy"), version("scikit-learn"))'
+  assert_contains "$output" " 1.6.0"
+  cat >"$IT_SUBMIT/spawn.py" <<'PY'
+import multiprocessing
+import sys
+
+import sklearn
+
+
+def prefix(_: int) -> str:
+    return f"{sys.prefix} {sklearn.__version__}"
+
+
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        print(*sorted(set(pool.map(prefix, range(4)))))
+PY
+  run -0 in_env python "$IT_SUBMIT/spawn.py"
+  assert_equal "$output" "$prefix 1.6.0"
+  # nothing of the base was written
+  assert_equal "$(find "$base" -newer "$prefix/pyvenv.cfg" ! -name '*.pyc' ! -name __pycache__ | head)" ""
+}
+
+@test "a function runs in it through srun, and the next one reuses it" {
+  local file
+  file=$(asks joblib==1.4.2)
+  run -0 --separate-stderr as_user srun --aq-requirements="$file" \
+    python -c 'import os, joblib, numpy; print(os.environ["AQ_RESOLUTION"], os.environ["ACTIVATE_DEMO"][:3], joblib.__version__)'
+  assert_equal "$output" "inherited on: 1.4.2"
+  run -0 --separate-stderr as_user srun --aq-requirements="$file" printenv AQ_RESOLUTION
+  assert_equal "$output" reused
+}
+
+@test "a base alone can be what is asked for" {
+  local file
+  file=$(it_file bare.yaml <<<'{dependencies: [python=3.9, aq-base]}')
+  build "$file"
+  assert_equal "$kind" inherited
+  in_env python -c 'import numpy'
+}
+
+@test "a pin older than the base is not inherited: whole, and kept" {
+  local file
+  file=$(asks numpy==1.26.4)
+  build "$file"
+  [[ $kind == linked || $kind == created ]]
+  run -0 in_env python -c 'import numpy; print(numpy.__version__)'
+  assert_equal "$output" 1.26.4
+  run -0 aq --node n1 show "$file"
+  assert_contains "$output" "not inherited from base 3.9"
+}
+
+@test "a transitive pin is not inherited either" {
+  local file
+  file=$(asks aq-needs-low)
+  build "$file"
+  [[ $kind == linked || $kind == created ]]
+  run -0 in_env python -c 'import aq_needs_low, aq_low; print(aq_low.VERSION)'
+  assert_equal "$output" 1
+}
+
+@test "a package that only the index has, beside what only the base has" {
+  local file
+  file=$(asks sklearn-free-plugin aq-tool)
+  build "$file"
+  assert_equal "$kind" inherited
+  like_whole "$file" 'import aq_tool, sklearn_free_plugin as p; print(p.NAME)'
+}
+
+@test "an extra of a package of the base" {
+  local file
+  file=$(asks 'aq-extra[more]' aqns-one)
+  build "$file"
+  assert_equal "$kind" inherited
+  like_whole "$file" 'import aqns.two; print(aqns.two.HALF)'
+}
+
+@test "a marker that excludes this platform" {
+  local file
+  file=$(asks aq-marked "aq-never-there; sys_platform == 'win32'")
+  build "$file"
+  assert_equal "$kind" inherited
+  like_whole "$file" 'import aq_marked; print(aq_marked.__name__)'
+}
+
+@test "a namespace package, half in the base and half in the layer" {
+  local file
+  file=$(asks aqns-one aqns-two)
+  build "$file"
+  [[ $kind == inherited || $kind == reused ]] # the extra above has its lock
+  like_whole "$file" 'import aqns.one, aqns.two; print(aqns.one.HALF + aqns.two.HALF)'
+}
+
+@test "a conda package beyond the base: linked, with the base's packages" {
+  local file base
+  file=$(it_file conda.yaml <<<'{dependencies: [python=3.9, aq-base, scikit-learn]}')
+  build "$file"
+  assert_equal "$kind" linked
+  base=$(aq --node n1 base list --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["bases"][0]["name"])')
+  # its files are the base's
+  [[ $prefix/lib/python3.9/site-packages/numpy/__init__.py -ef \
+    $(it_cache n1)/envs/$base/lib/python3.9/site-packages/numpy/__init__.py ]]
+  run -0 aq --node n1 show "$file"
+  assert_contains "$output" "it lacks: scikit-learn"
+}
+
+@test "isolated inherits nothing" {
+  local file
+  file=$(asks joblib==1.4.2)
+  build "$file" --isolated
+  assert_equal "$kind" created
+  [[ ! -e $prefix/pyvenv.cfg ]]
+}
+
+@test "two keys that resolve to one lock share one environment" {
+  local first
+  build "$(asks threadpoolctl==3.5.0)"
+  first=$prefix
+  build "$(asks 'threadpoolctl>=3.5,<3.6')"
+  assert_equal "$kind" reused
+  assert_equal "$prefix" "$first"
+}
+
+@test "byte-code is compiled once, shared, and what the source gives" {
+  local file first
+  file=$(asks scikit-learn==1.6.0 threadpoolctl)
+  build "$file"
+  wait_until "$IT_JOB_SECONDS" is_compiled
+  first=$prefix
+  build "$(asks scikit-learn==1.6.0 threadpoolctl sklearn-free-plugin)"
+  wait_until "$IT_JOB_SECONDS" is_compiled
+  [[ $prefix != "$first" ]]
+  [[ $first/lib/python3.9/site-packages/sklearn/__pycache__/base.cpython-39.pyc -ef \
+    $prefix/lib/python3.9/site-packages/sklearn/__pycache__/base.cpython-39.pyc ]]
+  in_env python - "$prefix/lib/python3.9/site-packages" <<'PY'
+import importlib.util, marshal, pathlib, sys
+
+n = 0
+for pyc in pathlib.Path(sys.argv[1]).rglob("*.pyc"):
+    source = pathlib.Path(importlib.util.source_from_cache(str(pyc)))
+    head, code = pyc.read_bytes()[:16], marshal.loads(pyc.read_bytes()[16:])
+    assert head[4:8] == b"\x01\0\0\0", f"{pyc} is checked at each start"
+    assert head[8:] == importlib.util.source_hash(source.read_bytes()), pyc
+    again = compile(source.read_bytes(), code.co_filename, "exec", dont_inherit=True)
+    assert again == code, pyc
+    n += 1
+assert n > 500, n
+PY
+}
+is_compiled() {
+  [[ -z $(find "$(it_cache n1)/work/bytecode/pending" -type f) ]] &&
+    [[ -e $prefix/lib/python3.9/site-packages/sklearn/__pycache__/base.cpython-39.pyc ]]
+}
+
+@test "two bases at once, and one replaced under a running job" {
+  local file old new job
+  aq --node n1 base add 3.12 --file "$IT_SUBMIT/base312.yaml"
+  file=$(it_file two.yaml <<<'{dependencies: [python=3.12, {pip: [joblib==1.4.2]}]}')
+  build "$file"
+  assert_equal "$kind" inherited
+  run -0 in_env python -c 'import sys, joblib, numpy; print(sys.version_info[:2])'
+  assert_equal "$output" "(3, 12)"
+  old=$prefix
+  cat >"$IT_SUBMIT/replaced.sh" <<'SH'
+#!/bin/bash
+touch started
+until [[ -e go-on ]]; do sleep 0.05; done
+python -c 'import sys, joblib, numpy; print(sys.prefix, numpy.__version__)'
+SH
+  job=$(cd "$IT_SUBMIT" && as_user -C "$IT_SUBMIT" sbatch --parsable \
+    --output="$IT_SUBMIT/replaced.out" --aq-requirements="$file" replaced.sh)
+  wait_until "$IT_JOB_SECONDS" test -e "$IT_SUBMIT/started"
+  it_file base312.yaml <<<'{channels: [conda-forge], dependencies: [python=3.12, pip, numpy, six]}' >/dev/null
+  aq --node n1 base add 3.12 --file "$IT_SUBMIT/base312.yaml"
+  build "$file"
+  assert_equal "$kind" inherited
+  new=$prefix
+  [[ $new != "$old" ]]
+  aq --node n1 base remove 3.12
+  touch "$IT_SUBMIT/go-on"
+  it_wait "$job"
+  assert_contains "$(<"$IT_SUBMIT/replaced.out")" "$old 2"
+}
+
+@test "what is wrong with a base is said" {
+  run -1 aq --node n1 base add 3.12 --file "$IT_SUBMIT/base39.yaml"
+  assert_contains "$output" "write 'python=3.12'"
+  run -2 aq --node n1 base add three --file "$IT_SUBMIT/base39.yaml"
+  run -4 aq --node n1 base remove 3.7
+  assert_contains "$output" "aq base list"
+}
+
+@test "--aq-isolated: the job and its steps inherit nothing, a nested job does" {
+  local file job
+  file=$(asks threadpoolctl==3.5.0)
+  run -0 --separate-stderr as_user srun --aq-isolated --aq-requirements="$file" \
+    sh -c 'ls $AQ_ENV_PREFIX/pyvenv.cfg; echo $AQ_RESOLUTION'
+  assert_equal "$output" created
+  cat >"$IT_SUBMIT/isolated.sh" <<SH
+#!/bin/bash
+layer() { test -e \$AQ_ENV_PREFIX/pyvenv.cfg && echo "\$1 layer" || echo "\$1 whole"; }
+layer batch
+srun bash -c "\$(declare -f layer); layer step"
+cd $IT_SUBMIT && sbatch --wait --output=$IT_SUBMIT/nested.out --aq-requirements=$file \
+  --wrap "\$(declare -f layer); layer nested"
+SH
+  job=$(it_submit --ntasks=1 --aq-isolated --aq-requirements="$file" "$IT_SUBMIT/isolated.sh")
+  it_wait "$job"
+  assert_contains "$(cat "$IT_SUBMIT/${job}"_*.out)" $'batch whole\nstep whole'
+  assert_contains "$(<"$IT_SUBMIT/nested.out")" "nested layer"
+  # a step alone of a job that inherits
+  cat >"$IT_SUBMIT/isolated.sh" <<SH
+#!/bin/bash
+srun --aq-isolated bash -c '[[ ! -e \$AQ_ENV_PREFIX/pyvenv.cfg ]] && echo step whole'
+SH
+  job=$(it_submit --ntasks=1 --aq-requirements="$file" "$IT_SUBMIT/isolated.sh")
+  it_wait "$job"
+  assert_contains "$(cat "$IT_SUBMIT/${job}"_*.out)" "step whole"
+  run -1 as_user srun --aq-isolated true
+  assert_contains "$output" "says nothing without --aq-requirements=FILE"
+}
+
+@test "--aq-refresh: resolved afresh once a job; current for others from then on" {
+  local file job
+  wheel aq-fresh 1.0 --file 'aq_fresh.py=VERSION = 1'
+  file=$(asks aq-fresh)
+  version() { as_user srun "$@" --aq-requirements="$file" python -c 'import aq_fresh; print(aq_fresh.VERSION)' 2>/dev/null; }
+  assert_equal "$(version)" 1
+  wheel aq-fresh 2.0 --file 'aq_fresh.py=VERSION = 2'
+  assert_equal "$(version)" 1
+  # one that fails changes nothing
+  mkdir "$IT_DIR/away" && mv "$WHEELS"/aq_fresh-* "$IT_DIR/away"
+  run -125 version --aq-refresh
+  mv "$IT_DIR"/away/* "$WHEELS"
+  assert_equal "$(version)" 1
+  cat >"$IT_SUBMIT/fresh.sh" <<'SH'
+#!/bin/bash
+for i in 1 2; do srun sh -c 'python -c "import aq_fresh; print(aq_fresh.VERSION)"; echo $AQ_RESOLUTION'; done
+SH
+  job=$(it_submit --ntasks=1 --aq-refresh --aq-requirements="$file" "$IT_SUBMIT/fresh.sh")
+  it_wait "$job"
+  # the batch step has refreshed it
+  assert_equal "$(grep -v '^aq: ' "$IT_SUBMIT/${job}"_*.out)" $'2\nreused\n2\nreused'
+  assert_equal "$(version)" 2
+  run -0 --separate-stderr as_user srun --aq-refresh --aq-requirements="$file" printenv AQ_RESOLUTION
+  assert_contains "$stderr" "inheriting from base"
+}
