@@ -58,6 +58,7 @@ struct build {
 	const struct aq_conf *conf;
 	const struct aq_request *req;
 	struct aq_answer *answer;
+	bool is_explain;     /* resolve only, and say what would be built */
 	bool is_refresh;     /* resolve afresh, once for 'job' (0: always) */
 	uint32_t job;
 	const char *as_base; /* "3.11": what is built becomes that base; or NULL */
@@ -254,6 +255,10 @@ AQ_CHECK int build_start_prefix(struct build *b, const char *name,
 AQ_CHECK int build_drop_prefix(struct build *b, struct aq_err *err);
 /* It is our turn and the environment is missing: build, commit, answer. */
 AQ_CHECK int build(struct build *b, struct aq_err *err);
+/* Resolve as build() would and answer with what it would make; the answer's
+ * text has lines "base PYTHON NAME", "because REASON", "add KIND NAME VERSION".
+ */
+AQ_CHECK int build_explain(struct build *b, struct aq_err *err);
 /* The environment that was just answered becomes base b->as_base. */
 AQ_CHECK int build_become_base(struct build *b, struct aq_err *err);
 /* Answer from the store, if it has the key by now.  AQ_MISS: it has not. */

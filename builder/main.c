@@ -25,7 +25,7 @@
 struct options {
 	const char *conf_path, *node;
 	const char *as_base, *refresh;
-	bool is_personal, is_detached;
+	bool is_personal, is_detached, is_explain;
 };
 
 static bool read_options(int argc, char **argv, struct options *ret)
@@ -36,6 +36,7 @@ static bool read_options(int argc, char **argv, struct options *ret)
 		{ "personal", no_argument, NULL, 'p' },
 		{ "detached", no_argument, NULL, 'd' },
 		{ "base", required_argument, NULL, 'b' },
+		{ "explain", no_argument, NULL, 'e' },
 		{ "refresh", required_argument, NULL, 'r' },
 		{ 0 },
 	};
@@ -55,6 +56,9 @@ static bool read_options(int argc, char **argv, struct options *ret)
 			break;
 		case 'b':
 			ret->as_base = optarg;
+			break;
+		case 'e':
+			ret->is_explain = true;
 			break;
 		case 'r':
 			ret->refresh = optarg;
@@ -163,7 +167,7 @@ static int serve(struct build *b, struct aq_err *err)
 	say_start(b);
 	rc = open_log(b, err);
 	if (!rc)
-		rc = build(b, err);
+		rc = b->is_explain ? build_explain(b, err) : build(b, err);
 	if (!rc && b->is_refresh && b->job)
 		rc = aq_job_note_refresh(b->conf, b->job, b->key, err);
 	if (!rc && b->as_base)
@@ -196,6 +200,7 @@ static int answer(const struct options *o, struct aq_answer *a,
 		.answer = a,
 		.is_personal = o->is_personal,
 		.as_base = o->as_base,
+		.is_explain = o->is_explain,
 		.progress_fd = AQ_BUILDER_FD_PROGRESS,
 		.alive_fd = o->is_detached ? -1 : AQ_BUILDER_FD_ALIVE,
 		.base_fd = -1, .key_fd = -1, .wait_fd = -1, .public_fd = -1, .log_fd = -1,

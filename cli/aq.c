@@ -36,6 +36,10 @@ static const struct verb verbs[] = {
 	  cli_build, 1, 1, HAS_JSON | HAS_ISOLATED | HAS_REFRESH, false,
 	  "Build the environment that FILE asks for: as root in the node's cache, else in\n"
 	  "your own.\n" },
+	{ "explain", "FILE", "say how a request's environment would come about",
+	  cli_explain, 1, 1, HAS_JSON | HAS_ISOLATED, false,
+	  "Resolve FILE without building: reused, inherited, linked or created, from which\n"
+	  "base, what is missing from that, why not the cheaper way, and what it would cost.\n" },
 	{ "base", "add PYTHON|list|remove PYTHON|sync",
 	  "the environments that others inherit from", cli_base, 1, 2,
 	  HAS_JSON | HAS_FILE, false,

@@ -2,7 +2,7 @@
 /* aq from inside.
  *
  *   aq.c       the table of verbs, options, help
- *   base.c check.c build.c list.c show.c run.c    a verb each
+ *   base.c check.c build.c explain.c list.c show.c run.c    a verb each
  *   obtain.c   an environment for a request: found, or built while we wait
  *   term.c     what a terminal gets that a pipe does not
  *   json.c     output for programs
@@ -45,6 +45,7 @@ struct cli {
 	bool is_personal;      /* without root: one's own cache */
 	bool has_json;         /* --json */
 	bool has_lock;         /* --lock */
+	bool is_explain;       /* nothing is built */
 	bool is_refresh;       /* --refresh: resolve afresh */
 	bool is_isolated;      /* --isolated: inherit from no base */
 	const char *file;      /* --file, or NULL */
@@ -58,6 +59,7 @@ struct cli {
 int cli_base(struct cli *cli);
 int cli_check(struct cli *cli);
 int cli_build(struct cli *cli);
+int cli_explain(struct cli *cli);
 int cli_list(struct cli *cli);
 int cli_show(struct cli *cli);
 int cli_run(struct cli *cli);

@@ -9,7 +9,7 @@
 
 #include "common/worker.h"
 
-#define ARGS_MAX 12
+#define ARGS_MAX 16
 /* The descriptors are first moved above these, so that none overwrites
  * another.
  */
@@ -44,6 +44,8 @@ static void make_args(const struct aq_build_start *s, char *args[ARGS_MAX])
 		args[n++] = "--base";
 		args[n++] = (char *)s->as_base;
 	}
+	if (s->is_explain)
+		args[n++] = "--explain";
 	if (s->is_refresh) {
 		snprintf(job, sizeof(job), "%u", s->job);
 		args[n++] = "--refresh";

@@ -3,7 +3,7 @@
  * and `aq run` alike, all by executing aq-builder with these descriptors.
  *
  *   aq-builder --config FILE [--node NAME] [--personal] [--detached]
- *              [--base PYTHON] [--refresh JOB]
+ *              [--base PYTHON] [--refresh JOB] [--explain]
  *
  * One aq-builder serves one step (or one command).  It waits for its turn (the
  * key's lock), looks again, builds if the environment is still missing, fills
@@ -35,6 +35,7 @@ struct aq_build_start {
 	const char *node;      /* or NULL */
 	bool is_personal;      /* somebody without root, in their own cache */
 	bool is_detached;      /* nobody waits: a prefetch */
+	bool is_explain;       /* resolve only, and say what would be built */
 	bool is_refresh;       /* resolve afresh, once for 'job' (0: always) */
 	uint32_t job;
 	const char *as_base;   /* what is built becomes this base; or NULL */

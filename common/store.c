@@ -266,6 +266,30 @@ int aq_store_has_digest(struct aq_store *store, const char *digest, bool *ret,
 	return rc;
 }
 
+static int get_three(const struct aq_db_row *row, void *arg,
+		     struct aq_err *err)
+{
+	uint64_t *const *to = arg;
+
+	(void)err;
+	for (int i = 0; i < 3; i++)
+		*to[i] = aq_db_number(row, i);
+	return 0;
+}
+
+int aq_store_typical(struct aq_store *store, enum aq_env_kind kind,
+		     uint64_t *ret_n, uint64_t *ret_build_ms,
+		     uint64_t *ret_size_own, struct aq_err *err)
+{
+	const struct aq_db_value values[] = { AQ_NUMBER(kind) };
+	uint64_t *const to[] = { ret_n, ret_build_ms, ret_size_own };
+
+	return aq_db_run(store->db,
+			 "SELECT count(*), avg(build_ms), avg(size_own)"
+			 " FROM environments WHERE kind = ?1",
+			 values, 1, get_three, (void *)(uintptr_t)to, err);
+}
+
 struct each {
 	aq_store_each_fn fn;
 	void *arg;

@@ -170,6 +170,11 @@ AQ_CHECK int aq_store_fail_put(struct aq_store *store, const char *key,
 AQ_CHECK int aq_store_fail_get(struct aq_store *store, const char *key,
 			       uint64_t now, struct aq_err *err);
 
+/* What environments of 'kind' took so far, on average; *ret_n of them. */
+AQ_CHECK int aq_store_typical(struct aq_store *store, enum aq_env_kind kind,
+			      uint64_t *ret_n, uint64_t *ret_build_ms,
+			      uint64_t *ret_size_own, struct aq_err *err);
+
 /* Call 'each' for every environment, sorted by name, until it returns
  * non-zero, which is returned.
  */

@@ -228,6 +228,25 @@ PY
   [[ ! -e $prefix/pyvenv.cfg ]]
 }
 
+@test "explain says how, from what and why, and builds nothing" {
+  local file before
+  before=$(it_builds n1)
+  file=$(asks 'sklearn-free-plugin' 'threadpoolctl>=3')
+  run -0 --separate-stderr aq --node n1 explain "$file"
+  assert_contains "$output" "resolution  inherited"
+  assert_contains "$output" "base        3.9 "
+  assert_contains "$output" "wheel threadpoolctl 3.5.0"
+  refute_contains "$output" numpy
+  run -0 --separate-stderr aq --node n1 explain --json \
+    "$(it_file lacks.yaml <<<'{dependencies: [python=3.9, prefix-demo]}')"
+  assert_contains "$output" '"linked"'
+  assert_contains "$output" "it lacks: prefix-demo"
+  assert_equal "$(it_builds n1)" "$before"
+  build "$file"
+  run -0 --separate-stderr aq --node n1 explain "$file"
+  assert_contains "$output" "reused: it is there, inherited"
+}
+
 @test "two keys that resolve to one lock share one environment" {
   local first
   build "$(asks threadpoolctl==3.5.0)"
