@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "builder/inherit.h"
+#include "builder/known.h"
 #include "builder/pip.h"
 #include "builder/pylock.h"
 
@@ -35,10 +36,15 @@ static void start(const struct build *b, struct command *cmd, const char *uv,
 
 /* -- resolving -- */
 
-/* 'constraints' besides the request's own; 'base': over b->base. */
+#define PYLOCK "pylock.toml"
+#define PINS "requirements.txt"
+
+/* 'constraints' besides the request's own; 'base': over b->base.  'format' is
+ * "pylock.toml", or "requirements.txt" for names and versions only.
+ */
 static int compile(struct build *b, const char *uv, const char *constraints,
-		   bool base, struct aq_str *pylock, struct command *cmd,
-		   struct aq_err *err)
+		   bool base, const char *format, struct aq_str *output,
+		   struct command *cmd, struct aq_err *err)
 {
 	cleanup_str struct aq_str in = AQ_STR_INIT(PIP_TEXT_MAX);
 	cleanup_str struct aq_str all = AQ_STR_INIT(PIP_TEXT_MAX);
@@ -54,8 +60,9 @@ static int compile(struct build *b, const char *uv, const char *constraints,
 		return rc;
 	start(b, cmd, uv, "compile");
 	aq_strv_add(&cmd->argv, "--format");
-	aq_strv_add(&cmd->argv, "pylock.toml");
+	aq_strv_add(&cmd->argv, format);
 	aq_strv_add(&cmd->argv, "--no-header");
+	aq_strv_add(&cmd->argv, "--no-annotate");
 	aq_strv_add(&cmd->argv, "--quiet");
 	if (base) {
 		aq_strv_add(&cmd->argv, "--find-links");
@@ -71,7 +78,7 @@ static int compile(struct build *b, const char *uv, const char *constraints,
 	aq_strv_add(&cmd->argv, "-");
 	cmd->input = aq_str_get(&in);
 	cmd->input_len = in.len;
-	cmd->output = pylock;
+	cmd->output = output;
 	return run(b, cmd, err);
 }
 
@@ -126,8 +133,8 @@ int uv_solve(struct build *b, const char *uv, struct aq_str *lines,
 
 		if (is_conda_kept)
 			add_conda_versions(&kept, b->lock);
-		rc = compile(b, uv, aq_str_get(&kept), false, &pylock, &cmd,
-			     err);
+		rc = compile(b, uv, aq_str_get(&kept), false, PYLOCK, &pylock,
+			     &cmd, err);
 		if (!rc && cmd.exit_code == 0) {
 			rc = take_pylock(b, aq_str_get(&pylock), NULL, &all,
 					 err);
@@ -145,26 +152,50 @@ int uv_solve(struct build *b, const char *uv, struct aq_str *lines,
 	return aq_fail(err, AQ_SYS, "not reached");
 }
 
+/* One resolution over the base; a refusal is AQ_MISS, since it conflicts. */
+static int compile_over_base(struct build *b, const char *uv,
+			     const char *constraints, const char *format,
+			     struct aq_str *output, struct aq_err *err)
+{
+	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	int rc = compile(b, uv, constraints, true, format, output, &cmd, err);
+
+	if (rc || cmd.exit_code == 0)
+		return rc;
+	if (!client_says(aq_str_get(&cmd.errors), pip_refusals))
+		return fail_solve(b, &cmd, false, err);
+	return inherit_miss(err, "its packages conflict with the request",
+			    aq_str_get(&cmd.errors));
+}
+
+/* Names and versions take a tenth of the time that wheels and hashes do: those
+ * are known after the first time.
+ */
 int uv_solve_over_base(struct build *b, const char *uv, struct aq_str *lines,
 		       struct aq_err *err)
 {
-	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	cleanup_str struct aq_str pins = AQ_STR_INIT(PIP_TEXT_MAX);
 	cleanup_str struct aq_str pylock = AQ_STR_INIT(PIP_TEXT_MAX);
+	cleanup_str struct aq_str wheels = AQ_STR_INIT(PIP_TEXT_MAX);
 	cleanup_str struct aq_str constraints = AQ_STR_INIT(PIP_TEXT_MAX);
 	cleanup_strv struct aq_strv known = AQ_STRV_INIT(AQ_LOCK_ITEMS_MAX);
 	int rc = stubs_read(b, &known, &constraints, err);
 
 	if (!rc)
-		rc = compile(b, uv, aq_str_get(&constraints), true, &pylock,
-			     &cmd, err);
+		rc = compile_over_base(b, uv, aq_str_get(&constraints), PINS,
+				       &pins, err);
+	if (rc || (!b->is_refresh &&
+		   known_find(b, aq_str_get(&pins), &known, lines)))
+		return rc;
+	rc = compile_over_base(b, uv, aq_str_get(&constraints), PYLOCK, &pylock,
+			       err);
+	if (!rc)
+		rc = take_pylock(b, aq_str_get(&pylock), &known, &wheels, err);
 	if (rc)
 		return rc;
-	if (cmd.exit_code == 0)
-		return take_pylock(b, aq_str_get(&pylock), &known, lines, err);
-	if (!client_says(aq_str_get(&cmd.errors), pip_refusals))
-		return fail_solve(b, &cmd, false, err);
-	return inherit_miss(err, "its packages conflict with the request",
-			    aq_str_get(&cmd.errors));
+	known_note(b, aq_str_get(&wheels));
+	aq_str_add_mem(lines, aq_str_get(&wheels), wheels.len);
+	return 0;
 }
 
 /* -- installing -- */

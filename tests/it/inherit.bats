@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Inheriting from a base, with a real client, a real channel and real wheels.
 # What conflicts, or might, is compared with a whole build of the same request.
-# shellcheck disable=SC2154,SC2016 # bats sets stderr; programs for other shells
+# shellcheck disable=SC2154,SC2016,SC2119,SC2120 # bats sets stderr; programs for
+# other shells; options that may be left out
 
 load lib
 
@@ -379,4 +380,15 @@ SH
   assert_equal "$(version)" 2
   run -0 --separate-stderr as_user srun --aq-refresh --aq-requirements="$file" printenv AQ_RESOLUTION
   assert_contains "$stderr" "inheriting from base"
+}
+
+@test "a wheel that changed under its name is resolved anew" {
+  wheel aq-changes 1.0 --file 'aq_changes.py=VERSION = 1'
+  build "$(asks aq-changes)"
+  run -0 in_env python -c 'import aq_changes; print(aq_changes.VERSION)'
+  assert_equal "$output" 1
+  wheel aq-changes 1.0 --file 'aq_changes.py=VERSION = "another"'
+  build "$(asks aq-changes aqns-one)" # another key
+  run -0 in_env python -c 'import aq_changes; print(aq_changes.VERSION)'
+  assert_equal "$output" another
 }
