@@ -226,6 +226,11 @@ AQ_CHECK int pip_solve(struct build *b, struct aq_str *lines,
 AQ_CHECK int pip_solve_over_base(struct build *b, struct aq_str *lines,
 				 struct aq_err *err);
 AQ_CHECK int pip_install(struct build *b, struct aq_err *err);
+/* Whether the wheels of a whole prefix fit what is with them, as `pip check`
+ * has it; as probe_user.  AQ_USER: they do not.  A layer fits by how it was
+ * resolved.
+ */
+AQ_CHECK int pip_check(struct build *b, struct aq_err *err);
 
 /* -- probe.c -- */
 /* Byte-compile, capture activation into 'ret_ops', check. */

@@ -15,15 +15,17 @@
 #include "builder/inherit.h"
 #include "common/flock.h"
 #include "common/io.h"
+#include "common/sha256.h"
 
 /* Of one package, in bytes: 50,000 modules. */
 #define INDEX_MAX (8 * 1024 * 1024)
+#define SOURCE_MAX (16 * 1024 * 1024) /* a generated module */
 /* For what nobody waits for, in milliseconds: a slow disk, all of a big stack. */
 #define CATCH_UP_MS (15 * 60 * 1000)
 #define NICE 19
 
 static const char script[] =
-	"import csv, importlib.util, json, os, py_compile, re, shutil, sys\n"
+	"import csv, hashlib, importlib.util, json, os, py_compile, re, shutil, sys\n"
 	"prefix, out = sys.argv[1:]\n"
 	"site = f'lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages'\n"
 	"infos = {}\n"
@@ -73,8 +75,10 @@ static const char script[] =
 	"        for path, st, pyc in index:\n"
 	"            if not os.path.exists(pyc): continue\n"
 	"            kind = 'shared' if st.st_nlink > 1 else 'copied'\n"
+	"            with open(f'{prefix}/{path}', 'rb') as source:\n"
+	"                digest = hashlib.sha256(source.read()).hexdigest()\n"
 	"            f.write(f'{os.path.basename(pyc)} {kind} {st.st_ino} {st.st_size}'\n"
-	"                    f' {st.st_mtime_ns} {path}\\n')\n"
+	"                    f' {st.st_mtime_ns} {digest} {path}\\n')\n"
 	"    shutil.rmtree(f'{out}/{sha}', ignore_errors=True)\n"
 	"    os.rename(new, f'{out}/{sha}')\n";
 
@@ -98,7 +102,7 @@ struct linking {
 };
 
 struct entry {
-	char file[32], kind[16];
+	char file[32], kind[16], sha256[AQ_SHA256_HEX_SIZE];
 	uint64_t ino, size, mtime_ns;
 	const char *path;
 };
@@ -108,9 +112,10 @@ static bool read_entry(char *line, struct entry *ret)
 {
 	int at = 0;
 
-	if (sscanf(line, "%31s %15s %" SCNu64 " %" SCNu64 " %" SCNu64 " %n",
+	if (sscanf(line, "%31s %15s %" SCNu64 " %" SCNu64 " %" SCNu64
+			 " %64s %n",
 		   ret->file, ret->kind, &ret->ino, &ret->size, &ret->mtime_ns,
-		   &at) != 5 || !at)
+		   ret->sha256, &at) != 6 || !at)
 		return false;
 	ret->path = line + at;
 	return !strchr(ret->file, '/') && aq_ends_with(ret->file, ".pyc") &&
@@ -158,16 +163,34 @@ static bool enter_dir_of(struct linking *l, const char *path)
 	return l->dir >= 0;
 }
 
+static uint64_t mtime_ns_of(const struct stat *st)
+{
+	return (uint64_t)st->st_mtim.tv_sec * 1000000000 +
+	       (uint64_t)st->st_mtim.tv_nsec;
+}
+
+/* Where files are copied or reflinked, not hard-linked. */
+static bool has_content(int dir, const char *name, const struct entry *e)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(SOURCE_MAX);
+	char is[AQ_SHA256_HEX_SIZE];
+
+	return aq_read_file(dir, name, &text, NULL) == 0 &&
+	       aq_sha256(aq_str_get(&text), text.len, is, NULL) == 0 &&
+	       strcmp(is, e->sha256) == 0;
+}
+
+/* The very file that was compiled, or one with the same content. */
 static bool is_the_same(const struct linking *l, const char *name,
 			const struct entry *e)
 {
 	struct stat st;
 
-	return fstatat(l->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       S_ISREG(st.st_mode) && st.st_ino == e->ino &&
-	       (uint64_t)st.st_size == e->size &&
-	       (uint64_t)st.st_mtim.tv_sec * 1000000000 +
-			       (uint64_t)st.st_mtim.tv_nsec == e->mtime_ns;
+	if (fstatat(l->dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+	    !S_ISREG(st.st_mode) || (uint64_t)st.st_size != e->size)
+		return false;
+	return (st.st_ino == e->ino && mtime_ns_of(&st) == e->mtime_ns) ||
+	       has_content(l->dir, name, e);
 }
 
 /* __pycache__/NAME.cpython-39.pyc beside NAME.py (PEP 3147). */
@@ -212,9 +235,10 @@ static int link_package(struct linking *l, int trees, const char *sha256,
 	     line = strtok_r(NULL, "\n", &save)) {
 		struct entry e;
 
-		if (!read_entry(line, &e))
-			return aq_fail(err, AQ_SYS, "'%s' has a damaged index",
-				       sha256);
+		if (!read_entry(line, &e)) {
+			*l->missing = true; /* damaged: made anew */
+			return 0;
+		}
 		rc = link_one(l, tree, &e, err);
 	}
 	return rc;

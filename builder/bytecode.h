@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Byte-code, compiled once for each package and Python on a node and shared by
  * hard links: work/bytecode/X.Y/SHA256/ has N.pyc for the package with that
- * archive, and `index`: for each the source's inode, size and time of change,
- * and its path in a prefix.  A prefix whose source is not that very file does
- * not get it, so that what is shared is what that source gives.
+ * archive, and `index`: for each the source's inode, size, time of change and
+ * SHA-256, and its path in a prefix.  A prefix whose source is not that very
+ * file, or one with its content, does not get it, so that what is shared is
+ * what that source gives.
  *
  * The base's interpreter compiles, with -I -S: no package's code runs.  Without
  * a base of that Python each environment compiles for itself (probe.c).

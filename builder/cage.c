@@ -70,6 +70,8 @@ int cage_prepare(struct build *b, struct aq_err *err)
 
 	for (size_t i = 0; !rc && i < ARRAY_LEN(builder_dirs); i++)
 		rc = give_dir(fd, builder_dirs[i], &b->builder, 0755, err);
+	if (!rc)
+		rc = give_dir(fd, "probe", &b->probe, 0700, err);
 	for (size_t i = 0; !rc && i < ARRAY_LEN(root_dirs); i++)
 		rc = give_dir(fd, root_dirs[i], &root, 0755, err);
 	/* conda's clients make a prefix themselves */

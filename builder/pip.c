@@ -3,6 +3,10 @@
  * wheels with their hashes; installed without dependencies, since the lock has
  * them.  No source is built.
  */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -183,6 +187,120 @@ static int pip_install_inside(struct build *b, struct aq_err *err)
 			  BUILD_FAULT, err);
 }
 
+/* -- checking -- */
+
+/* What a client left of a conda package that it replaced by a wheel: a
+ * dist-info with nothing but what conda's clients add (INSTALLER), which makes
+ * the package appear twice.
+ */
+static int drop_remains(void *arg, struct aq_str *out, struct aq_err *err)
+{
+	const struct build *b = arg;
+	cleanup_closedir DIR *dir = NULL;
+	cleanup_close int site = -1;
+	char path[BUILD_PATH_MAX + 64];
+	const struct dirent *e;
+	int rc, minor = 0;
+
+	(void)out;
+	(void)sscanf(b->lock->python, "%*d.%d", &minor);
+	snprintf(path, sizeof(path), "%s/lib/python3.%d/site-packages",
+		 b->prefix, minor);
+	rc = aq_open_dir(AT_FDCWD, path, &site, err);
+	dir = rc ? NULL : fdopendir(dup(site));
+	while (!rc && dir && (e = readdir(dir))) {
+		snprintf(path, sizeof(path), "%.250s/METADATA", e->d_name);
+		if (aq_ends_with(e->d_name, ".dist-info") &&
+		    faccessat(site, path, F_OK, 0) != 0 && errno == ENOENT)
+			rc = aq_remove_tree(site, e->d_name, err);
+	}
+	return rc;
+}
+
+/* Whether 'line' names package 'name' (lower case, dashes), however spelt. */
+static bool names_package(const char *line, const char *name)
+{
+	size_t len = strlen(name);
+	char before = ' ';
+
+	for (; *line; before = *line++) {
+		size_t i = 0;
+
+		while (i < len && line[i] &&
+		       (tolower((unsigned char)line[i]) == name[i] ||
+			(name[i] == '-' && strchr("_.", line[i]))))
+			i++;
+		if (i == len && !isalnum((unsigned char)before) &&
+		    before != '-' && !isalnum((unsigned char)line[len]) &&
+		    line[len] != '-')
+			return true;
+	}
+	return false;
+}
+
+/* A line that is about one of our wheels; conda's own packages need not fit by
+ * pip's measure.
+ */
+static bool is_about_wheels(const struct aq_lock *lock, const char *line)
+{
+	for (size_t i = 0; i < lock->n_items; i++)
+		if (lock->items[i].kind == AQ_LOCK_WHEEL &&
+		    names_package(line, lock->items[i].name))
+			return true;
+	return false;
+}
+
+static int judge_check(struct build *b, const char *said, struct aq_err *err)
+{
+	cleanup_free char *copy = strdup(said);
+	char *save = NULL;
+
+	for (char *line = copy ? strtok_r(copy, "\n", &save) : NULL; line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		if (!strstr(line, "requires ") &&
+		    !strstr(line, "requirement ") &&
+		    !strstr(line, "multiple installed"))
+			continue;
+		if (is_about_wheels(b->lock, line)) {
+			b->verdict = BUILD_REFUSED;
+			return aq_fail(err, AQ_USER, "the packages do not fit together: %.1000s",
+				       line);
+		}
+	}
+	return 0;
+}
+
+int pip_check(struct build *b, struct aq_err *err)
+{
+	cleanup_command struct command cmd = COMMAND_INIT(&b->probe);
+	char uv[BUILD_PATH_MAX];
+	int rc;
+
+	if (uv_find(b, uv, sizeof(uv))) {
+		aq_strv_add(&cmd.argv, uv);
+		aq_strv_add(&cmd.argv, "pip");
+		aq_strv_add(&cmd.argv, "check");
+		aq_strv_add(&cmd.argv, "--no-config");
+		aq_strv_add(&cmd.argv, "--no-cache");
+		aq_strv_add(&cmd.argv, "--no-python-downloads");
+		aq_strv_add(&cmd.argv, "--python");
+		aq_strv_add_fmt(&cmd.argv, "%s/bin/python", b->prefix);
+	} else {
+		aq_strv_add_fmt(&cmd.argv, "%s/bin/python", b->prefix);
+		aq_strv_add(&cmd.argv, "-I");
+		aq_strv_add(&cmd.argv, "-m");
+		aq_strv_add(&cmd.argv, "pip");
+		aq_strv_add(&cmd.argv, "check");
+	}
+	rc = run(b, &cmd, err);
+	if (rc || cmd.exit_code == 0)
+		return rc;
+	if (cmd.exit_code != 1) /* both say so that something does not fit */
+		return run_failed(b, &cmd, "the packages cannot be checked",
+				  BUILD_FAULT, err);
+	return judge_check(b, aq_str_get(&cmd.errors), err);
+}
+
 /* -- either -- */
 
 int pip_solve(struct build *b, struct aq_str *lines, struct aq_err *err)
@@ -212,14 +330,19 @@ int pip_solve_over_base(struct build *b, struct aq_str *lines,
 
 int pip_install(struct build *b, struct aq_err *err)
 {
+	cleanup_str struct aq_str none = AQ_STR_INIT(16);
 	char uv[BUILD_PATH_MAX];
 	size_t n = 0;
+	int rc;
 
 	for (size_t i = 0; i < b->lock->n_items; i++)
 		n += b->lock->items[i].kind == AQ_LOCK_WHEEL;
 	if (!n)
 		return 0;
 	say(b, "installing %zu wheels", n);
-	return uv_find(b, uv, sizeof(uv)) ? uv_install(b, uv, err) :
-					    pip_install_inside(b, err);
+	rc = uv_find(b, uv, sizeof(uv)) ? uv_install(b, uv, err) :
+					  pip_install_inside(b, err);
+	if (rc || b->kind == AQ_ENV_INHERITED)
+		return rc;
+	return run_function(b, &b->builder, drop_remains, b, &none, err);
 }

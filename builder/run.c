@@ -344,15 +344,17 @@ static int code_of(int status)
 }
 
 /* What a program gets of an environment: nothing of the user's. */
-static int make_env(struct build *b, struct aq_strv *env, struct aq_err *err)
+static int make_env(struct build *b, const struct identity *who,
+		    struct aq_strv *env, struct aq_err *err)
 {
 	const struct aq_conf *conf = b->conf;
+	const char *scratch = who == &b->probe ? "probe" : "tmp";
 
 	aq_strv_add(env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:"
 			 "/usr/bin:/sbin:/bin");
 	aq_strv_add(env, "LANG=C.UTF-8");
 	aq_strv_add_fmt(env, "HOME=%s/home", b->inside);
-	aq_strv_add_fmt(env, "TMPDIR=%s/tmp", b->inside);
+	aq_strv_add_fmt(env, "TMPDIR=%s/%s", b->inside, scratch);
 	if (*conf->ca_bundle) {
 		aq_strv_add_fmt(env, "SSL_CERT_FILE=%s", conf->ca_bundle);
 		aq_strv_add_fmt(env, "REQUESTS_CA_BUNDLE=%s", conf->ca_bundle);
@@ -373,7 +375,7 @@ int run(struct build *b, struct command *cmd, struct aq_err *err)
 		  .on_line = cmd->on_line },
 	};
 	int status = 0;
-	int rc = make_env(b, &cmd->env, err);
+	int rc = make_env(b, cmd->who, &cmd->env, err);
 
 	if (!rc)
 		rc = aq_strv_done(&cmd->argv, "a program's arguments", err);

@@ -146,7 +146,9 @@ int uv_solve(struct build *b, const char *uv, struct aq_str *lines,
 		if (rc)
 			return rc;
 		is_refused = client_says(aq_str_get(&cmd.errors), pip_refusals);
-		if (!is_refused || !is_conda_kept)
+		/* a prefix of one's own may have what the base's cannot */
+		if (!is_refused || !is_conda_kept ||
+		    b->kind == AQ_ENV_LINKED)
 			return fail_solve(b, &cmd, is_refused, err);
 	}
 	return aq_fail(err, AQ_SYS, "not reached");

@@ -39,6 +39,8 @@ static int find_by_request(const struct cli *cli, struct aq_store *store,
 	struct aq_base base;
 	int rc = aq_request_read(path, cli->conf, &req, &warnings, err);
 
+	if (!rc && cli->is_isolated)
+		rc = aq_request_isolate(req, err);
 	if (!rc)
 		rc = aq_base_context(store, cli->conf, req, &context, &base,
 				     err);

@@ -392,3 +392,29 @@ SH
   run -0 in_env python -c 'import aq_changes; print(aq_changes.VERSION)'
   assert_equal "$output" another
 }
+
+@test "a base that another one was extended to, and a layer over that" {
+  local file
+  file=$(asks joblib==1.4.2 sklearn-free-plugin)
+  {
+    cat "$IT_SUBMIT/base39.yaml"
+    echo "  - scipy"
+  } | it_file bigger.yaml >/dev/null
+  aq --node n1 base add 3.9 --file "$IT_SUBMIT/bigger.yaml"
+  build "$file"
+  assert_equal "$kind" inherited
+  run -0 in_env python -c 'import scipy, joblib; print(scipy.__file__)'
+  refute_contains "$output" "$prefix/lib"
+  like_whole "$file" 'import joblib; print(joblib.__version__)'
+}
+
+@test "what does not fit together is refused, not built" {
+  # a conda package of the request needs another version than its own pip pin:
+  # resolvers of either part alone see nothing wrong
+  wheel numpy 0.1 --file 'numpy/__init__.py='
+  run -1 --separate-stderr aq --node n1 build \
+    "$(it_file unfit.yaml <<<'{dependencies: [python=3.9, pandas, {pip: [numpy==0.1]}]}')"
+  assert_contains "$stderr" "do not fit together"
+  assert_contains "$stderr" "pandas"
+  rm "$WHEELS"/numpy-0.1*
+}
