@@ -239,12 +239,21 @@ AQ_CHECK int probe(struct build *b, struct aq_str *ret_ops,
 
 /* -- seal.c -- */
 struct sizes {
-	uint64_t own, shared; /* bytes on disk; hard links elsewhere: shared */
+	/* bytes on disk; what hard links or reflinks elsewhere hold is shared */
+	uint64_t own, shared;
 };
 AQ_CHECK int seal(struct build *b, struct sizes *ret, struct aq_err *err);
 /* Give the prefix's directories to 'who'. */
 AQ_CHECK int seal_lend_directories(struct build *b, const struct identity *who,
 				   struct aq_err *err);
+
+/* -- extents.c -- */
+/* Whether the file system of 'fd' has reflinks. */
+bool extents_may_be_shared(int fd);
+/* Bytes of a regular file that other files hold too; 0 where that cannot be
+ * said.
+ */
+uint64_t extents_shared(int fd);
 
 /* -- build.c -- */
 /* Write the file STEM.KEY.SUFFIX that a program in the cage is to read; its

@@ -30,6 +30,7 @@ struct walk {
 	struct links links;
 	struct sizes sizes;
 	dev_t dev;
+	bool has_reflinks;
 	const struct identity *lend_to; /* or NULL: seal */
 };
 
@@ -63,13 +64,29 @@ static bool grow(struct links *l)
 	return true;
 }
 
-static bool count(struct walk *w, const struct stat *st)
+static uint64_t reflinked(const struct walk *w, int dirfd, const char *name,
+			  const struct stat *st)
+{
+	cleanup_close int fd = -1;
+
+	if (!w->has_reflinks || !S_ISREG(st->st_mode) || !st->st_blocks)
+		return 0;
+	fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? 0 : extents_shared(fd);
+}
+
+static bool count(struct walk *w, int dirfd, const char *name,
+		  const struct stat *st)
 {
 	uint64_t bytes = (uint64_t)st->st_blocks * BLOCK;
 	struct link *k;
 
 	if (S_ISDIR(st->st_mode) || st->st_nlink == 1) {
-		w->sizes.own += bytes;
+		uint64_t shared = reflinked(w, dirfd, name, st);
+
+		shared = shared < bytes ? shared : bytes;
+		w->sizes.shared += shared;
+		w->sizes.own += bytes - shared;
 		return true;
 	}
 	if (!grow(&w->links))
@@ -182,7 +199,7 @@ static int walk_entry(struct walk *w, int dirfd, const char *name, int depth,
 		return walk_dir(w, dirfd, name, depth + 1, err);
 	if (w->lend_to)
 		return 0;
-	if (!count(w, &st))
+	if (!count(w, dirfd, name, &st))
 		return aq_fail(err, AQ_SYS, "out of memory");
 	return close_file(w, dirfd, name, &st, err);
 }
@@ -207,7 +224,7 @@ static int walk_dir(struct walk *w, int dirfd, const char *name, int depth,
 	}
 	if (st.st_dev != w->dev)
 		return refuse(w, name, "which is a mount point", err);
-	if (!w->lend_to && !count(w, &st))
+	if (!w->lend_to && !count(w, fd, ".", &st))
 		return aq_fail(err, AQ_SYS, "out of memory");
 	while (!rc && (errno = 0, e = readdir(dir)))
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
@@ -217,6 +234,13 @@ static int walk_dir(struct walk *w, int dirfd, const char *name, int depth,
 	return rc ? rc : treat_dir(w, fd, name, err);
 }
 
+static bool has_reflinks(const char *path)
+{
+	cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd >= 0 && extents_may_be_shared(fd);
+}
+
 static int walk(struct walk *w, struct aq_err *err)
 {
 	struct stat st;
@@ -224,6 +248,7 @@ static int walk(struct walk *w, struct aq_err *err)
 	if (lstat(w->b->site, &st) < 0)
 		return aq_fail_errno(err, "cannot examine '%s'", w->b->site);
 	w->dev = st.st_dev;
+	w->has_reflinks = !w->lend_to && has_reflinks(w->b->site);
 	return walk_dir(w, AT_FDCWD, w->b->site, 0, err);
 }
 

@@ -161,6 +161,19 @@ static int end(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+/* "--aq-isolated" and "--aq-refresh" are themselves. */
+static int give_option(const char *value)
+{
+	const struct spank_option *flags[] = { played.isolated,
+					       played.refresh };
+
+	for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+		if (flags[i] && aq_starts_with(value, "--") &&
+		    strcmp(value + 2, flags[i]->name) == 0)
+			return flags[i]->cb(0, NULL, 0);
+	return played.option->cb(0, value, 0);
+}
+
 int fake_submit(spank_context_t context, const char *const values[])
 {
 	pid_t pid;
@@ -172,7 +185,7 @@ int fake_submit(spank_context_t context, const char *const values[])
 			_exit(255);
 		}
 		for (; *values; values++)
-			if (played.option->cb(0, *values, 0) != 0)
+			if (give_option(*values) != 0)
 				_exit(255);
 		call(slurm_spank_init_post_opt);
 		write_block(fake->env, environ);

@@ -54,7 +54,7 @@ const char *fake_stderr(void);
 const char *fake_env_get(const char *block, const char *name);
 
 /* srun, sbatch or salloc: init, the callbacks, init_post_opt.  'values' ends
- * with NULL and holds what the callbacks get.  Returns the exit status; with 0
+ * with NULL and holds what the callbacks get, or the names of flags: "--aq-refresh".  Returns the exit status; with 0
  * fake->env is what the step gets.
  */
 int fake_submit(spank_context_t context, const char *const values[]);

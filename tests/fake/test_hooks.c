@@ -49,6 +49,49 @@ static void assert_node_is_clean(void)
 	assert_true(node_references() == 0);
 }
 
+static void test_isolated_is_part_of_the_request(void **state)
+{
+	char digest[sizeof(fake->digest)];
+
+	(void)state;
+	assert_int_equal(fake_submit(S_CTX_LOCAL, FILES("a.yaml")), 0);
+	snprintf(digest, sizeof(digest), "%s", fake->digest);
+	assert_int_equal(fake_submit(S_CTX_LOCAL,
+				     FILES("--aq-isolated", "a.yaml")), 0);
+	assert_non_null(strstr(fake_env_get(fake->env, RIM_REQUEST),
+			       "\ninherit no\n"));
+	assert_string_not_equal(fake->digest, digest);
+	assert_calm();
+}
+
+static void test_flags_need_a_request(void **state)
+{
+	(void)state;
+	assert_int_equal(fake_submit(S_CTX_LOCAL, FILES("--aq-isolated")), 1);
+	assert_said("--aq-isolated says nothing without --aq-requirements=FILE");
+	assert_int_equal(fake_submit(S_CTX_ALLOCATOR, FILES("--aq-refresh")),
+			 1);
+	assert_said("--aq-refresh says nothing without");
+}
+
+static void test_refresh_makes_a_hit_a_miss(void **state)
+{
+	(void)state;
+	run_job("a.yaml");
+	assert_int_equal(fake_submit(S_CTX_LOCAL,
+				     FILES("a.yaml", "--aq-refresh")), 0);
+	assert_string_equal(fake_env_get(fake->env, RIM_REFRESH), "1");
+	fake_prolog();
+	fake_step();
+	fake_epilog();
+	assert_calm();
+	assert_true(fake->task[0].ran);
+	assert_string_equal(task_env(0, "AQ_RESOLUTION"), "created");
+	run_job("a.yaml");
+	assert_string_equal(task_env(0, "AQ_RESOLUTION"), "reused");
+	assert_node_is_clean();
+}
+
 static void test_built_then_reused(void **state)
 {
 	(void)state;
@@ -396,6 +439,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_built_then_reused),
+		TEST(test_isolated_is_part_of_the_request),
+		TEST(test_flags_need_a_request),
+		TEST(test_refresh_makes_a_hit_a_miss),
 		TEST(test_several_tasks_one_build),
 		TEST(test_errors_before_queueing),
 		TEST(test_last_one_counts),
