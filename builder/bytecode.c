@@ -97,6 +97,7 @@ struct linking {
 	const struct build *b;
 	int prefix;        /* the environment */
 	int dir;           /* of the last source; or -1 */
+	int cache;         /* its __pycache__; or -1 */
 	char path[BUILD_PATH_MAX]; /* its path */
 	bool *missing;     /* of the package: it has none, or another file's */
 };
@@ -149,6 +150,31 @@ static int open_below(int dirfd, const char *path)
 	return fd;
 }
 
+static void leave_dir(struct linking *l)
+{
+	aq_close_fd(&l->cache);
+	aq_close_fd(&l->dir);
+}
+
+/* Open l->cache, which is made if need be: no link, wherever one may lead.  In
+ * a cache of one's own the sealed directories are one's own too, and are closed
+ * to oneself.
+ */
+static bool enter_cache(struct linking *l)
+{
+	if (l->cache >= 0)
+		return true;
+	if (l->b->is_personal)
+		(void)fchmod(l->dir, 0755);
+	if (mkdirat(l->dir, "__pycache__", 0755) < 0 && errno != EEXIST)
+		return false;
+	l->cache = openat(l->dir, "__pycache__",
+			  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (l->b->is_personal && l->cache >= 0)
+		(void)fchmod(l->cache, 0755);
+	return l->cache >= 0;
+}
+
 static bool enter_dir_of(struct linking *l, const char *path)
 {
 	size_t len = (size_t)(strrchr(path, '/') - path);
@@ -156,7 +182,7 @@ static bool enter_dir_of(struct linking *l, const char *path)
 	if (l->dir >= 0 && strlen(l->path) == len &&
 	    strncmp(l->path, path, len) == 0)
 		return true;
-	aq_close_fd(&l->dir);
+	leave_dir(l);
 	memcpy(l->path, path, len);
 	l->path[len] = '\0';
 	l->dir = open_below(l->prefix, l->path);
@@ -205,14 +231,13 @@ static int link_one(struct linking *l, int tree, const struct entry *e,
 		*l->missing |= strcmp(e->kind, "shared") == 0;
 		return 0;
 	}
-	snprintf(to, sizeof(to), "__pycache__/%.*s.cpython-%.*s%s.pyc",
+	if (!enter_cache(l))
+		return 0;
+	snprintf(to, sizeof(to), "%.*s.cpython-%.*s%s.pyc",
 		 (int)(strlen(name) - 3), name,
 		 (int)(minor - 1 - l->b->base.python), l->b->base.python,
 		 minor);
-	if (linkat(tree, e->file, l->dir, to, 0) == 0 || errno == EEXIST)
-		return 0;
-	if (errno == ENOENT && mkdirat(l->dir, "__pycache__", 0755) == 0 &&
-	    linkat(tree, e->file, l->dir, to, 0) == 0)
+	if (linkat(tree, e->file, l->cache, to, 0) == 0 || errno == EEXIST)
 		return 0;
 	return aq_fail_errno(err, "cannot link byte-code to '%s'", to);
 }
@@ -256,7 +281,7 @@ static void name_trees(const struct build *b, const char *work,
 static int link_all(const struct build *b, const char *work, const char *site,
 		    bool *missing, struct aq_err *err)
 {
-	struct linking l = { .b = b, .dir = -1 };
+	struct linking l = { .b = b, .dir = -1, .cache = -1 };
 	cleanup_close int prefix = -1, trees = -1;
 	char path[BUILD_PATH_MAX];
 	int rc = aq_open_dir(AT_FDCWD, site, &prefix, err);
@@ -270,7 +295,7 @@ static int link_all(const struct build *b, const char *work, const char *site,
 		l.missing = &missing[i];
 		rc = link_package(&l, trees, b->lock->items[i].sha256, err);
 	}
-	aq_close_fd(&l.dir);
+	leave_dir(&l);
 	return rc;
 }
 

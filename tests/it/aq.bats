@@ -121,3 +121,16 @@ YAML
   assert_equal "$(jq .prefix <<<"$output")" "$(jq .prefix "$IT_DIR/one")"
   assert_equal "$(printf '%s\n' "$stderr" "$(<"$IT_DIR/one.err")" | grep -c '^aq: built in')" 1
 }
+
+@test "a user's own base, a layer over it, and its byte-code" {
+  local prefix
+  echo '{dependencies: [python=3.9, pip]}' >"$IT_SUBMIT/base.yaml"
+  echo '{dependencies: [python=3.9, {pip: [joblib==1.4.2]}]}' >"$IT_SUBMIT/layer.yaml"
+  user aq base add 3.9 --file base.yaml
+  run -0 --separate-stderr user aq run layer.yaml -- python -c 'import os; print(os.environ["AQ_RESOLUTION"], os.environ["AQ_ENV_PREFIX"])'
+  assert_contains "$output" "inherited "
+  prefix=${output#inherited }
+  wait_until 60 test -e "$prefix/lib/python3.9/site-packages/joblib/__pycache__/parallel.cpython-39.pyc"
+  run -0 --separate-stderr user aq base list --json
+  assert_contains "$output" '"children": 1'
+}
