@@ -418,3 +418,32 @@ SH
   assert_contains "$stderr" "pandas"
   rm "$WHEELS"/numpy-0.1*
 }
+
+@test "the lock file of a layer leads to that layer again" {
+  local file first
+  file=$(asks joblib==1.4.2 sklearn-free-plugin threadpoolctl)
+  build "$file"
+  first=$prefix
+  aq --node n1 show --lock "$file" >"$IT_SUBMIT/lock.txt"
+  grep -q '/numpy-.*\.conda#sha256:' "$IT_SUBMIT/lock.txt"
+  grep -q '^# pip joblib @ ' "$IT_SUBMIT/lock.txt"
+  build "$IT_SUBMIT/lock.txt"
+  assert_equal "$kind" reused
+  assert_equal "$prefix" "$first"
+}
+
+@test "aq base sync makes the bases that aq.conf names" {
+  run -0 --separate-stderr aq --node n1 base sync
+  assert_contains "$output" "names no base"
+  echo "base = 3.12=$IT_SUBMIT/base312.yaml" >>"$AQ_CONF"
+  run -0 --separate-stderr aq --node n1 base sync
+  assert_contains "$output" "base 3.12  "
+  run -0 --separate-stderr aq --node n1 base sync
+  assert_contains "$output" "base 3.12  reused"
+  echo "base = 3.12=/nowhere.yaml" >>"$AQ_CONF"
+  run -1 --separate-stderr aq --node n1 base sync
+  assert_contains "$stderr" "/nowhere.yaml"
+  run -0 --separate-stderr aq --node n1 base list
+  assert_contains "$output" "3.12 "
+  sed -i '/^base = /d' "$AQ_CONF"
+}
