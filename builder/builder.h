@@ -86,7 +86,8 @@ struct build {
 	struct aq_manifest *base_manifest;
 	int base_fd; /* a lock: nobody collects it; or -1 */
 	char base_prefix[BUILD_PATH_MAX];
-	char stubs[BUILD_PATH_MAX]; /* in the cage; stubs.c */
+	char stubs_name[64];        /* below work/stubs; stubs.c */
+	char stubs[BUILD_PATH_MAX]; /* the same in the cage */
 	char shown[AQ_ENV_NAME_SIZE]; /* a committed environment to see; or "" */
 
 	enum aq_env_kind kind; /* of what is being tried */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -45,48 +46,53 @@ static const char script[] =
 static void name_dir(const struct build *b, const char *suffix,
 		     char ret[BUILD_PATH_MAX])
 {
-	snprintf(ret, BUILD_PATH_MAX, "%s/stubs/%s%s", b->work, b->base.env,
+	snprintf(ret, BUILD_PATH_MAX, "%s/stubs/%s%s", b->work, b->stubs_name,
 		 suffix);
 }
 
-static int write_stubs(struct build *b, struct aq_err *err)
+static void name_stubs(struct build *b, const char *name)
+{
+	snprintf(b->stubs_name, sizeof(b->stubs_name), "%s", name);
+	snprintf(b->stubs, sizeof(b->stubs), "%s/stubs/%s", b->inside, name);
+}
+
+/* Of what 'prefix' has for 'python' ("3.9"). */
+static int write_stubs(struct build *b, const char *prefix, const char *python,
+		       struct aq_err *err)
 {
 	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
 	int rc;
 
-	aq_strv_add_fmt(&cmd.argv, "%s/bin/python", b->base_prefix);
+	aq_strv_add_fmt(&cmd.argv, "%s/bin/python", prefix);
 	aq_strv_add(&cmd.argv, "-I");
 	aq_strv_add(&cmd.argv, "-S");
 	aq_strv_add(&cmd.argv, "-c");
 	aq_strv_add(&cmd.argv, script);
-	aq_strv_add_fmt(&cmd.argv, "%s/lib/python%s/site-packages",
-			b->base_prefix, b->base.python);
+	aq_strv_add_fmt(&cmd.argv, "%s/lib/python%s/site-packages", prefix,
+			python);
 	aq_strv_add_fmt(&cmd.argv, "%s.new", b->stubs);
 	rc = run(b, &cmd, err);
 	if (rc || cmd.exit_code == 0)
 		return rc;
-	return run_failed(b, &cmd, "the base's packages cannot be listed",
+	return run_failed(b, &cmd, "the Python packages cannot be listed",
 			  BUILD_FAULT, err);
 }
 
-int stubs_make(struct build *b, struct aq_err *err)
+static int make(struct build *b, const char *prefix, const char *python,
+		struct aq_err *err)
 {
 	char done[BUILD_PATH_MAX], made[BUILD_PATH_MAX];
 	int rc;
 
-	snprintf(b->stubs, sizeof(b->stubs), "%s/stubs/%s", b->inside,
-		 b->base.env);
 	name_dir(b, "", done);
 	name_dir(b, ".new", made);
-	if (access(done, F_OK) == 0)
-		return 0;
 	rc = aq_remove_tree(AT_FDCWD, made, err);
 	if (rc)
 		return rc;
 	if (mkdir(made, 0755) < 0 || chmod(made, 0755) < 0 ||
 	    chown(made, b->builder.uid, b->builder.gid) < 0)
 		return aq_fail_errno(err, "cannot make '%s'", made);
-	rc = write_stubs(b, err);
+	rc = write_stubs(b, prefix, python, err);
 	if (rc)
 		return rc;
 	/* from here on nobody but root changes which files are there */
@@ -94,6 +100,43 @@ int stubs_make(struct build *b, struct aq_err *err)
 	    (rename(made, done) < 0 && errno != EEXIST && errno != ENOTEMPTY))
 		return aq_fail_errno(err, "cannot set '%s' up", done);
 	return 0;
+}
+
+int stubs_make(struct build *b, struct aq_err *err)
+{
+	char done[BUILD_PATH_MAX];
+
+	name_stubs(b, b->base.env);
+	name_dir(b, "", done);
+	if (access(done, F_OK) == 0)
+		return 0;
+	return make(b, b->base_prefix, b->base.python, err);
+}
+
+int stubs_make_of_conda(struct build *b, struct aq_err *err)
+{
+	char name[sizeof(b->name)], python[AQ_BASE_PYTHON_SIZE], old[BUILD_PATH_MAX];
+	struct aq_err ignored;
+	const char *minor = strchr(b->lock->python, '.');
+	int rc;
+
+	/* "3.12" of "3.12.1" */
+	snprintf(python, sizeof(python), "%.*s",
+		 minor ? (int)(minor - b->lock->python +
+			       (ptrdiff_t)strcspn(minor + 1, ".") + 1) : 1,
+		 b->lock->python);
+	snprintf(name, sizeof(name), "solve-%.16s", b->key);
+	name_stubs(b, name);
+	name_dir(b, "", old);
+	rc = aq_remove_tree(AT_FDCWD, old, err);
+	if (!rc)
+		rc = build_start_prefix(b, name, err);
+	if (!rc)
+		rc = client_link(b, err);
+	if (!rc)
+		rc = make(b, b->prefix, python, err);
+	(void)!build_drop_prefix(b, rc ? &ignored : err);
+	return rc;
 }
 
 int stubs_read(struct build *b, struct aq_strv *names,

@@ -64,9 +64,11 @@ static int compile(struct build *b, const char *uv, const char *constraints,
 	aq_strv_add(&cmd->argv, "--no-header");
 	aq_strv_add(&cmd->argv, "--no-annotate");
 	aq_strv_add(&cmd->argv, "--quiet");
-	if (base) {
+	if (b->stubs[0]) {
 		aq_strv_add(&cmd->argv, "--find-links");
 		aq_strv_add(&cmd->argv, b->stubs);
+	}
+	if (base) {
 		aq_strv_add(&cmd->argv, "--python");
 		aq_strv_add_fmt(&cmd->argv, "%s/bin/python", b->base_prefix);
 	} else {
@@ -93,26 +95,6 @@ static int take_pylock(struct build *b, const char *pylock,
 	return rc;
 }
 
-/* A version that PEP 440 knows in its plainest form: conda has others. */
-static bool is_plain_version(const char *v)
-{
-	return *v && strspn(v, "0123456789.") == strlen(v) &&
-	       v[strlen(v) - 1] != '.';
-}
-
-/* What conda brings stays as it is, where it can. */
-static void add_conda_versions(struct aq_str *out, const struct aq_lock *lock)
-{
-	for (size_t i = 0; i < lock->n_items; i++) {
-		const struct aq_lock_item *item = &lock->items[i];
-
-		if (item->kind == AQ_LOCK_CONDA && item->name[0] != '_' &&
-		    is_plain_version(item->version))
-			aq_str_add_fmt(out, "%s==%s\n", item->name,
-				       item->version);
-	}
-}
-
 static int fail_solve(struct build *b, const struct command *cmd,
 		      bool is_refused, struct aq_err *err)
 {
@@ -120,38 +102,76 @@ static int fail_solve(struct build *b, const struct command *cmd,
 			  is_refused ? BUILD_REFUSED : BUILD_FAULT, err);
 }
 
+/* Whether conda brings Python packages beyond what a Python comes with. */
+static bool has_conda_packages(const struct aq_request *req)
+{
+	static const char *const usual[] = { "pip", "setuptools", "wheel",
+					     "python" };
+	size_t n = 0;
+
+	for (size_t i = 0; i < req->conda.n; i++)
+		for (size_t k = 0; k < ARRAY_LEN(usual); k++)
+			n += strcmp(req->conda.v[i], usual[k]) == 0;
+	return n < req->conda.n;
+}
+
+static int solve_freely(struct build *b, const char *uv, struct aq_str *lines,
+			struct aq_err *err)
+{
+	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	cleanup_str struct aq_str pylock = AQ_STR_INIT(PIP_TEXT_MAX);
+	cleanup_str struct aq_str all = AQ_STR_INIT(PIP_TEXT_MAX);
+	int rc = compile(b, uv, "", false, PYLOCK, &pylock, &cmd, err);
+
+	if (rc)
+		return rc;
+	if (cmd.exit_code != 0)
+		return fail_solve(b, &cmd,
+				  client_says(aq_str_get(&cmd.errors),
+					      pip_refusals), err);
+	rc = take_pylock(b, aq_str_get(&pylock), NULL, &all, err);
+	if (!rc)
+		pip_add_missing(b->lock, aq_str_get(&all), lines);
+	return rc;
+}
+
+/* What conda brings stays as it is; AQ_MISS: it cannot. */
+static int solve_over_conda(struct build *b, const char *uv,
+			    struct aq_str *lines, struct aq_err *err)
+{
+	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	cleanup_str struct aq_str pylock = AQ_STR_INIT(PIP_TEXT_MAX);
+	cleanup_str struct aq_str constraints = AQ_STR_INIT(PIP_TEXT_MAX);
+	cleanup_strv struct aq_strv known = AQ_STRV_INIT(AQ_LOCK_ITEMS_MAX);
+	bool is_refused;
+	int rc = stubs_make_of_conda(b, err);
+
+	if (!rc)
+		rc = stubs_read(b, &known, &constraints, err);
+	if (!rc)
+		rc = compile(b, uv, aq_str_get(&constraints), false, PYLOCK,
+			     &pylock, &cmd, err);
+	if (rc)
+		return rc;
+	if (cmd.exit_code == 0)
+		return take_pylock(b, aq_str_get(&pylock), &known, lines, err);
+	is_refused = client_says(aq_str_get(&cmd.errors), pip_refusals);
+	/* a prefix of one's own may have what the base's cannot */
+	if (!is_refused || b->kind == AQ_ENV_LINKED)
+		return fail_solve(b, &cmd, is_refused, err);
+	return AQ_MISS;
+}
+
 int uv_solve(struct build *b, const char *uv, struct aq_str *lines,
 	     struct aq_err *err)
 {
-	for (int is_conda_kept = 1; is_conda_kept >= 0; is_conda_kept--) {
-		cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
-		cleanup_str struct aq_str pylock = AQ_STR_INIT(PIP_TEXT_MAX);
-		cleanup_str struct aq_str all = AQ_STR_INIT(PIP_TEXT_MAX);
-		cleanup_str struct aq_str kept = AQ_STR_INIT(PIP_TEXT_MAX);
-		bool is_refused;
-		int rc;
+	int rc = has_conda_packages(b->req) ?
+			 solve_over_conda(b, uv, lines, err) : AQ_MISS;
 
-		if (is_conda_kept)
-			add_conda_versions(&kept, b->lock);
-		rc = compile(b, uv, aq_str_get(&kept), false, PYLOCK, &pylock,
-			     &cmd, err);
-		if (!rc && cmd.exit_code == 0) {
-			rc = take_pylock(b, aq_str_get(&pylock), NULL, &all,
-					 err);
-			if (!rc)
-				pip_add_missing(b->lock, aq_str_get(&all),
-						lines);
-			return rc;
-		}
-		if (rc)
-			return rc;
-		is_refused = client_says(aq_str_get(&cmd.errors), pip_refusals);
-		/* a prefix of one's own may have what the base's cannot */
-		if (!is_refused || !is_conda_kept ||
-		    b->kind == AQ_ENV_LINKED)
-			return fail_solve(b, &cmd, is_refused, err);
-	}
-	return aq_fail(err, AQ_SYS, "not reached");
+	if (rc != AQ_MISS)
+		return rc;
+	b->stubs[0] = '\0';
+	return solve_freely(b, uv, lines, err);
 }
 
 /* One resolution over the base; a refusal is AQ_MISS, since it conflicts. */

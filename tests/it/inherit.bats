@@ -447,3 +447,14 @@ SH
   assert_contains "$output" "3.12 "
   sed -i '/^base = /d' "$AQ_CONF"
 }
+
+@test "what conda brings under another name does not come twice" {
+  local file
+  wheel aq-wants-tz 1.0 --requires 'tzdata>=2024' --file 'aq_wants_tz.py='
+  file=$(it_file twice.yaml <<<'{dependencies: [python=3.9, pandas, {pip: [aq-wants-tz]}]}')
+  build "$file" --isolated
+  run -0 aq --node n1 show --lock --isolated "$file"
+  assert_contains "$output" "/python-tzdata-" # conda's name of PyPI's tzdata
+  refute_contains "$output" "# pip tzdata"
+  in_env python -c 'import aq_wants_tz, pandas, tzdata'
+}
