@@ -59,6 +59,15 @@ static int put_link(int dir, const char *name, const char *target,
 
 /* -- the empty layer -- */
 
+/* In place of whatever a wheel put there. */
+static int put_own_link(int prefix, const char *name, const char *target,
+			struct aq_err *err)
+{
+	if (unlinkat(prefix, name, 0) < 0 && errno != ENOENT)
+		return aq_fail_errno(err, "cannot replace '%s'", name);
+	return put_link(prefix, name, target, err);
+}
+
 static int write_cfg(const struct build *b, int prefix, struct aq_err *err)
 {
 	cleanup_str struct aq_str text = AQ_STR_INIT(2 * BUILD_PATH_MAX);
@@ -92,11 +101,11 @@ static int make_layer(void *arg, struct aq_str *out, struct aq_err *err)
 	/* absolute: Python 3.9 says of sys.base_prefix what it finds here */
 	snprintf(path, sizeof(path), "%s/bin/%s", b->base_prefix, name);
 	if (!rc)
-		rc = put_link(prefix, "bin/python", path, err);
+		rc = put_own_link(prefix, "bin/python", path, err);
 	if (!rc)
-		rc = put_link(prefix, "bin/python3", "python", err);
+		rc = put_own_link(prefix, "bin/python3", "python", err);
 	snprintf(path, sizeof(path), "bin/%s", name);
-	return rc ? rc : put_link(prefix, path, "python", err);
+	return rc ? rc : put_own_link(prefix, path, "python", err);
 }
 
 /* In the cage, as who owns the prefix. */
@@ -294,9 +303,11 @@ static int complete(void *arg, struct aq_str *out, struct aq_err *err)
 	cleanup_close int base = -1, prefix = -1, from = -1, to = -1;
 	struct programs programs = { .b = b };
 	struct merge top = { .b = b, .path = "" };
-	int rc = aq_open_dir(AT_FDCWD, b->base_prefix, &base, err);
+	/* wheels may bring a pyvenv.cfg or a python of theirs */
+	int rc = make_layer(arg, out, err);
 
-	(void)out;
+	if (!rc)
+		rc = aq_open_dir(AT_FDCWD, b->base_prefix, &base, err);
 	if (!rc)
 		rc = aq_open_dir(AT_FDCWD, b->prefix, &prefix, err);
 	if (!rc)

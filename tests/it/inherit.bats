@@ -458,3 +458,14 @@ SH
   refute_contains "$output" "# pip tzdata"
   in_env python -c 'import aq_wants_tz, pandas, tzdata'
 }
+
+@test "a wheel brings data beside the base's, and no pyvenv.cfg of its own" {
+  wheel aq-forger 1.0 --file 'aq_forger-1.0.data/data/pyvenv.cfg=home = /nowhere' \
+    --file 'aq_forger.py=' --file 'aq_forger-1.0.data/data/share/aq/forger.txt=data'
+  build "$(asks aq-forger)"
+  assert_equal "$kind" inherited
+  run -0 in_env python -c 'import sys, aq_forger; print(sys.prefix, open(sys.prefix + "/share/aq/forger.txt").read())'
+  assert_equal "$output" "$prefix data"
+  # beside it, what the base has there
+  [[ -e $prefix/share/zoneinfo ]]
+}
