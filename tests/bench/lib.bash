@@ -1,0 +1,173 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# What the benches share: a private Slurm, cases and how they are measured.
+# A bench sources this, then:
+#
+#   bench_options "$@"      sets runs and warm
+#   bench_begin STEPS       as root; ends everything when the script ends
+#   step ... bench_up       sets dir, tools and channel
+#   step ... measure CASE   sets us[CASE] and kb[CASE]
+#
+# A case is four functions: fresh_CASE puts things back, run_CASE is timed,
+# settle_CASE waits for what goes on behind it, disk_CASE prints the directory
+# that it fills.  settle and disk may be left out: nothing, and the node's.
+#
+# Everything is timed with the operating system's cache warm (each case runs
+# once before, unless --quick) and with nothing left to write back, so that no
+# case pays for the one before it.
+
+bench_here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+lib=$bench_here/../lib
+for part in cache packages accounts wait steps cluster; do
+  # shellcheck source=/dev/null
+  . "$lib/$part.sh"
+done
+
+# What aq-base asks for, as pip says it.
+readonly BASE="numpy pandas pyarrow cloudpickle pyyaml requests pydantic packaging setuptools wheel"
+readonly NODE=n1
+readonly SETTLE_SECONDS=300 # byte-code of everything at the lowest priority, on a loaded machine
+
+# shellcheck disable=SC2034 # for the scripts
+declare -A us kb
+
+bench_options() {
+  runs=3
+  warm=yes
+  while (($#)); do
+    case $1 in
+      --runs) runs=${2:?} && shift 2 ;;
+      --quick) warm=no && shift ;;
+      *)
+        echo "usage: ${0##*/} [--runs N] [--quick]" >&2
+        exit 2
+        ;;
+    esac
+  done
+}
+
+bench_begin() {
+  [[ $EUID -eq 0 ]] || { echo "needs root, for a Slurm of its own" >&2; exit 1; }
+  export STEP_TOTAL=$1
+  # the interpreters that are timed are run from here, too
+  unset PYTHONHOME PYTHONPATH PYTHONSTARTUP
+  trap bench_end EXIT
+  trap 'exit 130' INT TERM HUP
+}
+
+bench_end() {
+  local status=$?
+  trap - EXIT
+  if [[ -n ${dir-} ]]; then
+    cluster_down "$dir" || status=1
+    rm -rf "$dir"
+  fi
+  exit "$status"
+}
+
+bench_up() {
+  local install
+  need_packages build slurm munge tools channel || return
+  tools=$("$lib/get-tools") || return
+  channel=$("$lib/get-channel") || return
+  install=$AQ_CACHE/install-$(cache_recipe "=$(readlink -f "$bench_here/../..")" "=/usr") || return
+  "$lib/install-tree" "$install" || return
+  dir=$(mktemp -d /var/tmp/aq-bench.XXXXXX)
+  cluster_up "$dir" --install "$install" --tools "$tools" --channel "$channel" || return
+  # shellcheck source=/dev/null
+  . "$dir/env.sh"
+  request all 'python=3.9, pip, aq-base, scikit-learn'
+}
+
+# request NAME ITEMS: a file that asks for these, $dir/NAME.yaml.
+request() { printf 'channels: [conda-forge]\ndependencies: [%s]\n' "$2" >"$dir/$1.yaml"; }
+
+# -- the cases that are not ours --
+
+client() { "$tools/bin/python" "$bench_here/bare_client.py" "$1" "file://$channel" "${@:2}"; }
+
+fresh_naive() { rm -rf "$dir/naive" && mkdir "$dir/naive"; }
+run_naive() {
+  client "$dir/naive/env" "$dir/naive/pkgs" python=3.9 pip || return
+  # shellcheck disable=SC2086 # words
+  env -u PIP_FIND_LINKS PIP_CACHE_DIR="$dir/naive/pip" PIP_CONFIG_FILE=/dev/null \
+    "$dir/naive/env/bin/python" -m pip install -q --no-index \
+    --find-links "$channel/wheels" $BASE scikit-learn
+}
+disk_naive() { echo "$dir/naive"; }
+
+fresh_client() { rm -rf "$dir/client" && mkdir "$dir/client"; }
+run_client() { client "$dir/client/env" "$dir/client/pkgs" python=3.9 pip aq-base scikit-learn; }
+disk_client() { echo "$dir/client"; }
+
+# -- ours --
+
+# ours NAME COMMAND...: with the environment that $dir/NAME.yaml asks for.
+ours() { as_user srun --quiet --aq-requirements="$dir/$1.yaml" "${@:2}"; }
+
+# Until no job's epilog, no builder and no byte-code is outstanding.
+settle() {
+  cluster_wait_idle "$dir" "$SETTLE_SECONDS" && wait_until "$SETTLE_SECONDS" is_settled
+}
+
+is_settled() {
+  local pending=$dir/nodes/$NODE/lib/work/bytecode/pending
+  ! pgrep -f -- "^[^ ]*aq-builder .*$dir/etc/aq.conf" &&
+    [[ ! -d $pending || -z $(ls -A "$pending") ]]
+}
+
+# wipe: the node as it was when it was installed.
+wipe() { settle && rm -rf "${dir:?}/nodes/$NODE"/*; }
+
+# -- measuring --
+
+# of_case PREFIX CASE: PREFIX_CASE, or PREFIX_ours where there is none.
+of_case() {
+  local function=$1_$2
+  declare -F "$function" >/dev/null || function=$1_ours
+  "$function"
+}
+settle_ours() { settle; }
+disk_ours() { echo "$dir/nodes/$NODE"; }
+
+# du counts a file with several links once.
+disk_kb() { du -sk "$(of_case disk "$1")" | cut -f1; }
+
+# median NUMBER...: of an even number of them the lower middle.
+median() { printf '%s\n' "$@" | sort -n | sed -n "$((($# + 1) / 2))p"; }
+
+# timed COMMAND...: run it and set elapsed, in microseconds.
+timed() {
+  local started=${EPOCHREALTIME/./}
+  "$@" >>"$dir/bench.log" 2>&1 || {
+    tail -n 20 "$dir/bench.log" >&2
+    return 1
+  }
+  elapsed=$((${EPOCHREALTIME/./} - started))
+}
+
+# measure CASE: sets us[CASE] (median) and kb[CASE] (what the last run added,
+# once everything behind it is done).
+# shellcheck disable=SC2034 # for the scripts
+measure() {
+  local case=$1 i=0 before times=()
+  [[ $warm != yes ]] || i=-1
+  for (( ; i < runs; i++)); do
+    timed "fresh_$case" || return
+    before=$(disk_kb "$case")
+    sync -f "$dir"
+    timed "run_$case" || return
+    ((i < 0)) || times+=("$elapsed")
+    timed of_case settle "$case" || return
+    kb[$case]=$(($(disk_kb "$case") - before))
+  done
+  us[$case]=$(median "${times[@]}")
+  printf '      seconds: %s\n' "$(printf '%s\n' "${times[@]}" | awk '{printf "%.2f ", $1 / 1e6}')" >&2
+}
+
+# percent PART WHOLE DECIMALS
+percent() { awk -v p="$1" -v w="$2" -v d="$3" 'BEGIN {printf "%.*f %%", d, 100 * p / w}'; }
+
+# in_seconds MICROSECONDS, in_mb KILOBYTES
+in_seconds() { awk -v t="$1" 'BEGIN {printf "%.3f", t / 1e6}'; }
+in_mb() { awk -v n="$1" 'BEGIN {printf "%.1f", n / 1024}'; }
