@@ -4,9 +4,10 @@
 # A bench sources this, then:
 #
 #   bench_options "$@"      sets runs and warm
-#   bench_begin STEPS       as root; ends everything when the script ends
+#   bench_begin STEPS       as root; ends everything when the script ends.
+#                           STEPS of its own, beside those of measure
 #   step ... bench_up       sets dir, tools and channel
-#   step ... measure CASE   sets us[CASE] and kb[CASE]
+#   measure CASE...         sets us[CASE] and kb[CASE]
 #
 # A case is four functions: fresh_CASE puts things back, run_CASE is timed,
 # settle_CASE waits for what goes on behind it, disk_CASE prints the directory
@@ -14,7 +15,8 @@
 #
 # Everything is timed with the operating system's cache warm (each case runs
 # once before, unless --quick) and with nothing left to write back, so that no
-# case pays for the one before it.
+# case pays for the one before it.  The cases take turns, so that all of them
+# see the same machine, however busy with other things it is.
 
 bench_here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 lib=$bench_here/../lib
@@ -25,11 +27,12 @@ done
 
 # What aq-base asks for, as pip says it.
 readonly BASE="numpy pandas pyarrow cloudpickle pyyaml requests pydantic packaging setuptools wheel"
-readonly NODE=n1
+NODE=n1 # where ours run; a case may say another
+readonly REMEDY="see the messages above"
 readonly SETTLE_SECONDS=300 # byte-code of everything at the lowest priority, on a loaded machine
 
 # shellcheck disable=SC2034 # for the scripts
-declare -A us kb
+declare -A us kb times
 
 bench_options() {
   runs=3
@@ -48,7 +51,8 @@ bench_options() {
 
 bench_begin() {
   [[ $EUID -eq 0 ]] || { echo "needs root, for a Slurm of its own" >&2; exit 1; }
-  export STEP_TOTAL=$1
+  export STEP_TOTAL=$(($1 + runs))
+  [[ $warm != yes ]] || ((STEP_TOTAL++))
   # the interpreters that are timed are run from here, too
   unset PYTHONHOME PYTHONPATH PYTHONSTARTUP
   trap bench_end EXIT
@@ -65,6 +69,7 @@ bench_end() {
   exit "$status"
 }
 
+# bench_up [OPTION]...: of cluster_up
 bench_up() {
   local install
   need_packages build slurm munge tools channel || return
@@ -73,7 +78,7 @@ bench_up() {
   install=$AQ_CACHE/install-$(cache_recipe "=$(readlink -f "$bench_here/../..")" "=/usr") || return
   "$lib/install-tree" "$install" || return
   dir=$(mktemp -d /var/tmp/aq-bench.XXXXXX)
-  cluster_up "$dir" --install "$install" --tools "$tools" --channel "$channel" || return
+  cluster_up "$dir" --install "$install" --tools "$tools" --channel "$channel" "$@" || return
   # shellcheck source=/dev/null
   . "$dir/env.sh"
   request all 'python=3.9, pip, aq-base, scikit-learn'
@@ -102,8 +107,11 @@ disk_client() { echo "$dir/client"; }
 
 # -- ours --
 
+# plain COMMAND...: what ours is without the environment.
+plain() { as_user srun --quiet --nodelist="$NODE" "$@"; }
+
 # ours NAME COMMAND...: with the environment that $dir/NAME.yaml asks for.
-ours() { as_user srun --quiet --aq-requirements="$dir/$1.yaml" "${@:2}"; }
+ours() { plain --aq-requirements="$dir/$1.yaml" "${@:2}"; }
 
 # Until no job's epilog, no builder and no byte-code is outstanding.
 settle() {
@@ -111,13 +119,12 @@ settle() {
 }
 
 is_settled() {
-  local pending=$dir/nodes/$NODE/lib/work/bytecode/pending
   ! pgrep -f -- "^[^ ]*aq-builder .*$dir/etc/aq.conf" &&
-    [[ ! -d $pending || -z $(ls -A "$pending") ]]
+    ! compgen -G "$dir/nodes/*/lib/work/bytecode/pending/*"
 }
 
-# wipe: the node as it was when it was installed.
-wipe() { settle && rm -rf "${dir:?}/nodes/$NODE"/*; }
+# wipe NODE: as it was when it was installed.
+wipe() { settle && rm -rf "${dir:?}/nodes/${1:?}"/*; }
 
 # -- measuring --
 
@@ -146,23 +153,34 @@ timed() {
   elapsed=$((${EPOCHREALTIME/./} - started))
 }
 
-# measure CASE: sets us[CASE] (median) and kb[CASE] (what the last run added,
-# once everything behind it is done).
-# shellcheck disable=SC2034 # for the scripts
-measure() {
-  local case=$1 i=0 before times=()
-  [[ $warm != yes ]] || i=-1
-  for (( ; i < runs; i++)); do
+# round N CASE...: each case once; round 0 does not count.  kb[CASE] is what
+# the last one added, once everything behind it was done.
+round() {
+  local case before
+  for case in "${@:2}"; do
     timed "fresh_$case" || return
     before=$(disk_kb "$case")
     sync -f "$dir"
     timed "run_$case" || return
-    ((i < 0)) || times+=("$elapsed")
+    (($1 == 0)) || times[$case]+="$elapsed "
+    printf '      %-15s %7s s\n' "${case//_/ }" "$(in_seconds "$elapsed")" >&2
     timed of_case settle "$case" || return
+    # shellcheck disable=SC2034 # for the scripts
     kb[$case]=$(($(disk_kb "$case") - before))
   done
-  us[$case]=$(median "${times[@]}")
-  printf '      seconds: %s\n' "$(printf '%s\n' "${times[@]}" | awk '{printf "%.2f ", $1 / 1e6}')" >&2
+}
+
+# measure CASE...: sets us[CASE], the median, and kb[CASE].
+measure() {
+  local i=1 case
+  [[ $warm != yes ]] || i=0
+  for (( ; i <= runs; i++)); do
+    step "round $i of $runs" "$REMEDY" round "$i" "$@" || return
+  done
+  for case in "$@"; do
+    # shellcheck disable=SC2086,SC2034 # words; for the scripts
+    us[$case]=$(median ${times[$case]})
+  done
 }
 
 # percent PART WHOLE DECIMALS
