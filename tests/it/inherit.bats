@@ -336,7 +336,7 @@ SH
 #!/bin/bash
 layer() { test -e \$AQ_ENV_PREFIX/pyvenv.cfg && echo "\$1 layer" || echo "\$1 whole"; }
 layer batch
-srun bash -c "\$(declare -f layer); layer step"
+srun bash -c "\$(declare -f layer); layer step" 2>/dev/null
 cd $IT_SUBMIT && sbatch --wait --output=$IT_SUBMIT/nested.out --aq-requirements=$file \
   --wrap "\$(declare -f layer); layer nested"
 SH
@@ -369,9 +369,10 @@ SH
   run -125 version --aq-refresh
   mv "$IT_DIR"/away/* "$WHEELS"
   assert_equal "$(version)" 1
+  # srun says in the same file when it had to wait for the step before
   cat >"$IT_SUBMIT/fresh.sh" <<'SH'
 #!/bin/bash
-for i in 1 2; do srun sh -c 'python -c "import aq_fresh; print(aq_fresh.VERSION)"; echo $AQ_RESOLUTION'; done
+for i in 1 2; do srun sh -c 'python -c "import aq_fresh; print(aq_fresh.VERSION)"; echo $AQ_RESOLUTION' 2>/dev/null; done
 SH
   job=$(it_submit --ntasks=1 --aq-refresh --aq-requirements="$file" "$IT_SUBMIT/fresh.sh")
   it_wait "$job"
