@@ -20,9 +20,6 @@
 #include "common/flock.h"
 #include "common/io.h"
 #include "common/manifest.h"
-#include "common/matchspec.h"
-
-#define LINES_MAX AQ_LOCK_MAX
 
 static struct aq_binding binding(const struct build *b)
 {
@@ -34,7 +31,7 @@ static struct aq_binding binding(const struct build *b)
 
 /* -- what is there already -- */
 
-static int answer_with(struct build *b, const struct aq_env *env,
+int build_answer(struct build *b, const struct aq_env *env,
 		       const char *resolution, struct aq_err *err)
 {
 	snprintf(b->name, sizeof(b->name), "%s", env->name);
@@ -49,7 +46,7 @@ static int bind_and_answer(struct build *b, struct aq_store *store,
 	const struct aq_binding tie = binding(b);
 	int rc = aq_store_bind(store, env->name, &tie, err);
 
-	return rc ? rc : answer_with(b, env, "reused", err);
+	return rc ? rc : build_answer(b, env, "reused", err);
 }
 
 int build_look_again(struct build *b, struct aq_err *err)
@@ -95,163 +92,11 @@ static void remember_failure(struct build *b, const struct aq_err *why)
 		say(b, "cannot remember the failure: %s", err.text);
 }
 
-/* -- paths -- */
-
-int build_pass_file(struct build *b, const char *stem, const char *suffix,
-		    const char *text, size_t len,
-		    char ret_inside[BUILD_PATH_MAX], struct aq_err *err)
-{
-	cleanup_close int dir = -1, fd = -1;
-	char name[96];
-	int rc = aq_open_dir(AT_FDCWD, b->pass_dir, &dir, err);
-
-	if (rc)
-		return rc;
-	snprintf(name, sizeof(name), "%s.%.16s.%s", stem, b->key, suffix);
-	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
-		return aq_fail_errno(err, "cannot remove '%s'", name);
-	fd = openat(dir, name,
-		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-	if (fd < 0 || fchmod(fd, 0644) < 0)
-		return aq_fail_errno(err, "cannot make '%s'", name);
-	snprintf(ret_inside, BUILD_PATH_MAX, "%s/pass/%s", b->inside, name);
-	return aq_write_all(fd, text, len, err);
-}
-
-static void name_prefix(struct build *b, const char *name)
-{
-	snprintf(b->name, sizeof(b->name), "%s", name);
-	snprintf(b->prefix, sizeof(b->prefix), "%s/envs/%s", b->conf->cache_dir,
-		 name);
-	snprintf(b->site, sizeof(b->site), "%s/envs/%s",
-		 b->is_personal ? b->conf->cache_dir : b->work, name);
-}
-
-int build_drop_prefix(struct build *b, struct aq_err *err)
-{
-	return b->site[0] ? aq_remove_tree(AT_FDCWD, b->site, err) : 0;
-}
-
-int build_start_prefix(struct build *b, const char *name, struct aq_err *err)
-{
-	int rc;
-
-	name_prefix(b, name);
-	rc = build_drop_prefix(b, err);
-	if (rc)
-		return rc;
-	if (mkdir(b->site, 0755) < 0 || chmod(b->site, 0755) < 0 ||
-	    chown(b->site, b->builder.uid, b->builder.gid) < 0)
-		return aq_fail_errno(err, "cannot make '%s'", b->site);
-	return 0;
-}
-
-/* -- the steps -- */
-
-/* Whether the lock has what was asked for, by name: a client that says less
- * has misunderstood.
- */
-static int check_lock(struct build *b, struct aq_err *err)
-{
-	int rc = 0;
-
-	if (b->req->python && !b->lock->python)
-		return aq_fail(err, AQ_SYS, "the client resolved no python, which was asked for");
-	for (size_t i = 0; !rc && i < b->req->conda.n; i++) {
-		cleanup_matchspec struct aq_matchspec spec = { 0 };
-
-		rc = aq_matchspec_parse(b->req->conda.v[i], &spec, err);
-		/* a virtual package is the node's, not the lock's */
-		if (rc || aq_starts_with(spec.name, "__"))
-			continue;
-		if (!strchr(spec.name, '*') &&
-		    !aq_lock_has(b->lock, AQ_LOCK_CONDA, spec.name))
-			rc = aq_fail(err, AQ_SYS, "the client resolved no '%s', which was asked for",
-				     spec.name);
-	}
-	return rc;
-}
-
-/* Conda's part, then pip's over it: a whole prefix. */
-static int resolve_whole(struct build *b, struct aq_err *err)
-{
-	cleanup_str struct aq_str lines = AQ_STR_INIT(LINES_MAX);
-	int rc = client_solve(b, &lines, err);
-
-	if (!rc)
-		rc = records_to_lock(b, aq_str_get(&lines), err);
-	if (!rc)
-		rc = check_lock(b, err);
-	if (rc || !b->req->pip.n)
-		return rc;
-	rc = pip_solve(b, &lines, err);
-	aq_lock_free(steal(&b->lock));
-	return rc ? rc : records_to_lock(b, aq_str_get(&lines), err);
-}
-
-static void add_reason(struct build *b, const char *what, const char *why)
-{
-	size_t len = strlen(b->reason);
-
-	snprintf(b->reason + len, sizeof(b->reason) - len, "%s%s base %s: %s",
-		 len ? "; " : "", what, b->base.python, why);
-	/* a client's own words are of several lines */
-	for (char *p = b->reason; *p; p++)
-		if ((unsigned char)*p < ' ')
-			*p = ' ';
-}
-
-/* The cheapest kind that the request admits: a layer over the base, a prefix
- * that shares the base's packages, a prefix of its own.
- */
-static int resolve(struct build *b, struct aq_err *err)
-{
-	int rc;
-
-	if (b->base_manifest) {
-		rc = inherit_solve(b, err);
-		if (rc != AQ_MISS)
-			return rc;
-		add_reason(b, "not inherited from", err->text);
-	}
-	if (b->base_manifest && client_can_constrain(b)) {
-		b->kind = AQ_ENV_LINKED;
-		rc = resolve_whole(b, err);
-		if (rc != AQ_USER)
-			return rc;
-		add_reason(b, "not linked with the packages of", err->text);
-		aq_lock_free(steal(&b->lock));
-	}
-	b->kind = AQ_ENV_CREATED;
-	b->verdict = BUILD_FAULT;
-	return resolve_whole(b, err);
-}
-
 static bool is_over(void *arg)
 {
 	struct build *b = arg;
 
 	return turn_is_over(b) || build_now_ms() > b->deadline_ms;
-}
-
-/* Builds of this lock that were killed between manifest and move left their
- * prefix in work/envs under an earlier generation.  We hold the lock's lock:
- * nobody builds there any more.
- */
-static int drop_earlier(struct build *b, uint32_t generation,
-			struct aq_err *err)
-{
-	char name[AQ_ENV_NAME_SIZE];
-	int rc = 0;
-
-	if (b->is_personal) /* built in place: it may be an environment */
-		return 0;
-	for (uint32_t g = 1; !rc && g < generation; g++) {
-		aq_env_make_name(b->lock->digest, g, name);
-		name_prefix(b, name);
-		rc = build_drop_prefix(b, err);
-	}
-	return rc;
 }
 
 static int make_prefix(struct build *b, struct aq_store **store,
@@ -266,38 +111,14 @@ static int make_prefix(struct build *b, struct aq_store **store,
 		return rc;
 	snprintf(name, sizeof(name), "%.*s-%" PRIu32, AQ_ENV_LOCK_DIGITS,
 		 b->lock->digest, *ret_generation);
-	rc = drop_earlier(b, *ret_generation, err);
+	rc = prefix_drop_earlier(b, *ret_generation, err);
 	if (!rc)
-		rc = build_start_prefix(b, name, err);
-	if (!rc)
-		rc = b->kind == AQ_ENV_INHERITED ? layer_start(b, err) :
-						   client_link(b, err);
+		rc = prefix_start(b, name, err);
 	if (!rc)
 		rc = pip_install(b, err);
 	if (!rc && b->kind == AQ_ENV_INHERITED)
 		rc = layer_complete(b, err);
 	return rc || !bytecode_is_shared(b) ? rc : bytecode_link(b, err);
-}
-
-/* From work/envs, where it was built, to its place. */
-static int move_in(struct build *b, struct aq_err *err)
-{
-	cleanup_close int envs = -1;
-	char path[BUILD_PATH_MAX];
-	int rc;
-
-	if (b->is_personal)
-		return 0;
-	rc = aq_remove_tree(AT_FDCWD, b->prefix, err);
-	if (rc)
-		return rc;
-	if (rename(b->site, b->prefix) < 0)
-		return aq_fail_errno(err, "cannot move '%s' to its place",
-				     b->site);
-	snprintf(b->site, sizeof(b->site), "%s", b->prefix);
-	snprintf(path, sizeof(path), "%s/envs", b->conf->cache_dir);
-	rc = aq_open_dir(AT_FDCWD, path, &envs, err);
-	return rc ? rc : aq_sync_dir(envs, err);
 }
 
 /* After a commit that failed: somebody who rebuilt the store from the manifests
@@ -325,7 +146,7 @@ static int commit(struct build *b, const struct aq_env *env, struct aq_err *err)
 	int rc = aq_manifest_write(b->conf, env, &tie, b->lock, err);
 
 	if (!rc)
-		rc = move_in(b, err);
+		rc = prefix_move_in(b, err);
 	if (!rc)
 		rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
 	if (!rc)
@@ -334,12 +155,6 @@ static int commit(struct build *b, const struct aq_env *env, struct aq_err *err)
 		take_back(b, env);
 	return rc;
 }
-
-static const char *const resolutions[] = {
-	[AQ_ENV_CREATED] = "created",
-	[AQ_ENV_LINKED] = "linked",
-	[AQ_ENV_INHERITED] = "inherited",
-};
 
 static int finish(struct build *b, uint32_t generation, struct aq_err *err)
 {
@@ -375,7 +190,7 @@ static int finish(struct build *b, uint32_t generation, struct aq_err *err)
 	say(b, "built in %.1f s, %.1f MB of its own and %.1f MB shared with the package cache",
 	    (double)env.build_ms / 1e3, (double)sizes.own / 1e6,
 	    (double)sizes.shared / 1e6);
-	return answer_with(b, &env, resolutions[b->kind], err);
+	return build_answer(b, &env, aq_env_kind_name(b->kind), err);
 }
 
 /* Make the environment of b->lock, unless another key has led to it before. */
@@ -420,75 +235,10 @@ int build(struct build *b, struct aq_err *err)
 		struct aq_err ignored;
 
 		remember_failure(b, err);
-		(void)!build_drop_prefix(b, &ignored);
+		(void)!prefix_drop(b, &ignored);
 	}
 	aq_lock_free(steal(&b->lock));
 	return rc;
-}
-
-/* -- explaining -- */
-
-/* What the base does not have; of a layer that is all. */
-static void add_difference(const struct build *b, struct aq_str *out)
-{
-	const struct aq_lock *base =
-		b->base_manifest ? b->base_manifest->lock : NULL;
-
-	for (size_t i = 0; i < b->lock->n_items; i++) {
-		const struct aq_lock_item *item = &b->lock->items[i];
-		bool is_there = false;
-
-		for (size_t k = 0; base && k < base->n_items; k++)
-			is_there |= strcmp(base->items[k].sha256,
-					   item->sha256) == 0;
-		if (!is_there)
-			aq_str_add_fmt(out, "add %s %s %s\n",
-				       item->kind == AQ_LOCK_CONDA ? "conda" :
-								     "wheel",
-				       item->name, item->version);
-	}
-}
-
-/* Whether another key's environment has this very lock. */
-static int find_same_lock(struct build *b, struct aq_env **ret,
-			  struct aq_err *err)
-{
-	cleanup_store struct aq_store *store = NULL;
-	int rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
-
-	return rc ? rc :
-		    aq_store_find_lock(store, b->lock->digest, ret, err);
-}
-
-int build_explain(struct build *b, struct aq_err *err)
-{
-	cleanup_str struct aq_str text =
-		AQ_STR_INIT(sizeof(b->answer->text) - 1);
-	cleanup_env struct aq_env *same = NULL;
-	struct aq_answer *a = b->answer;
-	int rc = cage_prepare(b, err);
-
-	if (!rc)
-		rc = resolve(b, err);
-	if (!rc)
-		rc = find_same_lock(b, &same, err);
-	if (!rc)
-		rc = answer_with(b, same, "reused", err);
-	if (rc != AQ_MISS)
-		return rc;
-	if (b->base_manifest)
-		aq_str_add_fmt(&text, "base %s %s\n", b->base.python,
-			       b->base.env);
-	if (b->reason[0])
-		aq_str_add_fmt(&text, "because %s\n", b->reason);
-	add_difference(b, &text);
-	(void)!aq_copy_text(a->resolution, sizeof(a->resolution),
-			    resolutions[b->kind]);
-	(void)!aq_copy_text(a->key, sizeof(a->key), b->key);
-	(void)!aq_copy_text(a->lock, sizeof(a->lock), b->lock->digest);
-	/* a list that does not fit is cut */
-	aq_answer_fail(a, AQ_OK, aq_str_get(&text));
-	return 0;
 }
 
 int build_become_base(struct build *b, struct aq_err *err)
@@ -507,7 +257,6 @@ int build_become_base(struct build *b, struct aq_err *err)
 		if (strcmp(bases.v[i].python, b->as_base) == 0)
 			b->base = bases.v[i];
 	/* now, rather than while the first who inherits waits for it */
-	b->kind = AQ_ENV_INHERITED;
 	rc = inherit_hold_base(b, err);
 	if (!rc)
 		rc = cage_prepare(b, err);

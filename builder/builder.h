@@ -4,7 +4,9 @@
  *   main.c       enter clean, read the request, answer
  *   turn.c       one build a key: wait for one's turn, notice who still waits
  *   say.c        progress for the user and for other waiters
- *   build.c      the build itself: solve, lock, link, probe, seal, commit
+ *   build.c      the build itself: resolve, make, probe, seal, commit
+ *   resolve.c    which lock, of which kind; explain.c says it
+ *   prefix.c     where it is made
  *   client.c     the table of clients; rattler.c mamba.c bundled.c are dialects
  *   inherit.c    layers over a base; stubs.c layer.c
  *   pip.c        pip requirements; uv.c
@@ -121,6 +123,13 @@ void cage_clean_up(const struct build *b);
  * base, if one is inherited from, and b->shown.  False: refused.
  */
 AQ_CHECK bool cage_enter(const struct build *b);
+/* Write the file STEM.KEY.SUFFIX that a program in the cage is to read; its
+ * path there.
+ */
+AQ_CHECK int cage_pass_file(struct build *b, const char *stem,
+			    const char *suffix, const char *text, size_t len,
+			    char ret_inside[BUILD_PATH_MAX],
+			    struct aq_err *err);
 
 /* -- run.c -- */
 #define RUN_ARGS_MAX 8192
@@ -256,24 +265,45 @@ bool extents_may_be_shared(int fd);
  */
 uint64_t extents_shared(int fd);
 
-/* -- build.c -- */
-/* Write the file STEM.KEY.SUFFIX that a program in the cage is to read; its
- * path there.
+/* -- prefix.c -- */
+/* The prefix 'name' with what b->lock has of conda packages, or an empty layer;
+ * away with what was there.
  */
-AQ_CHECK int build_pass_file(struct build *b, const char *stem,
-			     const char *suffix, const char *text, size_t len,
-			     char ret_inside[BUILD_PATH_MAX],
-			     struct aq_err *err);
-/* An empty prefix 'name' of builder_user's; away with what was there. */
-AQ_CHECK int build_start_prefix(struct build *b, const char *name,
-				struct aq_err *err);
-AQ_CHECK int build_drop_prefix(struct build *b, struct aq_err *err);
-/* It is our turn and the environment is missing: build, commit, answer. */
-AQ_CHECK int build(struct build *b, struct aq_err *err);
+AQ_CHECK int prefix_start(struct build *b, const char *name,
+			  struct aq_err *err);
+AQ_CHECK int prefix_drop(struct build *b, struct aq_err *err);
+/* Call 'fn' with such a prefix, which is then dropped. */
+AQ_CHECK int prefix_try(struct build *b,
+			int (*fn)(struct build *b, void *arg,
+				  struct aq_err *err),
+			void *arg, struct aq_err *err);
+/* Drop what builds of b->lock left that were killed between manifest and move,
+ * under generations before 'generation'.  Its lock is held: nobody builds there.
+ */
+AQ_CHECK int prefix_drop_earlier(struct build *b, uint32_t generation,
+				 struct aq_err *err);
+/* From work/envs, where it was built, to its place. */
+AQ_CHECK int prefix_move_in(struct build *b, struct aq_err *err);
+
+/* -- resolve.c -- */
+/* b->lock, of the cheapest kind that the request admits: a layer over the base,
+ * a prefix that shares the base's packages, a prefix of its own.  b->reason
+ * says why it is no cheaper one.
+ */
+AQ_CHECK int resolve(struct build *b, struct aq_err *err);
+
+/* -- explain.c -- */
 /* Resolve as build() would and answer with what it would make; the answer's
  * text has lines "base PYTHON NAME", "because REASON", "add KIND NAME VERSION".
  */
-AQ_CHECK int build_explain(struct build *b, struct aq_err *err);
+AQ_CHECK int explain(struct build *b, struct aq_err *err);
+
+/* -- build.c -- */
+/* It is our turn and the environment is missing: build, commit, answer. */
+AQ_CHECK int build(struct build *b, struct aq_err *err);
+/* Answer with 'env'; 'resolution' is how the key came to it. */
+AQ_CHECK int build_answer(struct build *b, const struct aq_env *env,
+			  const char *resolution, struct aq_err *err);
 /* The environment that was just answered becomes base b->as_base. */
 AQ_CHECK int build_become_base(struct build *b, struct aq_err *err);
 /* Answer from the store, if it has the key by now.  AQ_MISS: it has not. */

@@ -84,11 +84,12 @@ static const char script[] =
 
 bool bytecode_is_shared(const struct build *b)
 {
-	size_t len = strlen(b->base.python);
+	char python[AQ_BASE_PYTHON_SIZE];
 
-	return b->base_manifest && b->lock->python &&
-	       strncmp(b->lock->python, b->base.python, len) == 0 &&
-	       b->lock->python[len] == '.';
+	if (!b->base_manifest || !b->lock->python)
+		return false;
+	aq_base_name_of(b->lock->python, python);
+	return strcmp(python, b->base.python) == 0;
 }
 
 /* -- linking -- */
@@ -99,6 +100,7 @@ struct linking {
 	int dir;           /* of the last source; or -1 */
 	int cache;         /* its __pycache__; or -1 */
 	char path[BUILD_PATH_MAX]; /* its path */
+	char tag[32];      /* "cpython-39": of the files' names (PEP 3147) */
 	bool *missing;     /* of the package: it has none, or another file's */
 };
 
@@ -219,12 +221,10 @@ static bool is_the_same(const struct linking *l, const char *name,
 	       has_content(l->dir, name, e);
 }
 
-/* __pycache__/NAME.cpython-39.pyc beside NAME.py (PEP 3147). */
 static int link_one(struct linking *l, int tree, const struct entry *e,
 		    struct aq_err *err)
 {
 	const char *name = strrchr(e->path, '/') + 1;
-	const char *minor = strchr(l->b->base.python, '.') + 1;
 	char to[512];
 
 	if (!enter_dir_of(l, e->path) || !is_the_same(l, name, e)) {
@@ -233,10 +233,8 @@ static int link_one(struct linking *l, int tree, const struct entry *e,
 	}
 	if (!enter_cache(l))
 		return 0;
-	snprintf(to, sizeof(to), "%.*s.cpython-%.*s%s.pyc",
-		 (int)(strlen(name) - 3), name,
-		 (int)(minor - 1 - l->b->base.python), l->b->base.python,
-		 minor);
+	snprintf(to, sizeof(to), "%.*s.%s.pyc", (int)(strlen(name) - 3), name,
+		 l->tag);
 	if (linkat(tree, e->file, l->cache, to, 0) == 0 || errno == EEXIST)
 		return 0;
 	return aq_fail_errno(err, "cannot link byte-code to '%s'", to);
@@ -290,6 +288,9 @@ static int link_all(const struct build *b, const char *work, const char *site,
 	if (!rc)
 		rc = aq_open_dir(AT_FDCWD, path, &trees, err);
 	l.prefix = prefix;
+	snprintf(l.tag, sizeof(l.tag), "cpython-%.*s%s",
+		 (int)strcspn(b->base.python, "."), b->base.python,
+		 strchr(b->base.python, '.') + 1);
 	for (size_t i = 0; !rc && i < b->lock->n_items; i++) {
 		missing[i] = false;
 		l.missing = &missing[i];
@@ -413,7 +414,6 @@ static int catch_up_one(const struct build *from, struct aq_manifest *m,
 	int rc;
 
 	b.lock = m->lock;
-	b.kind = AQ_ENV_INHERITED; /* the base is to be seen */
 	snprintf(b.name, sizeof(b.name), "%s", m->env->name);
 	snprintf(b.shown, sizeof(b.shown), "%s", m->env->name);
 	snprintf(b.prefix, sizeof(b.prefix), "%s/envs/%s", b.conf->cache_dir,

@@ -53,6 +53,11 @@ static int make_place(const struct build *b, int work_fd, const char *name,
 	return 0;
 }
 
+static const char *base_to_show(const struct build *b)
+{
+	return b->base_manifest ? b->base.env : "";
+}
+
 void cage_clean_up(const struct build *b)
 {
 	char path[BUILD_PATH_MAX + AQ_ENV_NAME_SIZE + 8];
@@ -78,8 +83,29 @@ int cage_prepare(struct build *b, struct aq_err *err)
 	if (!rc && !b->is_personal)
 		rc = give_dir(fd, "envs", &b->builder, 0755, err);
 	if (!rc)
-		rc = make_place(b, fd, b->base.env, err);
+		rc = make_place(b, fd, base_to_show(b), err);
 	return rc ? rc : make_place(b, fd, b->shown, err);
+}
+
+int cage_pass_file(struct build *b, const char *stem, const char *suffix,
+		    const char *text, size_t len,
+		    char ret_inside[BUILD_PATH_MAX], struct aq_err *err)
+{
+	cleanup_close int dir = -1, fd = -1;
+	char name[96];
+	int rc = aq_open_dir(AT_FDCWD, b->pass_dir, &dir, err);
+
+	if (rc)
+		return rc;
+	snprintf(name, sizeof(name), "%s.%.16s.%s", stem, b->key, suffix);
+	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
+		return aq_fail_errno(err, "cannot remove '%s'", name);
+	fd = openat(dir, name,
+		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0 || fchmod(fd, 0644) < 0)
+		return aq_fail_errno(err, "cannot make '%s'", name);
+	snprintf(ret_inside, BUILD_PATH_MAX, "%s/pass/%s", b->inside, name);
+	return aq_write_all(fd, text, len, err);
 }
 
 /* Whether /proc/WHO/mountinfo (proc(5)) has mount 'id' and it is not shared: a
@@ -151,7 +177,7 @@ static bool show(const struct build *b, const char *name)
 	char place[BUILD_PATH_MAX + AQ_ENV_NAME_SIZE + 8], target[64];
 	cleanup_close int fd = -1, mounted = -1;
 
-	if (b->kind != AQ_ENV_INHERITED || !*name)
+	if (!*name)
 		return true;
 	snprintf(from, sizeof(from), "%s/envs/%s", b->conf->cache_dir, name);
 	snprintf(place, sizeof(place), "%s/envs/%s", b->work, name);
@@ -176,7 +202,7 @@ bool cage_enter(const struct build *b)
 		       (is_unshared_in("self", id) || is_unshared_in("1", id));
 	return unshare(CLONE_NEWNS | CLONE_NEWIPC) == 0 &&
 	       is_private(was_unshared) &&
-	       show(b, b->base.env) && show(b, b->shown) &&
+	       show(b, base_to_show(b)) && show(b, b->shown) &&
 	       mount(b->work, b->inside, NULL, MS_BIND | MS_REC, NULL) == 0 &&
 	       mount(NULL, b->inside, NULL,
 		     MS_BIND | MS_REMOUNT | MS_NOSUID | MS_NODEV, NULL) == 0;

@@ -102,13 +102,11 @@ int client_link(struct build *b, struct aq_err *err)
 	const struct dialect *d = NULL;
 	char program[BUILD_PATH_MAX];
 	int rc = choose(b, &d, program, sizeof(program), err);
-	size_t n = 0;
 
 	if (rc)
 		return rc;
-	for (size_t i = 0; i < b->lock->n_items; i++)
-		n += b->lock->items[i].kind == AQ_LOCK_CONDA;
-	say(b, "installing %zu packages", n);
+	say(b, "installing %zu packages",
+	    aq_lock_count(b->lock, AQ_LOCK_CONDA));
 	return d->link(b, program, err);
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "builder/inherit.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "builder/pip.h"
 #include "common/flock.h"
@@ -40,36 +42,31 @@ int inherit_miss(struct aq_err *err, const char *what, const char *detail)
 
 int inherit_hold_base(struct build *b, struct aq_err *err)
 {
-	char name[128];
+	cleanup_manifest struct aq_manifest *m = NULL;
+	char name[128], python[2 * BUILD_PATH_MAX];
 	int rc;
 
+	snprintf(b->base_prefix, sizeof(b->base_prefix), "%s/envs/%s",
+		 b->conf->cache_dir, b->base.env);
+	snprintf(python, sizeof(python), "%s/bin/python%s", b->base_prefix,
+		 b->base.python);
 	snprintf(name, sizeof(name), "hold-%s", b->base.env);
 	rc = aq_flock_wait(b->conf, name, AQ_FLOCK_SHARED, NULL, NULL,
 			   &b->base_fd, err);
 	if (!rc)
-		rc = aq_manifest_read(b->conf, b->base.env, &b->base_manifest,
-				      err);
-	if (!rc && strcmp(b->base_manifest->lock->digest, b->base.lock) != 0)
+		rc = aq_manifest_read(b->conf, b->base.env, &m, err);
+	if (!rc && strcmp(m->lock->digest, b->base.lock) != 0)
 		rc = aq_fail(err, AQ_CORRUPT, "it has another lock");
+	if (!rc && faccessat(AT_FDCWD, python, X_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		rc = aq_fail_errno(err, "'%s'", python);
 	if (rc)
 		return aq_fail_prefix(err, "base %s ('%s')", b->base.python,
 				      b->base.env);
-	snprintf(b->base_prefix, sizeof(b->base_prefix), "%s/envs/%s",
-		 b->conf->cache_dir, b->base.env);
+	b->base_manifest = steal(&m);
 	return 0;
 }
 
 /* -- the conda part -- */
-
-static const struct aq_lock_item *find(const struct aq_lock *lock,
-				       const char *name)
-{
-	for (size_t i = 0; i < lock->n_items; i++)
-		if (lock->items[i].kind == AQ_LOCK_CONDA &&
-		    strcmp(lock->items[i].name, name) == 0)
-			return &lock->items[i];
-	return NULL;
-}
 
 /* Whether 'url' lies below one of the channels 'urls'. */
 static bool is_from(const char *url, const struct aq_strv *urls)
@@ -90,8 +87,8 @@ static int check_spec(struct build *b, struct aq_matchspec *spec,
 		      const char *text, const struct aq_strv *channels,
 		      struct aq_err *err)
 {
-	const struct aq_lock_item *item =
-		find(b->base_manifest->lock, spec->name);
+	const struct aq_lock_item *item = aq_lock_find(
+		b->base_manifest->lock, AQ_LOCK_CONDA, spec->name);
 	const struct aq_channel *channel = NULL;
 	cleanup_strv struct aq_strv own = AQ_STRV_INIT(1);
 	char has[512];

@@ -103,14 +103,12 @@ bool known_find(const struct build *b, const char *pins,
 
 	if (open_dir(b, false, &dir) != 0)
 		return false;
-	for (const char *p = pins; *p; p += strcspn(p, "\n") + 1) {
+	for (const char *p = pins; *p; p = aq_next_line(p)) {
 		size_t len = strcspn(p, " \n");
 
 		if (len && *p != '#' && *p != ' ' && !is_in(base, p) &&
 		    !find_one(dir, p, len, &found))
 			return false;
-		if (!p[strcspn(p, "\n")])
-			break;
 	}
 	aq_str_add_mem(lines, aq_str_get(&found), found.len);
 	return !found.broken;
@@ -139,9 +137,6 @@ void known_note(const struct build *b, const char *lines)
 
 	if (open_dir(b, true, &dir) != 0)
 		return;
-	for (const char *p = lines; *p; p += strcspn(p, "\n") + 1) {
+	for (const char *p = lines; *p; p = aq_next_line(p))
 		note_one(dir, p);
-		if (!p[strcspn(p, "\n")])
-			break;
-	}
 }

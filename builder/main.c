@@ -167,7 +167,7 @@ static int serve(struct build *b, struct aq_err *err)
 	say_start(b);
 	rc = open_log(b, err);
 	if (!rc)
-		rc = b->is_explain ? build_explain(b, err) : build(b, err);
+		rc = b->is_explain ? explain(b, err) : build(b, err);
 	if (!rc && b->is_refresh && b->job)
 		rc = aq_job_note_refresh(b->conf, b->job, b->key, err);
 	if (!rc && b->as_base)

@@ -119,7 +119,7 @@ static int write_explicit(struct build *b, char ret_inside[BUILD_PATH_MAX],
 				       b->lock->items[i].url,
 				       b->lock->items[i].sha256);
 	rc = aq_str_done(&text, "the explicit file", err);
-	return rc ? rc : build_pass_file(b, "explicit", "txt",
+	return rc ? rc : cage_pass_file(b, "explicit", "txt",
 					 aq_str_get(&text), text.len,
 					 ret_inside, err);
 }

@@ -45,27 +45,23 @@ void pip_add_lines(struct aq_str *out, const struct aq_strv *lines)
 static bool is_in_conda(const struct aq_lock *lock, const char *name,
 			const char *version)
 {
-	for (size_t i = 0; i < lock->n_items; i++)
-		if (lock->items[i].kind == AQ_LOCK_CONDA &&
-		    strcmp(lock->items[i].name, name) == 0 &&
-		    strcmp(lock->items[i].version, version) == 0)
-			return true;
-	return false;
+	const struct aq_lock_item *item =
+		aq_lock_find(lock, AQ_LOCK_CONDA, name);
+
+	return item && strcmp(item->version, version) == 0;
 }
 
 void pip_add_missing(const struct aq_lock *lock, const char *all,
 		     struct aq_str *lines)
 {
-	while (*all) {
-		size_t len = strcspn(all, "\n");
+	for (; *all; all = aq_next_line(all)) {
 		char name[256], version[128];
 
-		if (sscanf(all, "wheel %*s %*s %255s %127s", name, version) != 2 ||
-		    !is_in_conda(lock, name, version)) {
-			aq_str_add_mem(lines, all, len);
-			aq_str_add_char(lines, '\n');
-		}
-		all += len + (all[len] == '\n');
+		if (sscanf(all, "wheel %*s %*s %255s %127s", name, version) == 2 &&
+		    is_in_conda(lock, name, version))
+			continue;
+		aq_str_add_mem(lines, all, strcspn(all, "\n"));
+		aq_str_add_char(lines, '\n');
 	}
 }
 
@@ -89,9 +85,9 @@ static void start_pip(const struct build *b, struct command *cmd)
 /* pip resolves only from inside: the conda part is linked to a place that is
  * thrown away, and pip says what it would install there.
  */
-static int pip_resolve(struct build *b, struct aq_str *lines,
-		       struct aq_err *err)
+static int pip_resolve(struct build *b, void *arg, struct aq_err *err)
 {
+	struct aq_str *lines = arg;
 	static const char query[] =
 		"SELECT 'wheel ' || json_extract(value, '$.download_info.url')"
 		" || ' ' || json_extract(value,"
@@ -114,10 +110,10 @@ static int pip_resolve(struct build *b, struct aq_str *lines,
 		rc = stubs_read(b, &known, &constraints, err);
 	if (rc)
 		return rc;
-	rc = build_pass_file(b, "requirements", "txt", aq_str_get(&in), in.len,
+	rc = cage_pass_file(b, "requirements", "txt", aq_str_get(&in), in.len,
 			     requirements, err);
 	if (!rc)
-		rc = build_pass_file(b, "constraints", "txt",
+		rc = cage_pass_file(b, "constraints", "txt",
 				     aq_str_get(&constraints), constraints.len,
 				     file, err);
 	if (rc)
@@ -139,24 +135,6 @@ static int pip_resolve(struct build *b, struct aq_str *lines,
 	return records_from_json(b, &json, query, lines, err);
 }
 
-static int pip_solve_inside(struct build *b, struct aq_str *lines,
-			    struct aq_err *err)
-{
-	struct aq_err ignored;
-	char name[sizeof(b->name)];
-	int rc;
-
-	snprintf(name, sizeof(name), "solve-%.16s", b->key);
-	rc = build_start_prefix(b, name, err);
-	if (!rc)
-		rc = b->kind == AQ_ENV_INHERITED ? layer_start(b, err) :
-						   client_link(b, err);
-	if (!rc)
-		rc = pip_resolve(b, lines, err);
-	(void)!build_drop_prefix(b, rc ? &ignored : err);
-	return rc;
-}
-
 static int pip_install_inside(struct build *b, struct aq_err *err)
 {
 	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
@@ -171,7 +149,7 @@ static int pip_install_inside(struct build *b, struct aq_err *err)
 			aq_str_add_fmt(&text, "%s==%s --hash=sha256:%s\n",
 				       w->name, w->version, w->sha256);
 	}
-	rc = build_pass_file(b, "wheels", "txt", aq_str_get(&text), text.len, file,
+	rc = cage_pass_file(b, "wheels", "txt", aq_str_get(&text), text.len, file,
 			     err);
 	if (rc)
 		return rc;
@@ -198,14 +176,14 @@ static int drop_remains(void *arg, struct aq_str *out, struct aq_err *err)
 	const struct build *b = arg;
 	cleanup_closedir DIR *dir = NULL;
 	cleanup_close int site = -1;
-	char path[BUILD_PATH_MAX + 64];
+	char path[BUILD_PATH_MAX + 64], python[AQ_BASE_PYTHON_SIZE];
 	const struct dirent *e;
-	int rc, minor = 0;
+	int rc;
 
 	(void)out;
-	(void)sscanf(b->lock->python, "%*d.%d", &minor);
-	snprintf(path, sizeof(path), "%s/lib/python3.%d/site-packages",
-		 b->prefix, minor);
+	aq_base_name_of(b->lock->python, python);
+	snprintf(path, sizeof(path), "%s/lib/python%s/site-packages",
+		 b->prefix, python);
 	rc = aq_open_dir(AT_FDCWD, path, &site, err);
 	dir = rc ? NULL : fdopendir(dup(site));
 	while (!rc && dir && (e = readdir(dir))) {
@@ -313,7 +291,7 @@ int pip_solve(struct build *b, struct aq_str *lines, struct aq_err *err)
 	}
 	say(b, "resolving pip requirements");
 	return uv_find(b, uv, sizeof(uv)) ? uv_solve(b, uv, lines, err) :
-					    pip_solve_inside(b, lines, err);
+					    prefix_try(b, pip_resolve, lines, err);
 }
 
 int pip_solve_over_base(struct build *b, struct aq_str *lines,
@@ -322,7 +300,7 @@ int pip_solve_over_base(struct build *b, struct aq_str *lines,
 	int rc = stubs_make(b, err);
 
 	if (!rc)
-		rc = pip_solve_inside(b, lines, err);
+		rc = prefix_try(b, pip_resolve, lines, err);
 	return rc == AQ_USER ?
 		inherit_miss(err, "its packages conflict with the request",
 			     err->text) : rc;
@@ -332,11 +310,9 @@ int pip_install(struct build *b, struct aq_err *err)
 {
 	cleanup_str struct aq_str none = AQ_STR_INIT(16);
 	char uv[BUILD_PATH_MAX];
-	size_t n = 0;
+	size_t n = aq_lock_count(b->lock, AQ_LOCK_WHEEL);
 	int rc;
 
-	for (size_t i = 0; i < b->lock->n_items; i++)
-		n += b->lock->items[i].kind == AQ_LOCK_WHEEL;
 	if (!n)
 		return 0;
 	say(b, "installing %zu wheels", n);

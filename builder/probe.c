@@ -273,14 +273,6 @@ static int check(struct build *b, struct aq_err *err)
 			  BUILD_FAULT, err);
 }
 
-static bool has_wheels(const struct aq_lock *lock)
-{
-	for (size_t i = 0; i < lock->n_items; i++)
-		if (lock->items[i].kind == AQ_LOCK_WHEEL)
-			return true;
-	return false;
-}
-
 int probe(struct build *b, struct aq_str *ret_ops, struct aq_err *err)
 {
 	int rc = seal_lend_directories(b, &b->probe, err);
@@ -292,7 +284,8 @@ int probe(struct build *b, struct aq_str *ret_ops, struct aq_err *err)
 		rc = capture(b, ret_ops, err);
 	if (!rc && b->lock->python)
 		rc = check(b, err);
-	if (!rc && b->kind != AQ_ENV_INHERITED && has_wheels(b->lock))
+	if (!rc && b->kind != AQ_ENV_INHERITED &&
+	    aq_lock_count(b->lock, AQ_LOCK_WHEEL))
 		rc = pip_check(b, err);
 	return rc;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -113,30 +112,25 @@ int stubs_make(struct build *b, struct aq_err *err)
 	return make(b, b->base_prefix, b->base.python, err);
 }
 
+static int make_of_prefix(struct build *b, void *arg, struct aq_err *err)
+{
+	char python[AQ_BASE_PYTHON_SIZE];
+
+	(void)arg;
+	aq_base_name_of(b->lock->python, python);
+	return make(b, b->prefix, python, err);
+}
+
 int stubs_make_of_conda(struct build *b, struct aq_err *err)
 {
-	char name[sizeof(b->name)], python[AQ_BASE_PYTHON_SIZE], old[BUILD_PATH_MAX];
-	struct aq_err ignored;
-	const char *minor = strchr(b->lock->python, '.');
+	char name[sizeof(b->stubs_name)], old[BUILD_PATH_MAX];
 	int rc;
 
-	/* "3.12" of "3.12.1" */
-	snprintf(python, sizeof(python), "%.*s",
-		 minor ? (int)(minor - b->lock->python +
-			       (ptrdiff_t)strcspn(minor + 1, ".") + 1) : 1,
-		 b->lock->python);
 	snprintf(name, sizeof(name), "solve-%.16s", b->key);
 	name_stubs(b, name);
 	name_dir(b, "", old);
 	rc = aq_remove_tree(AT_FDCWD, old, err);
-	if (!rc)
-		rc = build_start_prefix(b, name, err);
-	if (!rc)
-		rc = client_link(b, err);
-	if (!rc)
-		rc = make(b, b->prefix, python, err);
-	(void)!build_drop_prefix(b, rc ? &ignored : err);
-	return rc;
+	return rc ? rc : prefix_try(b, make_of_prefix, NULL, err);
 }
 
 int stubs_read(struct build *b, struct aq_strv *names,
@@ -154,10 +148,7 @@ int stubs_read(struct build *b, struct aq_strv *names,
 	if (rc)
 		return rc == AQ_MISS ? aq_fail(err, AQ_SYS, "'%s' is not whole: remove it",
 					       path) : rc;
-	for (p = aq_str_get(constraints); *p; p += strcspn(p, "\n") + 1) {
+	for (p = aq_str_get(constraints); *p; p = aq_next_line(p))
 		aq_strv_add_mem(names, p, strcspn(p, "="));
-		if (!p[strcspn(p, "\n")])
-			break;
-	}
 	return aq_strv_done(names, "a base's packages", err);
 }

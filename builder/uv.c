@@ -54,7 +54,7 @@ static int compile(struct build *b, const char *uv, const char *constraints,
 	pip_add_lines(&in, &b->req->pip);
 	pip_add_lines(&all, &b->req->constraints);
 	aq_str_add(&all, constraints);
-	rc = build_pass_file(b, "constraints", "txt", aq_str_get(&all), all.len,
+	rc = cage_pass_file(b, "constraints", "txt", aq_str_get(&all), all.len,
 			     file, err);
 	if (rc)
 		return rc;
@@ -230,7 +230,7 @@ int uv_install(struct build *b, const char *uv, struct aq_err *err)
 	int rc;
 
 	pylock_write(b->lock, &text);
-	rc = build_pass_file(b, "pylock", "toml", aq_str_get(&text), text.len,
+	rc = cage_pass_file(b, "pylock", "toml", aq_str_get(&text), text.len,
 			     file, err);
 	if (rc)
 		return rc;

@@ -6,25 +6,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
-const char *env_kind_name(enum aq_env_kind kind)
-{
-	switch (kind) {
-	case AQ_ENV_CREATED:
-		return "created";
-	case AQ_ENV_LINKED:
-		return "linked";
-	case AQ_ENV_INHERITED:
-		return "inherited";
-	case AQ_ENV_BASE:
-		return "base";
-	}
-	return "unknown";
-}
-
 void env_write_json(struct json *j, const struct aq_env *env)
 {
 	json_text(j, "name", env->name);
-	json_text(j, "kind", env_kind_name(env->kind));
+	json_text(j, "kind", aq_env_kind_name(env->kind));
 	json_text(j, "lock", env->lock);
 	json_number(j, "generation", env->generation);
 	json_text(j, "base", env->base[0] ? env->base : NULL);

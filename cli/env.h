@@ -7,9 +7,6 @@
 #include "cli/json.h"
 #include "common/store.h"
 
-/* "created", "linked", "inherited", "base" */
-const char *env_kind_name(enum aq_env_kind kind);
-
 /* The members of an object. */
 void env_write_json(struct json *j, const struct aq_env *env);
 

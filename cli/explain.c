@@ -19,7 +19,7 @@ struct explanation {
 static enum aq_env_kind kind_of(const char *resolution)
 {
 	for (enum aq_env_kind k = AQ_ENV_CREATED; k < AQ_ENV_BASE; k++)
-		if (strcmp(env_kind_name(k), resolution) == 0)
+		if (strcmp(aq_env_kind_name(k), resolution) == 0)
 			return k;
 	return AQ_ENV_CREATED;
 }
@@ -49,14 +49,9 @@ static void each_line(const char *text, const char *word,
 {
 	size_t len = strlen(word);
 
-	for (; *text; text += strcspn(text, "\n") + 1) {
-		size_t line = strcspn(text, "\n");
-
+	for (; *text; text = aq_next_line(text))
 		if (strncmp(text, word, len) == 0 && text[len] == ' ')
-			fn(text + len + 1, line - len - 1, arg);
-		if (!text[line])
-			break;
-	}
+			fn(text + len + 1, strcspn(text + len + 1, "\n"), arg);
 }
 
 /* -- text -- */
@@ -84,7 +79,7 @@ static void print_text(const struct explanation *e)
 
 	if (e->env) {
 		printf("%-12sreused: it is there, %s\n", "resolution",
-		       env_kind_name(e->env->kind));
+		       aq_env_kind_name(e->env->kind));
 		if (e->env->base[0])
 			printf("%-12s%s\n", "base", e->env->base);
 		if (e->env->reason[0])

@@ -30,7 +30,7 @@ static void print_line(struct listing *l, const struct aq_env *env)
 		term_print_in(stdout, TERM_BOLD, head);
 	}
 	snprintf(uses, sizeof(uses), "%llu", (unsigned long long)env->uses);
-	printf(LINE_FORMAT, env->name, env_kind_name(env->kind),
+	printf(LINE_FORMAT, env->name, aq_env_kind_name(env->kind),
 	       env->python[0] ? env->python : "none",
 	       units_bytes(env->size_own + env->size_shared, size), uses,
 	       units_ago(env->last_used, l->now, ago));

@@ -117,7 +117,7 @@ static void print_text(const struct aq_env *env, const char *prefix,
 
 	print_item("name", env->name);
 	print_item("prefix", prefix);
-	print_item("kind", env_kind_name(env->kind));
+	print_item("kind", aq_env_kind_name(env->kind));
 	print_item("python", env->python[0] ? env->python : "none");
 	if (env->base[0])
 		print_item("base", env->base);

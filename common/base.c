@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base.h"
 
-#include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/key.h"
@@ -16,6 +16,16 @@ bool aq_base_is_name(const char *text)
 	minor = strspn(text + major + 1, "0123456789");
 	return minor && !text[major + 1 + minor] &&
 	       strlen(text) < AQ_BASE_PYTHON_SIZE;
+}
+
+void aq_base_name_of(const char *full, char ret[AQ_BASE_PYTHON_SIZE])
+{
+	size_t len = strcspn(full, ".");
+
+	len += full[len] ? 1 + strcspn(full + len + 1, ".") : 0;
+	snprintf(ret, AQ_BASE_PYTHON_SIZE, "%.*s", (int)len, full);
+	if (len >= AQ_BASE_PYTHON_SIZE || !aq_base_is_name(ret))
+		*ret = '\0';
 }
 
 const struct aq_base *aq_base_choose(const struct aq_bases *bases,

@@ -30,6 +30,9 @@ struct aq_bases {
 /* Whether 'text' is what a base is called: "3.11". */
 bool aq_base_is_name(const char *text);
 
+/* What a base with the Python 'full' ("3.11.9") is called; "" if it is none. */
+void aq_base_name_of(const char *full, char ret[AQ_BASE_PYTHON_SIZE]);
+
 /* All current bases; none is no failure. */
 AQ_CHECK int aq_store_bases(struct aq_store *store, struct aq_bases *ret,
 			    struct aq_err *err);

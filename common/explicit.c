@@ -48,7 +48,7 @@ static void print_conda(const struct aq_lock *lock, const struct aq_lock *child,
 		const struct aq_lock_item *item = &lock->items[i];
 
 		if (item->kind == AQ_LOCK_CONDA && turn_of(item) == turn &&
-		    !(child && aq_lock_has(child, item->kind, item->name)))
+		    !(child && aq_lock_find(child, item->kind, item->name)))
 			aq_str_add_fmt(out, "%s#sha256:%s\n", item->url,
 				       item->sha256);
 	}
@@ -61,7 +61,7 @@ static void print_wheels(const struct aq_lock *lock,
 		const struct aq_lock_item *item = &lock->items[i];
 
 		if (item->kind == AQ_LOCK_WHEEL &&
-		    !(child && aq_lock_has(child, item->kind, item->name)))
+		    !(child && aq_lock_find(child, item->kind, item->name)))
 			aq_str_add_fmt(out, "# pip %s @ %s#sha256=%s\n",
 				       item->name, item->url, item->sha256);
 	}

@@ -239,14 +239,24 @@ int aq_lock_finish(struct aq_lock *lock, struct aq_err *err)
 	return 0;
 }
 
-bool aq_lock_has(const struct aq_lock *lock, enum aq_lock_kind kind,
-		 const char *name)
+const struct aq_lock_item *aq_lock_find(const struct aq_lock *lock,
+					enum aq_lock_kind kind,
+					const char *name)
 {
 	for (size_t i = 0; i < lock->n_items; i++)
 		if (lock->items[i].kind == kind &&
 		    strcmp(lock->items[i].name, name) == 0)
-			return true;
-	return false;
+			return &lock->items[i];
+	return NULL;
+}
+
+size_t aq_lock_count(const struct aq_lock *lock, enum aq_lock_kind kind)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < lock->n_items; i++)
+		n += lock->items[i].kind == kind;
+	return n;
 }
 
 /* -- parsing -- */

@@ -65,9 +65,12 @@ AQ_CHECK int aq_lock_finish(struct aq_lock *lock, struct aq_err *err);
 AQ_CHECK int aq_lock_parse(const char *text, size_t len, struct aq_lock **ret,
 			   struct aq_err *err);
 
-/* Whether it has a package of that kind and name, whatever version. */
-bool aq_lock_has(const struct aq_lock *lock, enum aq_lock_kind kind,
-		 const char *name);
+/* The package of that kind and name, whatever version; NULL: it has none. */
+const struct aq_lock_item *aq_lock_find(const struct aq_lock *lock,
+					enum aq_lock_kind kind,
+					const char *name);
+/* How many packages of that kind it has. */
+size_t aq_lock_count(const struct aq_lock *lock, enum aq_lock_kind kind);
 
 void aq_lock_free(struct aq_lock *lock);
 DEFINE_CLEANUP(aq_lock);

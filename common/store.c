@@ -45,6 +45,21 @@ void aq_store_close(struct aq_store *store)
 /* -- opening -- */
 
 /* A new database begins with what the manifests say. */
+const char *aq_env_kind_name(enum aq_env_kind kind)
+{
+	switch (kind) {
+	case AQ_ENV_CREATED:
+		return "created";
+	case AQ_ENV_LINKED:
+		return "linked";
+	case AQ_ENV_INHERITED:
+		return "inherited";
+	case AQ_ENV_BASE:
+		return "base";
+	}
+	return "unknown";
+}
+
 static int populate(struct aq_db *db, void *arg, struct aq_err *err)
 {
 	return aq_store_rebuild(db, arg, err);

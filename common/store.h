@@ -31,6 +31,8 @@ enum aq_env_kind {
 	AQ_ENV_INHERITED,
 	AQ_ENV_BASE,
 };
+/* "created", "linked", "inherited", "base": also AQ_RESOLUTION's words. */
+const char *aq_env_kind_name(enum aq_env_kind kind);
 
 /* One environment. */
 struct aq_env {

@@ -151,13 +151,13 @@ static int check_python(struct aq_store *store, const char *python,
 			const char *env_name, struct aq_err *err)
 {
 	cleanup_env struct aq_env *env = NULL;
+	char has[AQ_BASE_PYTHON_SIZE];
 	int rc = aq_store_find_name(store, env_name, &env, err);
-	size_t len = strlen(python);
 
 	if (rc)
 		return rc;
-	if (strncmp(env->python, python, len) != 0 ||
-	    (env->python[len] && env->python[len] != '.'))
+	aq_base_name_of(env->python, has);
+	if (strcmp(has, python) != 0)
 		return aq_fail(err, AQ_USER,
 			       "a base for Python %s was asked for, but the file resolved to %s: write 'python=%s' in its dependencies",
 			       python, *env->python ? env->python : "no Python",

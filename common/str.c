@@ -259,6 +259,12 @@ bool aq_ends_with(const char *text, const char *suffix)
 	return n >= m && memcmp(text + n - m, suffix, m) == 0;
 }
 
+const char *aq_next_line(const char *line)
+{
+	line += strcspn(line, "\n");
+	return line + (*line == '\n');
+}
+
 bool aq_copy_text(char *dst, size_t size, const char *src)
 {
 	size_t len = strlen(src);

@@ -154,11 +154,8 @@ static void submit_request(spank_t sp, const struct rim_args *args,
 static void submit_inherited(spank_t sp, const struct rim_args *args,
 			     const char *snapshot)
 {
-	bool has_request = snapshot && strcmp(snapshot, AQ_REQUEST_NONE) != 0;
-
-	if (!submission.is_isolated)
-		return;
-	if (has_request)
+	if (submission.is_isolated && snapshot &&
+	    strcmp(snapshot, AQ_REQUEST_NONE) != 0)
 		submit_request(sp, args, NULL, snapshot);
 }
 
