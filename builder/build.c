@@ -92,7 +92,7 @@ static void remember_failure(struct build *b, const struct aq_err *why)
 		say(b, "cannot remember the failure: %s", err.text);
 }
 
-static bool is_over(void *arg)
+bool build_is_over(void *arg)
 {
 	struct build *b = arg;
 
@@ -204,7 +204,7 @@ static int make(struct build *b, struct aq_err *err)
 	int rc;
 
 	snprintf(name, sizeof(name), "lock-%s", b->lock->digest);
-	rc = aq_flock_wait(b->conf, name, AQ_FLOCK_EXCLUSIVE, is_over, b,
+	rc = aq_flock_wait(b->conf, name, AQ_FLOCK_EXCLUSIVE, build_is_over, b,
 			   &lock_fd, err);
 	if (!rc)
 		rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);

@@ -299,6 +299,10 @@ AQ_CHECK int resolve(struct build *b, struct aq_err *err);
 AQ_CHECK int explain(struct build *b, struct aq_err *err);
 
 /* -- build.c -- */
+/* Whether nobody waits for the build any more, or it has taken too long; for
+ * aq_flock_wait().
+ */
+bool build_is_over(void *build);
 /* It is our turn and the environment is missing: build, commit, answer. */
 AQ_CHECK int build(struct build *b, struct aq_err *err);
 /* Answer with 'env'; 'resolution' is how the key came to it. */

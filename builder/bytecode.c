@@ -47,11 +47,12 @@ static const char script[] =
 	"    os.mkdir(new)\n"
 	"    try: paths = files(kind, name, version, build)\n"
 	"    except (OSError, KeyError, ValueError): paths = []\n"
+	"    own = {*paths}\n"
 	"    for path in paths:\n"
 	"        source = f'{prefix}/{path}'\n"
 	"        if not re.match(r'lib/[^\\n]*\\.py$', path) or '..' in path.split('/'): continue\n"
 	"        if os.path.islink(source) or not os.path.isfile(source): continue\n"
-	"        if os.path.exists(importlib.util.cache_from_source(source)): continue\n"
+	"        if importlib.util.cache_from_source(path) in own: continue\n"
 	"        jobs.append((source, path, f'{new}/{len(index)}.pyc'))\n"
 	"        index.append((path, os.stat(source), f'{new}/{len(index)}.pyc'))\n"
 	"    packages.append((sha, new, index))\n"
@@ -221,23 +222,41 @@ static bool is_the_same(const struct linking *l, const char *name,
 	       has_content(l->dir, name, e);
 }
 
-static int link_one(struct linking *l, int tree, const struct entry *e,
-		    struct aq_err *err)
+/* What was linked is a file as builder_user makes them: what is in its trees
+ * is looked at where only root can exchange it.
+ */
+static bool is_plain(const struct linking *l, const char *name)
+{
+	struct stat st;
+
+	return fstatat(l->cache, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISREG(st.st_mode) && st.st_uid == l->b->builder.uid &&
+	       !(st.st_mode & (S_ISUID | S_ISGID));
+}
+
+/* Byte-code is optional: what cannot be linked is compiled once more. */
+static void link_one(struct linking *l, int tree, const struct entry *e)
 {
 	const char *name = strrchr(e->path, '/') + 1;
 	char to[512];
 
 	if (!enter_dir_of(l, e->path) || !is_the_same(l, name, e)) {
 		*l->missing |= strcmp(e->kind, "shared") == 0;
-		return 0;
+		return;
 	}
 	if (!enter_cache(l))
-		return 0;
+		return;
 	snprintf(to, sizeof(to), "%.*s.%s.pyc", (int)(strlen(name) - 3), name,
 		 l->tag);
-	if (linkat(tree, e->file, l->cache, to, 0) == 0 || errno == EEXIST)
-		return 0;
-	return aq_fail_errno(err, "cannot link byte-code to '%s'", to);
+	if (linkat(tree, e->file, l->cache, to, 0) < 0) {
+		/* gone, or with as many links as a file can have: made anew */
+		*l->missing |= errno != EEXIST;
+		return;
+	}
+	if (is_plain(l, to))
+		return;
+	(void)unlinkat(l->cache, to, 0);
+	*l->missing = true;
 }
 
 static int link_package(struct linking *l, int trees, const char *sha256,
@@ -254,7 +273,7 @@ static int link_package(struct linking *l, int trees, const char *sha256,
 		*l->missing = true;
 	if (rc || !index.len)
 		return rc == AQ_MISS ? 0 : rc;
-	for (char *line = strtok_r(index.s, "\n", &save); line && !rc;
+	for (char *line = strtok_r(index.s, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
 		struct entry e;
 
@@ -262,9 +281,9 @@ static int link_package(struct linking *l, int trees, const char *sha256,
 			*l->missing = true; /* damaged: made anew */
 			return 0;
 		}
-		rc = link_one(l, tree, &e, err);
+		link_one(l, tree, &e);
 	}
-	return rc;
+	return 0;
 }
 
 static void name_trees(const struct build *b, const char *work,
@@ -432,7 +451,7 @@ static int catch_up_one(const struct build *from, struct aq_manifest *m,
 	return rc;
 }
 
-/* Its mark is older than its manifest. */
+/* Its mark is older than its manifest, which is whole once it has moved. */
 static bool is_being_built(const struct build *b, const char *name)
 {
 	char path[BUILD_PATH_MAX + AQ_ENV_NAME_SIZE];
@@ -451,11 +470,9 @@ static void catch_up_all(struct build *b, int pending)
 		struct aq_err err = { 0 };
 		int rc;
 
-		if (*e->d_name == '.')
+		if (*e->d_name == '.' || is_being_built(b, e->d_name))
 			continue;
 		rc = aq_manifest_read(b->conf, e->d_name, &m, &err);
-		if (rc == AQ_MISS && is_being_built(b, e->d_name))
-			continue;
 		if (!rc)
 			rc = catch_up_one(b, m, &err);
 		if (m && rc == AQ_MISS)

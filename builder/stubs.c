@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "builder/inherit.h"
+#include "common/flock.h"
 #include "common/io.h"
 
 #define FILE_NAME "constraints.txt"
@@ -21,7 +22,7 @@ static const char script[] =
 	"    meta, version = dist.metadata, dist.version\n"
 	"    if not meta['Name'] or not version: continue\n"
 	"    name = re.sub(r'[-_.]+', '-', meta['Name']).lower()\n"
-	"    if name in seen: continue\n"
+	"    if name in seen or not re.fullmatch('[A-Za-z0-9._+!-]+', name + version): continue\n"
 	"    seen[name] = version\n"
 	"    lines = ['Metadata-Version: 2.1', f'Name: {name}', f'Version: {version}']\n"
 	"    if meta['Requires-Python']:\n"
@@ -94,21 +95,31 @@ static int make(struct build *b, const char *prefix, const char *python,
 	rc = write_stubs(b, prefix, python, err);
 	if (rc)
 		return rc;
+	rc = aq_remove_tree(AT_FDCWD, done, err);
+	if (rc)
+		return rc;
 	/* from here on nobody but root changes which files are there */
-	if (chown(made, geteuid(), getegid()) < 0 ||
-	    (rename(made, done) < 0 && errno != EEXIST && errno != ENOTEMPTY))
+	if (chown(made, geteuid(), getegid()) < 0 || rename(made, done) < 0)
 		return aq_fail_errno(err, "cannot set '%s' up", done);
 	return 0;
 }
 
 int stubs_make(struct build *b, struct aq_err *err)
 {
-	char done[BUILD_PATH_MAX];
+	cleanup_close int lock = -1;
+	char done[BUILD_PATH_MAX], name[sizeof(b->stubs_name) + 8];
+	int rc;
 
 	name_stubs(b, b->base.env);
-	name_dir(b, "", done);
+	name_dir(b, "/" FILE_NAME, done);
 	if (access(done, F_OK) == 0)
 		return 0;
+	/* other keys inherit from the same base */
+	snprintf(name, sizeof(name), "stubs-%s", b->stubs_name);
+	rc = aq_flock_wait(b->conf, name, AQ_FLOCK_EXCLUSIVE, build_is_over, b,
+			   &lock, err);
+	if (rc || access(done, F_OK) == 0)
+		return rc;
 	return make(b, b->base_prefix, b->base.python, err);
 }
 

@@ -108,7 +108,7 @@ static int list_one(struct aq_store *store, const struct aq_base *base,
 		return 0;
 	}
 	json_open(json, NULL, '{');
-	json_text(json, "base", base->python);
+	json_text(json, "version", base->python);
 	env_write_json(json, env);
 	json_number(json, "children", children);
 	json_close(json, '}');
