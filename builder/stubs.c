@@ -13,10 +13,16 @@
 #define FILE_NAME "constraints.txt"
 #define CONSTRAINTS_MAX (256 * 1024)
 
-/* -I -S: no code of the base's packages runs, only Python's own. */
+/* -I -S: no code of the base's packages runs, only Python's own.  The tag is the
+ * one that resolvers like best (PEP 600): they unpack the wheel that they choose.
+ */
 static const char script[] =
 	"import importlib.metadata, os, re, sys, zipfile\n"
 	"site, out = sys.argv[1:]\n"
+	"cp, tag = 'cp%d%d' % sys.version_info[:2], 'py3-none-any'\n"
+	"if sys.implementation.name == 'cpython' and 'CS_GNU_LIBC_VERSION' in os.confstr_names:\n"
+	"    glibc = os.confstr('CS_GNU_LIBC_VERSION').split()[-1].replace('.', '_')\n"
+	"    tag = f'{cp}-{cp}-manylinux_{glibc}_{os.uname().machine}'\n"
 	"seen = {}\n"
 	"for dist in importlib.metadata.distributions(path=[site]):\n"
 	"    meta, version = dist.metadata, dist.version\n"
@@ -33,10 +39,10 @@ static const char script[] =
 	"    files = {\n"
 	"        'METADATA': '\\n'.join(lines) + '\\n',\n"
 	"        'WHEEL': 'Wheel-Version: 1.0\\nGenerator: slurm-aq\\n'\n"
-	"                 'Root-Is-Purelib: true\\nTag: py3-none-any\\n',\n"
+	"                 f'Root-Is-Purelib: true\\nTag: {tag}\\n',\n"
 	"    }\n"
 	"    files['RECORD'] = ''.join(f'{stem}.dist-info/{f},,\\n' for f in [*files, 'RECORD'])\n"
-	"    with zipfile.ZipFile(os.path.join(out, f'{stem}-py3-none-any.whl'), 'w') as z:\n"
+	"    with zipfile.ZipFile(os.path.join(out, f'{stem}-{tag}.whl'), 'w') as z:\n"
 	"        for f, text in files.items():\n"
 	"            z.writestr(f'{stem}.dist-info/{f}', text)\n"
 	"with open(os.path.join(out, '" FILE_NAME "'), 'w') as f:\n"
