@@ -17,9 +17,11 @@
 #include "builder/bytecode.h"
 #include "builder/inherit.h"
 #include "common/answer_fill.h"
+#include "common/collect.h"
 #include "common/flock.h"
 #include "common/io.h"
 #include "common/manifest.h"
+#include "common/refs.h"
 
 static struct aq_binding binding(const struct build *b)
 {
@@ -31,10 +33,24 @@ static struct aq_binding binding(const struct build *b)
 
 /* -- what is there already -- */
 
+/* The steps that wait for this hold it, and nothing else, from now on; until
+ * this is written they hold all that serves their digest.
+ */
+static void hold(const struct build *b, const struct aq_env *env)
+{
+	cleanup_refs struct aq_refs *refs = NULL;
+
+	if (!b->is_personal && !b->is_explain &&
+	    aq_refs_open(b->conf, &refs, NULL) == 0)
+		(void)!aq_refs_hold_waiting(refs, b->req->digest, env->name,
+					    (uint64_t)time(NULL), NULL);
+}
+
 int build_answer(struct build *b, const struct aq_env *env,
 		       const char *resolution, struct aq_err *err)
 {
 	snprintf(b->name, sizeof(b->name), "%s", env->name);
+	hold(b, env);
 	return aq_answer_fill(b->answer, b->conf, env, b->key, b->req,
 			      resolution, err);
 }
@@ -212,8 +228,8 @@ static int make(struct build *b, struct aq_err *err)
 		return rc;
 	rc = aq_store_find_lock(store, b->lock->digest, &env, err);
 	if (!rc)
-		return bind_and_answer(b, store, env, err);
-	if (rc != AQ_MISS)
+		rc = bind_and_answer(b, store, env, err);
+	if (rc != AQ_MISS) /* collected meanwhile: made again */
 		return rc;
 	rc = make_prefix(b, &store, &generation, err);
 	return rc ? rc : finish(b, generation, err);
@@ -221,8 +237,12 @@ static int make(struct build *b, struct aq_err *err)
 
 int build(struct build *b, struct aq_err *err)
 {
+	cleanup_close int caches = -1;
 	int rc = b->is_refresh ? 0 : recall_failure(b, err);
 
+	if (!rc)
+		rc = aq_flock_wait(b->conf, AQ_LOCK_CACHES, AQ_FLOCK_SHARED,
+				   build_is_over, b, &caches, err);
 	if (!rc) {
 		b->verdict = BUILD_FAULT;
 		rc = cage_prepare(b, err);

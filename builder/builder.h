@@ -257,14 +257,6 @@ AQ_CHECK int seal(struct build *b, struct sizes *ret, struct aq_err *err);
 AQ_CHECK int seal_lend_directories(struct build *b, const struct identity *who,
 				   struct aq_err *err);
 
-/* -- extents.c -- */
-/* Whether the file system of 'fd' has reflinks. */
-bool extents_may_be_shared(int fd);
-/* Bytes of a regular file that other files hold too; 0 where that cannot be
- * said.
- */
-uint64_t extents_shared(int fd);
-
 /* -- prefix.c -- */
 /* The prefix 'name' with what b->lock has of conda packages, or an empty layer;
  * away with what was there.

@@ -4,113 +4,22 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "builder/builder.h"
 #include "common/io.h"
+#include "common/usage.h"
 
 #define DEPTH_MAX 128
-#define BLOCK 512 /* st_blocks counts these, stat(2) */
-
-/* Files with several links, by inode: how many links the prefix itself has. */
-struct links {
-	struct link {
-		ino_t inode;
-		nlink_t seen, all;
-		uint64_t bytes;
-	} *v;
-	size_t n, size; /* size: a power of two, at most half full */
-};
 
 struct walk {
 	struct build *b;
-	struct links links;
-	struct sizes sizes;
+	struct aq_usage usage;
 	dev_t dev;
-	bool has_reflinks;
 	const struct identity *lend_to; /* or NULL: seal */
 };
-
-static struct link *find_link(struct links *l, ino_t inode)
-{
-	size_t at = (size_t)(inode * 0x9e3779b97f4a7c15ull >> 20);
-
-	for (;; at++) {
-		struct link *k = &l->v[at & (l->size - 1)];
-
-		if (k->inode == inode || !k->inode)
-			return k;
-	}
-}
-
-static bool grow(struct links *l)
-{
-	struct links bigger = { .size = l->size ? l->size * 2 : 1024 };
-
-	if (l->n * 2 < l->size)
-		return true;
-	bigger.v = calloc(bigger.size, sizeof(*bigger.v));
-	if (!bigger.v)
-		return false;
-	for (size_t i = 0; i < l->size; i++)
-		if (l->v[i].inode)
-			*find_link(&bigger, l->v[i].inode) = l->v[i];
-	bigger.n = l->n;
-	free(l->v);
-	*l = bigger;
-	return true;
-}
-
-static uint64_t reflinked(const struct walk *w, int dirfd, const char *name,
-			  const struct stat *st)
-{
-	cleanup_close int fd = -1;
-
-	if (!w->has_reflinks || !S_ISREG(st->st_mode) || !st->st_blocks)
-		return 0;
-	fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? 0 : extents_shared(fd);
-}
-
-static bool count(struct walk *w, int dirfd, const char *name,
-		  const struct stat *st)
-{
-	uint64_t bytes = (uint64_t)st->st_blocks * BLOCK;
-	struct link *k;
-
-	if (S_ISDIR(st->st_mode) || st->st_nlink == 1) {
-		uint64_t shared = reflinked(w, dirfd, name, st);
-
-		shared = shared < bytes ? shared : bytes;
-		w->sizes.shared += shared;
-		w->sizes.own += bytes - shared;
-		return true;
-	}
-	if (!grow(&w->links))
-		return false;
-	k = find_link(&w->links, st->st_ino);
-	if (!k->inode) {
-		*k = (struct link){ st->st_ino, 0, st->st_nlink, bytes };
-		w->links.n++;
-	}
-	k->seen++;
-	return true;
-}
-
-static void add_links(struct walk *w)
-{
-	for (size_t i = 0; i < w->links.size; i++) {
-		const struct link *k = &w->links.v[i];
-
-		if (k->inode && k->seen == k->all)
-			w->sizes.own += k->bytes;
-		else if (k->inode)
-			w->sizes.shared += k->bytes;
-	}
-}
 
 static int refuse(const struct walk *w, const char *name, const char *what,
 		  struct aq_err *err)
@@ -199,7 +108,7 @@ static int walk_entry(struct walk *w, int dirfd, const char *name, int depth,
 		return walk_dir(w, dirfd, name, depth + 1, err);
 	if (w->lend_to)
 		return 0;
-	if (!count(w, dirfd, name, &st))
+	if (!aq_usage_add(&w->usage, dirfd, name, &st))
 		return aq_fail(err, AQ_SYS, "out of memory");
 	return close_file(w, dirfd, name, &st, err);
 }
@@ -224,7 +133,7 @@ static int walk_dir(struct walk *w, int dirfd, const char *name, int depth,
 	}
 	if (st.st_dev != w->dev)
 		return refuse(w, name, "which is a mount point", err);
-	if (!w->lend_to && !count(w, fd, ".", &st))
+	if (!w->lend_to && !aq_usage_add(&w->usage, fd, ".", &st))
 		return aq_fail(err, AQ_SYS, "out of memory");
 	while (!rc && (errno = 0, e = readdir(dir)))
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
@@ -234,13 +143,6 @@ static int walk_dir(struct walk *w, int dirfd, const char *name, int depth,
 	return rc ? rc : treat_dir(w, fd, name, err);
 }
 
-static bool has_reflinks(const char *path)
-{
-	cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	return fd >= 0 && extents_may_be_shared(fd);
-}
-
 static int walk(struct walk *w, struct aq_err *err)
 {
 	struct stat st;
@@ -248,7 +150,6 @@ static int walk(struct walk *w, struct aq_err *err)
 	if (lstat(w->b->site, &st) < 0)
 		return aq_fail_errno(err, "cannot examine '%s'", w->b->site);
 	w->dev = st.st_dev;
-	w->has_reflinks = !w->lend_to && has_reflinks(w->b->site);
 	return walk_dir(w, AT_FDCWD, w->b->site, 0, err);
 }
 
@@ -265,10 +166,8 @@ int seal(struct build *b, struct sizes *ret, struct aq_err *err)
 	struct walk w = { .b = b };
 	int rc = walk(&w, err);
 
-	if (!rc) {
-		add_links(&w);
-		*ret = w.sizes;
-	}
-	free(w.links.v);
+	ret->own = w.usage.whole;
+	ret->shared = w.usage.total - w.usage.whole;
+	aq_usage_free(&w.usage);
 	return rc;
 }

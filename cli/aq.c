@@ -15,7 +15,8 @@
 
 /* Options that not every verb has. */
 enum { HAS_JSON = 1, HAS_LOCK = 2, HAS_FILE = 4, HAS_ISOLATED = 8,
-       HAS_REFRESH = 16 };
+       HAS_REFRESH = 16, HAS_DRY_RUN = 32, HAS_RECONCILE = 64,
+       HAS_MAX_FREED = 128 };
 
 struct verb {
 	const char *name;
@@ -54,6 +55,16 @@ static const struct verb verbs[] = {
 	  cli_show, 1, 1, HAS_JSON | HAS_LOCK | HAS_ISOLATED, false,
 	  "An environment is named by its key (64 digits), by its name or the beginning of\n"
 	  "it, or by the FILE of a request that it serves.\n" },
+	{ "pin", "NAME", "keep an environment, whatever is collected", cli_pin,
+	  1, 1, 0, false, "" },
+	{ "unpin", "NAME", "let it be collected again", cli_unpin, 1, 1, 0,
+	  false, "" },
+	{ "gc", "", "collect what nobody needs", cli_gc, 0, 0,
+	  HAS_JSON | HAS_DRY_RUN | HAS_RECONCILE | HAS_MAX_FREED, false,
+	  "Environments whose base was replaced go at once, those that were not used for\n"
+	  "max_age too, and what was used least lately while max_size or min_free of\n"
+	  "aq.conf ask for room; then entries of the package caches that no environment\n"
+	  "shares.  Never what a job uses, what is pinned, or a base.\n" },
 	{ "run", "FILE -- COMMAND [ARGUMENT]...",
 	  "run a command in a request's environment, without Slurm", cli_run, 2,
 	  ARGUMENTS_MAX, HAS_ISOLATED | HAS_REFRESH, true,
@@ -75,6 +86,12 @@ static const struct {
 	  "  --isolated     as with srun --aq-isolated: inherit from no base\n" },
 	{ HAS_REFRESH, "refresh",
 	  "  --refresh      as with srun --aq-refresh: resolve afresh\n" },
+	{ HAS_DRY_RUN, "dry-run",
+	  "  --dry-run      only say what would go\n" },
+	{ HAS_MAX_FREED, "max-freed",
+	  "  --max-freed SIZE  free no more environments than that (500M, 20G)\n" },
+	{ HAS_RECONCILE, "reconcile",
+	  "  --reconcile    first forget jobs that squeue does not list any more\n" },
 	{ HAS_JSON, "json", "  --json         for programs\n" },
 	{ HAS_LOCK, "lock",
 	  "  --lock         its packages as conda clients take them: a lock file\n" },
@@ -121,7 +138,7 @@ static int usage(const struct verb *verb)
 
 enum { OPTION_HELP = 256, OPTION_VERSION, OPTION_CONFIG, OPTION_NODE,
        OPTION_JSON, OPTION_LOCK, OPTION_FILE, OPTION_ISOLATED,
-       OPTION_REFRESH };
+       OPTION_REFRESH, OPTION_DRY_RUN, OPTION_RECONCILE, OPTION_MAX_FREED };
 
 static const struct option options[] = {
 	{ "help", no_argument, NULL, OPTION_HELP },
@@ -133,6 +150,9 @@ static const struct option options[] = {
 	{ "file", required_argument, NULL, OPTION_FILE },
 	{ "isolated", no_argument, NULL, OPTION_ISOLATED },
 	{ "refresh", no_argument, NULL, OPTION_REFRESH },
+	{ "dry-run", no_argument, NULL, OPTION_DRY_RUN },
+	{ "reconcile", no_argument, NULL, OPTION_RECONCILE },
+	{ "max-freed", required_argument, NULL, OPTION_MAX_FREED },
 	{ 0 },
 };
 
@@ -143,7 +163,10 @@ static int check_options(const struct cli *cli, const struct verb *verb)
 				   (cli->has_lock ? HAS_LOCK : 0) |
 				   (cli->file ? HAS_FILE : 0) |
 				   (cli->is_isolated ? HAS_ISOLATED : 0) |
-				   (cli->is_refresh ? HAS_REFRESH : 0);
+				   (cli->is_refresh ? HAS_REFRESH : 0) |
+				   (cli->is_dry_run ? HAS_DRY_RUN : 0) |
+				   (cli->is_reconcile ? HAS_RECONCILE : 0) |
+				   (cli->max_freed != UINT64_MAX ? HAS_MAX_FREED : 0);
 
 	for (size_t i = 0; i < ARRAY_LEN(special); i++)
 		if (given & ~verb->options & special[i].option) {
@@ -201,6 +224,18 @@ static int read_options(struct cli *cli, const struct verb *verb, int argc,
 		case OPTION_LOCK:
 			cli->has_lock = true;
 			break;
+		case OPTION_DRY_RUN:
+			cli->is_dry_run = true;
+			break;
+		case OPTION_RECONCILE:
+			cli->is_reconcile = true;
+			break;
+		case OPTION_MAX_FREED:
+			if (aq_parse_size(optarg, UINT64_MAX / 2,
+					  &cli->max_freed))
+				break;
+			fprintf(stderr, "aq: --max-freed takes a size: bytes, or 500M, 20G\n");
+			return usage(verb);
 		default:
 			return usage(verb);
 		}
@@ -275,7 +310,8 @@ static int run_verb(struct cli *cli, const struct verb *verb, int argc,
 
 int main(int argc, char **argv)
 {
-	struct cli cli = { .conf_path = getenv("AQ_CONF") };
+	struct cli cli = { .conf_path = getenv("AQ_CONF"),
+			   .max_freed = UINT64_MAX };
 	const struct verb *verb;
 	int code;
 

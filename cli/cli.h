@@ -48,6 +48,9 @@ struct cli {
 	bool is_explain;       /* nothing is built */
 	bool is_refresh;       /* --refresh: resolve afresh */
 	bool is_isolated;      /* --isolated: inherit from no base */
+	bool is_dry_run;       /* --dry-run: say what would be done */
+	bool is_reconcile;     /* --reconcile: ask Slurm which jobs exist */
+	uint64_t max_freed;    /* --max-freed, bytes; UINT64_MAX: any */
 	const char *file;      /* --file, or NULL */
 	const char *as_base;   /* what is obtained becomes this base, or NULL */
 	int argc;              /* the verb's arguments */
@@ -60,7 +63,10 @@ int cli_base(struct cli *cli);
 int cli_check(struct cli *cli);
 int cli_build(struct cli *cli);
 int cli_explain(struct cli *cli);
+int cli_gc(struct cli *cli);
 int cli_list(struct cli *cli);
+int cli_pin(struct cli *cli);
+int cli_unpin(struct cli *cli);
 int cli_show(struct cli *cli);
 int cli_run(struct cli *cli);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A command in an environment, as a task would see it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,10 @@
 #include "cli/cli.h"
 #include "cli/obtain.h"
 #include "cli/term.h"
+#include "common/flock.h"
 #include "common/store.h"
+
+#define TRIES 3 /* to have an environment before it is collected */
 
 extern char **environ;
 
@@ -31,6 +35,43 @@ static int change_environment(const struct aq_answer *a, struct aq_err *err)
 			rc = aq_fail_errno(err, "cannot set '%s'", set.v[i]);
 	}
 	return rc;
+}
+
+/* Until the command has ended nobody collects its environment: the lock's
+ * descriptor is its own too.  AQ_MISS: that has happened already.
+ */
+static int hold(const struct cli *cli, const struct aq_answer *a,
+		struct aq_err *err)
+{
+	const char *name = strrchr(a->prefix, '/');
+	char lock[128];
+	int fd, rc;
+
+	snprintf(lock, sizeof(lock), "hold-%s", name ? name + 1 : "");
+	rc = aq_flock_wait(cli->conf, lock, AQ_FLOCK_SHARED, NULL, NULL, &fd,
+			   err);
+	if (rc)
+		return rc;
+	if (access(a->prefix, F_OK) < 0) {
+		close(fd);
+		return AQ_MISS;
+	}
+	return fcntl(fd, F_SETFD, 0) < 0 ?
+		aq_fail_errno(err, "cannot hold the environment") : 0;
+}
+
+static int obtain_held(struct cli *cli, const struct aq_request *req,
+		       struct aq_answer **ret, struct aq_err *err)
+{
+	int rc = AQ_MISS;
+
+	for (int i = 0; rc == AQ_MISS && i < TRIES; i++) {
+		obtain_free(steal(ret));
+		rc = obtain(cli, req, ret, err);
+		if (!rc)
+			rc = hold(cli, *ret, err);
+	}
+	return rc == AQ_MISS ? aq_fail(err, AQ_SYS, "the environment is collected as soon as it is there: see max_size in aq.conf") : rc;
 }
 
 /* Only for `aq list` and the order of collecting: no reason to fail. */
@@ -91,7 +132,7 @@ int cli_run(struct cli *cli)
 
 	if (cli_read_request(cli, cli->argv[0], &req, &warnings) != 0)
 		return CLI_NO_ENVIRONMENT;
-	if (obtain(cli, req, &answer, &err) != 0 ||
+	if (obtain_held(cli, req, &answer, &err) != 0 ||
 	    change_environment(answer, &err) != 0) {
 		(void)cli_fail(&err);
 		return CLI_NO_ENVIRONMENT;

@@ -47,6 +47,12 @@ struct aq_conf {
 	uint64_t build_timeout; /* seconds; for one build, both phases */
 	uint64_t failure_ttl;   /* seconds a verdict about a request is kept */
 
+	/* collecting (common/collect.h); 0: no such limit */
+	uint64_t max_size; /* bytes that cache_dir may hold */
+	uint64_t min_free; /* bytes that its file system shall have free */
+	uint64_t max_age;  /* seconds since the last use */
+	uint64_t grace;    /* seconds since it was built or used */
+
 	struct aq_strv warnings; /* unknown keys and the like, FILE:LINE: … */
 };
 

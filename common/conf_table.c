@@ -49,6 +49,19 @@ const struct aq_conf_key aq_conf_keys[] = {
 	{ "failure_ttl", AQ_CONF_SECONDS,
 	  offsetof(struct aq_conf, failure_ttl), "600", SECONDS_MAX,
 	  "seconds", "for which an impossible request is remembered" },
+	{ "max_size", AQ_CONF_SIZE, offsetof(struct aq_conf, max_size), "0",
+	  UINT64_MAX / 2, "size",
+	  "over which what was used least lately is collected; 0: never" },
+	{ "min_free", AQ_CONF_SIZE, offsetof(struct aq_conf, min_free), "1G",
+	  UINT64_MAX / 2, "size",
+	  "that collecting keeps free on cache_dir's file system" },
+	{ "max_age", AQ_CONF_SECONDS, offsetof(struct aq_conf, max_age),
+	  "2592000", 100 * SECONDS_MAX, "seconds",
+	  "after its last use an environment is collected; 0: never" },
+	{ "grace", AQ_CONF_SECONDS, offsetof(struct aq_conf, grace), "3600",
+	  SECONDS_MAX, "seconds",
+	  "for which what was just built or used is not collected to make "
+	  "room" },
 };
 
 const size_t aq_conf_n_keys = ARRAY_LEN(aq_conf_keys);

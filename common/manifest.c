@@ -335,6 +335,8 @@ int aq_manifest_read(const struct aq_conf *conf, const char *name,
 		rc = aq_fail(err, AQ_CORRUPT, "manifest '%s' names another environment", name);
 	if (rc)
 		return rc;
+	m->env->pinned = faccessat(fd, AQ_MANIFEST_PIN, F_OK,
+				   AT_SYMLINK_NOFOLLOW) == 0;
 	*ret = steal(&m);
 	return 0;
 }

@@ -23,6 +23,9 @@ AQ_CHECK int aq_manifest_write(const struct aq_conf *conf,
 			       const struct aq_binding *b,
 			       const struct aq_lock *lock, struct aq_err *err);
 
+/* A file beside these: the administrator pinned it, as env->pinned says. */
+#define AQ_MANIFEST_PIN "pin"
+
 struct aq_manifest {
 	struct aq_env *env;
 	char *key, *digest, *context, *canonical;

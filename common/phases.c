@@ -3,11 +3,16 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "common/collect.h"
 #include "common/layout.h"
 #include "common/lease.h"
 #include "common/lookup.h"
 #include "common/store.h"
+
+/* Uses stay in refs.db for this long, in seconds, at least. */
+#define USES_SECONDS 60
 
 int aq_phase_submit(struct aq_submit *submit, struct aq_err *err)
 {
@@ -61,6 +66,34 @@ int aq_phase_prolog(const struct aq_job *job, struct aq_err *err)
 	return rc;
 }
 
+static int find_first(const char *env, uint64_t n, uint64_t first,
+		      uint64_t last, void *arg, struct aq_err *err)
+{
+	uint64_t *oldest = arg;
+
+	(void)env;
+	(void)n;
+	(void)last;
+	(void)err;
+	if (first < *oldest)
+		*oldest = first;
+	return 0;
+}
+
+/* run_dir is gone with the boot; but not every epilog waits for the disk. */
+static int keep_uses(const struct aq_conf *conf, struct aq_refs *refs,
+		     struct aq_err *err)
+{
+	cleanup_store struct aq_store *store = NULL;
+	uint64_t oldest = UINT64_MAX, now = (uint64_t)time(NULL);
+	int rc = aq_refs_each_use(refs, find_first, &oldest, err);
+
+	if (rc || oldest > now || now - oldest < USES_SECONDS)
+		return rc;
+	rc = aq_store_open(conf, AQ_STORE_WRITE, &store, err);
+	return rc ? rc : aq_store_take_uses(store, refs, err);
+}
+
 int aq_phase_epilog(const struct aq_job *job, struct aq_err *err)
 {
 	cleanup_conf struct aq_conf *conf = NULL;
@@ -73,13 +106,15 @@ int aq_phase_epilog(const struct aq_job *job, struct aq_err *err)
 		rc = aq_refs_drop_job(refs, job->job, err);
 	if (!rc)
 		rc = aq_job_unmark(conf, job->job, err);
-	return rc;
+	if (!rc)
+		rc = aq_refs_sweep(refs, err);
+	return rc ? rc : keep_uses(conf, refs, err);
 }
 
 static int take_reference(struct aq_stage *stage, const struct aq_conf *conf,
-			  const char *digest, struct aq_err *err)
+			  const char *digest, struct aq_refs **ret,
+			  struct aq_err *err)
 {
-	cleanup_refs struct aq_refs *refs = NULL;
 	int rc = aq_layout_prepare(conf, err);
 
 	if (!rc)
@@ -88,10 +123,20 @@ static int take_reference(struct aq_stage *stage, const struct aq_conf *conf,
 	if (!rc)
 		rc = aq_job_mark(conf, stage->step.job, err);
 	if (!rc)
-		rc = aq_refs_open(conf, &refs, err);
+		rc = aq_refs_open(conf, ret, err);
 	if (!rc)
-		rc = aq_refs_take(refs, &stage->step, digest, err);
+		rc = aq_refs_take(*ret, &stage->step, digest, err);
 	return rc;
+}
+
+/* Until this is written the reference holds all that serves the digest. */
+static void hold(struct aq_refs *refs, const struct aq_stage *stage)
+{
+	const char *name = strrchr(stage->answer->prefix, '/');
+
+	if (refs && name)
+		(void)!aq_refs_hold(refs, &stage->step, name + 1,
+				    (uint64_t)time(NULL), NULL);
 }
 
 /* Whether a failed look-up is a miss: the cache (busy, corrupt, full) is never
@@ -113,6 +158,7 @@ int aq_phase_stage(struct aq_stage *stage, struct aq_err *err)
 	static struct aq_err why;
 	cleanup_conf struct aq_conf *conf = NULL;
 	cleanup_request struct aq_request *req = NULL;
+	cleanup_refs struct aq_refs *refs = NULL;
 	int rc = aq_conf_load(stage->conf_path, stage->node, &conf, err);
 
 	stage->ret_lease_fd = -1;
@@ -125,7 +171,7 @@ int aq_phase_stage(struct aq_stage *stage, struct aq_err *err)
 	 * task: the collector needs refs.db as we do, so where it is broken
 	 * nothing is collected.
 	 */
-	if (take_reference(stage, conf, req->digest, &why) != 0)
+	if (take_reference(stage, conf, req->digest, &refs, &why) != 0)
 		(void)aq_fail(err, AQ_SYS, "no reference was taken: %s",
 			      why.text);
 	rc = as_miss(aq_look_up(conf, req, stage->answer, &why), &why, err);
@@ -134,6 +180,8 @@ int aq_phase_stage(struct aq_stage *stage, struct aq_err *err)
 		memset(stage->answer, 0, sizeof(*stage->answer));
 		return AQ_MISS;
 	}
+	if (!rc)
+		hold(refs, stage);
 	return rc;
 }
 

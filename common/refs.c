@@ -23,10 +23,14 @@ static const char *const migrations[] = {
 	"CREATE TABLE boot(id TEXT NOT NULL);"
 	"CREATE TABLE refs("
 	"  job INTEGER NOT NULL, step INTEGER NOT NULL, het INTEGER NOT NULL,"
-	"  node TEXT NOT NULL, digest TEXT NOT NULL,"
+	"  node TEXT NOT NULL, digest TEXT NOT NULL, env TEXT NOT NULL,"
 	"  PRIMARY KEY(job, step, het, node)"
 	") WITHOUT ROWID;"
-	"CREATE INDEX refs_by_digest ON refs(digest);",
+	"CREATE INDEX refs_by_digest ON refs(digest);"
+	"CREATE TABLE uses("
+	"  env TEXT PRIMARY KEY, n INTEGER NOT NULL, first INTEGER NOT NULL,"
+	"  last INTEGER NOT NULL"
+	") WITHOUT ROWID;",
 };
 
 /* run_dir is gone with the boot: nothing is flushed. */
@@ -145,7 +149,7 @@ int aq_refs_take(struct aq_refs *refs, const struct aq_step *step,
 	if (!aq_is_hex(digest, AQ_SHA256_HEX_SIZE - 1))
 		return aq_fail(err, AQ_USER, "this is no digest of a request");
 	return aq_db_run(refs->db,
-			 "INSERT OR REPLACE INTO refs VALUES(?1,?2,?3,?4,?5)",
+			 "INSERT OR REPLACE INTO refs VALUES(?1,?2,?3,?4,?5,'')",
 			 values, ARRAY_LEN(values), NULL, NULL, err);
 }
 
@@ -161,6 +165,124 @@ int aq_refs_drop(struct aq_refs *refs, const struct aq_step *step,
 			 "DELETE FROM refs WHERE job = ?1 AND step = ?2"
 			 " AND het = ?3 AND node = ?4",
 			 values, ARRAY_LEN(values), NULL, NULL, err);
+}
+
+/* -- what they hold -- */
+
+static int note_uses(struct aq_refs *refs, const char *env, uint64_t n,
+		     uint64_t now, struct aq_err *err)
+{
+	const struct aq_db_value values[] = { AQ_TEXT(env), AQ_NUMBER(n),
+					      AQ_NUMBER(now) };
+
+	return aq_db_run(refs->db,
+			 "INSERT INTO uses VALUES(?1, ?2, ?3, ?3)"
+			 " ON CONFLICT DO UPDATE SET n = n + ?2, last = ?3",
+			 values, ARRAY_LEN(values), NULL, NULL, err);
+}
+
+static int hold(struct aq_refs *refs, const char *where,
+		const struct aq_db_value *values, size_t n_values,
+		const char *env, uint64_t now, struct aq_err *err)
+{
+	char sql[256];
+	uint64_t n;
+	int rc = aq_db_begin(refs->db, err);
+
+	if (rc)
+		return rc;
+	snprintf(sql, sizeof(sql), "UPDATE refs SET env = ?1 WHERE %s", where);
+	rc = aq_db_run(refs->db, sql, values, n_values, NULL, NULL, err);
+	n = aq_db_changes(refs->db);
+	if (!rc && n)
+		rc = note_uses(refs, env, n, now, err);
+	return aq_db_end(refs->db, rc, err);
+}
+
+int aq_refs_hold(struct aq_refs *refs, const struct aq_step *step,
+		 const char *env, uint64_t now, struct aq_err *err)
+{
+	const struct aq_db_value values[] = {
+		AQ_TEXT(env), AQ_NUMBER(step->job), AQ_NUMBER(step->step),
+		AQ_NUMBER(step->het), AQ_TEXT(refs->conf->node),
+	};
+
+	return hold(refs, "job = ?2 AND step = ?3 AND het = ?4 AND node = ?5",
+		    values, ARRAY_LEN(values), env, now, err);
+}
+
+int aq_refs_hold_waiting(struct aq_refs *refs, const char *digest,
+			 const char *env, uint64_t now, struct aq_err *err)
+{
+	const struct aq_db_value values[] = {
+		AQ_TEXT(env), AQ_TEXT(digest), AQ_NUMBER(AQ_STEP_NONE),
+	};
+
+	return hold(refs, "digest = ?2 AND env = '' AND step != ?3", values,
+		    ARRAY_LEN(values), env, now, err);
+}
+
+int aq_refs_lock(struct aq_refs *refs, struct aq_err *err)
+{
+	return aq_db_begin(refs->db, err);
+}
+
+int aq_refs_unlock(struct aq_refs *refs, int rc, struct aq_err *err)
+{
+	return aq_db_end(refs->db, rc, err);
+}
+
+struct holds {
+	aq_refs_holds_fn *fn;
+	void *arg;
+};
+
+static int call_holds(const struct aq_db_row *row, void *arg,
+		      struct aq_err *err)
+{
+	const struct holds *h = arg;
+
+	return h->fn(aq_db_text(row, 0), aq_db_text(row, 1), h->arg, err);
+}
+
+int aq_refs_each_held(struct aq_refs *refs, aq_refs_holds_fn *fn, void *arg,
+		      struct aq_err *err)
+{
+	struct holds h = { fn, arg };
+	int rc = aq_db_run(refs->db,
+			   "SELECT DISTINCT env, iif(env = '', digest, '')"
+			   " FROM refs", NULL, 0, call_holds, &h, err);
+
+	return rc == AQ_MISS ? 0 : rc;
+}
+
+struct uses {
+	aq_refs_uses_fn *fn;
+	void *arg;
+};
+
+static int call_uses(const struct aq_db_row *row, void *arg,
+		     struct aq_err *err)
+{
+	const struct uses *u = arg;
+
+	return u->fn(aq_db_text(row, 0), aq_db_number(row, 1),
+		     aq_db_number(row, 2), aq_db_number(row, 3), u->arg, err);
+}
+
+int aq_refs_each_use(struct aq_refs *refs, aq_refs_uses_fn *fn, void *arg,
+		     struct aq_err *err)
+{
+	struct uses u = { fn, arg };
+	int rc = aq_db_run(refs->db, "SELECT env, n, first, last FROM uses",
+			   NULL, 0, call_uses, &u, err);
+
+	return rc == AQ_MISS ? 0 : rc;
+}
+
+int aq_refs_clear_uses(struct aq_refs *refs, struct aq_err *err)
+{
+	return aq_db_run(refs->db, "DELETE FROM uses", NULL, 0, NULL, NULL, err);
 }
 
 /* -- a job's end -- */
@@ -207,18 +329,26 @@ static int drop_if_over(struct aq_refs *refs, const struct aq_step *step,
 	return rc || !is_free ? rc : aq_refs_drop(refs, step, err);
 }
 
+static int read_steps(struct aq_refs *refs, const char *where,
+		      const struct aq_db_value *values, size_t n,
+		      struct steps *ret, struct aq_err *err)
+{
+	char sql[256];
+	int rc;
+
+	snprintf(sql, sizeof(sql), "SELECT job, step, het FROM refs WHERE %s",
+		 where);
+	rc = aq_db_run(refs->db, sql, values, n, add_step, ret, err);
+	return rc == AQ_MISS ? 0 : rc;
+}
+
 static int drop_all(struct aq_refs *refs, uint32_t job, struct aq_err *err)
 {
-	const struct aq_db_value values[] = { AQ_NUMBER(job),
-					      AQ_TEXT(refs->conf->node) };
+	const struct aq_db_value values[] = { AQ_TEXT(refs->conf->node),
+					      AQ_NUMBER(job) };
 	struct steps s = { 0 };
-	int rc = aq_db_run(refs->db,
-			   "SELECT job, step, het FROM refs"
-			   " WHERE job = ?1 AND node = ?2",
-			   values, 2, add_step, &s, err);
+	int rc = read_steps(refs, "node = ?1 AND job = ?2", values, 2, &s, err);
 
-	if (rc == AQ_MISS)
-		rc = 0;
 	for (size_t i = 0; !rc && i < s.n; i++)
 		rc = drop_if_over(refs, &s.v[i], err);
 	free(s.v);
@@ -234,6 +364,36 @@ int aq_refs_drop_job(struct aq_refs *refs, uint32_t job, struct aq_err *err)
 	rc = aq_db_end(refs->db, drop_all(refs, job, err), err);
 	/* rows first: a lease without a row is only a file */
 	return rc ? rc : aq_lease_sweep(refs->conf, job, err);
+}
+
+/* -- steps that nobody ends -- */
+
+/* A job whose mark is gone had its epilog: a step of it that still ran then
+ * drops its reference itself, unless slurmstepd was killed.
+ */
+static int drop_if_orphan(struct aq_refs *refs, const struct aq_step *step,
+			  struct aq_err *err)
+{
+	char mark[PATH_SIZE];
+
+	aq_job_mark_name(refs->conf, step->job, mark, sizeof(mark));
+	return access(mark, F_OK) == 0 ? 0 : drop_if_over(refs, step, err);
+}
+
+int aq_refs_sweep(struct aq_refs *refs, struct aq_err *err)
+{
+	const struct aq_db_value values[] = { AQ_TEXT(refs->conf->node),
+					      AQ_NUMBER(AQ_STEP_NONE) };
+	struct steps s = { 0 };
+	int rc = aq_db_begin(refs->db, err);
+
+	if (rc)
+		return rc;
+	rc = read_steps(refs, "node = ?1 AND step != ?2", values, 2, &s, err);
+	for (size_t i = 0; !rc && i < s.n; i++)
+		rc = drop_if_orphan(refs, &s.v[i], err);
+	free(s.v);
+	return aq_db_end(refs->db, rc, err);
 }
 
 /* -- looking -- */
@@ -271,6 +431,7 @@ static int call_each(const struct aq_db_row *row, void *arg, struct aq_err *err)
 			  (uint32_t)aq_db_number(row, 2) },
 		.node = aq_db_text(row, 3),
 		.digest = aq_db_text(row, 4),
+		.env = aq_db_text(row, 5),
 	};
 
 	return e->fn(&ref, e->arg, err);
@@ -281,7 +442,7 @@ int aq_refs_each(struct aq_refs *refs, aq_refs_each_fn fn, void *arg,
 {
 	struct each e = { fn, arg };
 	int rc = aq_db_run(refs->db,
-			   "SELECT job, step, het, node, digest FROM refs"
+			   "SELECT job, step, het, node, digest, env FROM refs"
 			   " ORDER BY job, step, het, node",
 			   NULL, 0, call_each, &e, err);
 

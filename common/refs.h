@@ -3,8 +3,10 @@
  * and the leases that say whether a step still lives.  In run_dir, which is
  * gone with the boot, so nothing here is flushed to disk.
  *
- * A reference names the request's digest, not an environment: a reader inserts
- * it *first* and looks up then, so that whatever it finds is already held.
+ * A reader inserts a reference to the request's digest *first* and looks up
+ * then: whatever it finds is already held.  Once it knows which environment it
+ * uses the reference holds that one and no other.  A job's own reference stays
+ * one to the digest, for the steps that will come.
  */
 #ifndef AQ_REFS_H
 #define AQ_REFS_H
@@ -56,6 +58,43 @@ AQ_CHECK int aq_refs_drop(struct aq_refs *refs, const struct aq_step *step,
  */
 AQ_CHECK int aq_refs_drop_job(struct aq_refs *refs, uint32_t job,
 			      struct aq_err *err);
+/* From now on the step's reference holds environment 'env'; one use of it is
+ * counted, at 'now' (Unix seconds).
+ */
+AQ_CHECK int aq_refs_hold(struct aq_refs *refs, const struct aq_step *step,
+			  const char *env, uint64_t now, struct aq_err *err);
+/* The same for all steps with 'digest' that know of no environment yet. */
+AQ_CHECK int aq_refs_hold_waiting(struct aq_refs *refs, const char *digest,
+				  const char *env, uint64_t now,
+				  struct aq_err *err);
+/* Drop references of steps on conf->node whose lease is free and whose job has
+ * had its epilog.
+ */
+AQ_CHECK int aq_refs_sweep(struct aq_refs *refs, struct aq_err *err);
+
+/* Until aq_refs_unlock() nobody else takes or drops a reference; 'rc' as for
+ * aq_db_end().
+ */
+AQ_CHECK int aq_refs_lock(struct aq_refs *refs, struct aq_err *err);
+AQ_CHECK int aq_refs_unlock(struct aq_refs *refs, int rc, struct aq_err *err);
+
+/* Call 'fn' for everything that is held, of all nodes: an environment, or (env
+ * "") what serves a digest.
+ */
+typedef int aq_refs_holds_fn(const char *env, const char *digest, void *arg,
+			     struct aq_err *err);
+AQ_CHECK int aq_refs_each_held(struct aq_refs *refs, aq_refs_holds_fn *fn,
+			       void *arg, struct aq_err *err);
+
+/* Uses that were counted since aq_refs_clear_uses(), in Unix seconds: kept here
+ * so that a step's start waits for no disk, moved to cache.db in bulk.
+ */
+typedef int aq_refs_uses_fn(const char *env, uint64_t n, uint64_t first,
+			    uint64_t last, void *arg, struct aq_err *err);
+AQ_CHECK int aq_refs_each_use(struct aq_refs *refs, aq_refs_uses_fn *fn,
+			      void *arg, struct aq_err *err);
+AQ_CHECK int aq_refs_clear_uses(struct aq_refs *refs, struct aq_err *err);
+
 /* How many references hold 'digest' (NULL: any). */
 AQ_CHECK int aq_refs_count(struct aq_refs *refs, const char *digest,
 			   uint64_t *ret, struct aq_err *err);
@@ -68,6 +107,7 @@ struct aq_ref {
 	struct aq_step step;
 	const char *node;
 	const char *digest;
+	const char *env; /* what it holds; "": whatever serves the digest */
 };
 typedef int (*aq_refs_each_fn)(const struct aq_ref *ref, void *arg,
 			       struct aq_err *err);

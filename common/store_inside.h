@@ -23,6 +23,12 @@ AQ_CHECK int aq_store_insert_binding(struct aq_db *db, const char *env_name,
 				     const struct aq_binding *b,
 				     struct aq_err *err);
 
+/* Delete an environment's row and what is tied to it, inside a transaction;
+ * AQ_MISS: it is not there.
+ */
+AQ_CHECK int aq_store_delete(struct aq_db *db, const char *env_name,
+			     struct aq_err *err);
+
 /* Insert what conf->cache_dir's manifests say is there, inside a transaction:
  * each whole manifest whose prefix is in envs/.  What is damaged is left out.
  */

@@ -142,24 +142,33 @@ int aq_store_bind(struct aq_store *store, const char *env_name,
 	return aq_db_end(store->db, rc, err);
 }
 
+int aq_store_delete(struct aq_db *db, const char *env_name, struct aq_err *err)
+{
+	const struct aq_db_value values[] = { AQ_TEXT(env_name) };
+	/* requests whose key leads to nothing else */
+	int rc = aq_db_run(db,
+			   "DELETE FROM requests WHERE key IN"
+			   "  (SELECT key FROM keys WHERE env = ?1)"
+			   " AND NOT EXISTS (SELECT 1 FROM keys k"
+			   "  WHERE k.key = requests.key AND k.env != ?1)",
+			   values, 1, NULL, NULL, err);
+
+	if (!rc)
+		rc = aq_db_run(db, "DELETE FROM environments WHERE name = ?1",
+			       values, 1, NULL, NULL, err);
+	if (!rc && aq_db_changes(db) == 0)
+		rc = aq_fail(err, AQ_MISS, "'%s' is not there", env_name);
+	return rc;
+}
+
 int aq_store_remove(struct aq_store *store, const char *env_name,
 		    struct aq_err *err)
 {
-	const struct aq_db_value values[] = { AQ_TEXT(env_name) };
 	int rc = aq_db_begin(store->db, err);
 
-	if (rc)
-		return rc;
-	rc = aq_db_run(store->db, "DELETE FROM environments WHERE name = ?1",
-		       values, 1, NULL, NULL, err);
-	if (!rc && aq_db_changes(store->db) == 0)
-		rc = aq_fail(err, AQ_MISS, "'%s' is not there", env_name);
-	if (!rc)
-		rc = aq_db_run(store->db,
-			       "DELETE FROM requests WHERE key NOT IN"
-			       " (SELECT key FROM keys)", NULL, 0, NULL, NULL,
-			       err);
-	return aq_db_end(store->db, rc, err);
+	return rc ? rc :
+		    aq_db_end(store->db,
+			      aq_store_delete(store->db, env_name, err), err);
 }
 
 int aq_store_used(struct aq_store *store, const char *env_name, uint64_t now,

@@ -242,6 +242,24 @@ bool aq_parse_u64(const char *text, uint64_t max, uint64_t *ret)
 	return true;
 }
 
+bool aq_parse_size(const char *text, uint64_t max, uint64_t *ret)
+{
+	static const char units[] = "KMGT";
+	char number[24];
+	size_t len = strspn(text, "0123456789");
+	const char *unit = text[len] ? strchr(units, text[len]) : NULL;
+	unsigned int shift = unit ? 10 * (unsigned int)(unit - units + 1) : 0;
+
+	if (len >= sizeof(number) || (text[len] && (!unit || text[len + 1])))
+		return false;
+	memcpy(number, text, len);
+	number[len] = '\0';
+	if (!aq_parse_u64(number, max >> shift, ret))
+		return false;
+	*ret <<= shift;
+	return true;
+}
+
 bool aq_is_hex(const char *text, size_t len)
 {
 	return strspn(text, "0123456789abcdef") == len && text[len] == '\0';

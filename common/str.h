@@ -83,6 +83,9 @@ AQ_CHECK bool aq_parse_u64(const char *text, uint64_t max, uint64_t *ret);
 /* Whether 'text' is exactly 'len' lower-case hexadecimal digits. */
 bool aq_is_hex(const char *text, size_t len);
 
+/* The same with a unit K, M, G or T: powers of 1024. */
+AQ_CHECK bool aq_parse_size(const char *text, uint64_t max, uint64_t *ret);
+
 /* Where the line after 'line' begins: "" after the last. */
 const char *aq_next_line(const char *line);
 

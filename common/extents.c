@@ -9,7 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/vfs.h>
 
-#include "builder/builder.h"
+#include "common/extents.h"
 
 /* Extents that are asked for at once, and how often: a file of a package has
  * few, and a count that stops early calls shared what is own.
@@ -17,7 +17,7 @@
 #define EXTENTS 64
 #define ROUNDS 1024
 
-bool extents_may_be_shared(int fd)
+bool aq_extents_may_be_shared(int fd)
 {
 	struct statfs fs;
 
@@ -25,7 +25,7 @@ bool extents_may_be_shared(int fd)
 					 fs.f_type == XFS_SUPER_MAGIC);
 }
 
-uint64_t extents_shared(int fd)
+uint64_t aq_extents_shared(int fd)
 {
 	union {
 		struct fiemap map;

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/collect.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/collect_inside.h"
+#include "common/flock.h"
+#include "common/io.h"
+#include "common/manifest.h"
+#include "common/usage.h"
+
+#define PATH_SIZE 1024
+#define NICE 19
+/* ioprio_set(2), whose constants no header of libc has. */
+#define IOPRIO_WHO_PROCESS 1
+#define IOPRIO_CLASS_IDLE (3 << 13)
+
+/* A file that collecting gives up when the disk is full, for the journal of
+ * cache.db; in bytes.
+ */
+#define RESERVE "trash/.reserve"
+#define RESERVE_SIZE (1024 * 1024)
+
+int aq_collect_open(const struct aq_conf *conf, const char *sub, int *ret,
+		      struct aq_err *err)
+{
+	char path[PATH_SIZE];
+
+	snprintf(path, sizeof(path), "%s/%s", conf->cache_dir, sub);
+	return aq_open_dir(AT_FDCWD, path, ret, err);
+}
+
+int aq_collect_each_entry(const struct aq_conf *conf, const char *sub,
+		      int (*fn)(const char *name, void *arg,
+				struct aq_err *err),
+		      void *arg, struct aq_err *err)
+{
+	cleanup_closedir DIR *dir = NULL;
+	const struct dirent *e;
+	int fd = -1, rc = aq_collect_open(conf, sub, &fd, err);
+
+	if (rc)
+		return rc == AQ_MISS ? 0 : rc;
+	dir = fdopendir(fd);
+	if (!dir) {
+		close(fd);
+		return aq_fail_errno(err, "cannot read '%s'", sub);
+	}
+	while (!rc && (errno = 0, e = readdir(dir)))
+		if (*e->d_name != '.')
+			rc = fn(e->d_name, arg, err);
+	return rc || !errno ? rc : aq_fail_errno(err, "cannot read '%s'", sub);
+}
+
+/* -- beginning -- */
+
+/* common/db.h: set aside as PATH.corrupt-N. */
+static int check_refs(const struct aq_conf *conf, struct aq_err *err)
+{
+	cleanup_closedir DIR *dir = opendir(conf->run_dir);
+	const struct dirent *e;
+
+	while (dir && (e = readdir(dir)))
+		if (aq_starts_with(e->d_name, "refs.db.corrupt-"))
+			return aq_fail(err, AQ_SYS, "'%s/%s': references were lost, so nothing is collected: remove it when no job runs on this node",
+				       conf->run_dir, e->d_name);
+	return 0;
+}
+
+/* Kept while there is room; not there is no failure. */
+static void keep_reserve(const struct aq_conf *conf, bool is_needed)
+{
+	cleanup_close int cache = -1, fd = -1;
+	struct statvfs fs;
+
+	if (aq_open_dir(AT_FDCWD, conf->cache_dir, &cache, NULL) != 0 ||
+	    fstatvfs(cache, &fs) < 0)
+		return;
+	if (is_needed && fs.f_bavail * fs.f_frsize < RESERVE_SIZE) {
+		(void)unlinkat(cache, RESERVE, 0);
+		return;
+	}
+	fd = openat(cache, RESERVE,
+		    O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd >= 0 && posix_fallocate(fd, 0, RESERVE_SIZE) != 0)
+		(void)unlinkat(cache, RESERVE, 0);
+}
+
+int aq_collect_begin(const struct aq_conf *conf, int *ret_fd,
+		     struct aq_err *err)
+{
+	int rc = check_refs(conf, err);
+
+	if (!rc)
+		rc = aq_flock_try(conf, "collect", AQ_FLOCK_EXCLUSIVE, ret_fd,
+				  err);
+	if (!rc)
+		keep_reserve(conf, true);
+	return rc;
+}
+
+/* -- planning -- */
+
+static int get_free(const struct aq_conf *conf, uint64_t *ret,
+		    struct aq_err *err)
+{
+	struct statvfs fs;
+
+	if (statvfs(conf->cache_dir, &fs) < 0)
+		return aq_fail_errno(err, "'%s'", conf->cache_dir);
+	*ret = (uint64_t)fs.f_bavail * fs.f_frsize;
+	return 0;
+}
+
+int aq_collect_measure(const struct aq_conf *conf,
+		       struct aq_collect_state *ret, struct aq_err *err)
+{
+	cleanup_usage struct aq_usage usage = AQ_USAGE_INIT;
+	int rc = get_free(conf, &ret->free, err);
+
+	ret->now = (uint64_t)time(NULL);
+	ret->max_freed = UINT64_MAX;
+	/* the walk is long, and only this limit asks for it */
+	if (!rc && conf->max_size)
+		rc = aq_usage_add_tree(&usage, AT_FDCWD, conf->cache_dir, err);
+	ret->size = usage.total;
+	return rc;
+}
+
+int aq_collect_plan(const struct aq_conf *conf,
+		    const struct aq_collect_state *state, struct aq_plan *ret,
+		    struct aq_err *err)
+{
+	cleanup_store struct aq_store *store = NULL;
+	cleanup_refs struct aq_refs *refs = NULL;
+	struct aq_candidate *v = NULL;
+	size_t n = 0;
+	int rc = aq_refs_open(conf, &refs, err);
+
+	if (!rc)
+		rc = aq_refs_sweep(refs, err);
+	if (!rc)
+		rc = aq_store_open(conf, AQ_STORE_WRITE, &store, err);
+	if (!rc)
+		rc = aq_store_take_uses(store, refs, err);
+	if (!rc)
+		rc = aq_store_candidates(store, refs, &v, &n, err);
+	if (!rc)
+		rc = aq_plan_make(v, n, conf, state, ret, err);
+	free(v);
+	return rc;
+}
+
+static int look_at_size(const struct aq_env *env, void *arg, struct aq_err *err)
+{
+	(void)err;
+	*(uint64_t *)arg += env->size_own;
+	return 0;
+}
+
+int aq_collect_is_due(const struct aq_conf *conf, bool *ret,
+		      struct aq_err *err)
+{
+	cleanup_store struct aq_store *store = NULL;
+	uint64_t n_free = 0, size = 0;
+	int rc = get_free(conf, &n_free, err);
+
+	*ret = !rc && n_free < conf->min_free;
+	if (rc || *ret || !conf->max_size)
+		return rc;
+	rc = aq_store_open(conf, AQ_STORE_READ, &store, err);
+	if (!rc)
+		rc = aq_store_each(store, look_at_size, &size, err);
+	*ret = !rc && size > conf->max_size;
+	return rc;
+}
+
+/* -- one environment -- */
+
+static int to_trash(const struct aq_conf *conf, const char *name,
+		    struct aq_err *err)
+{
+	cleanup_close int cache = -1;
+	char from[PATH_SIZE], to[PATH_SIZE];
+	int rc = aq_open_dir(AT_FDCWD, conf->cache_dir, &cache, err);
+
+	snprintf(from, sizeof(from), "envs/%s", name);
+	snprintf(to, sizeof(to), "trash/%s", name);
+	if (rc)
+		return rc;
+	/* one's own prefixes are sealed to oneself too: rename(2) of a directory
+	 * writes its ".."
+	 */
+	if (geteuid() != 0)
+		(void)!fchmodat(cache, from, 0755, 0);
+	if (renameat(cache, from, cache, to) == 0 || errno == ENOENT)
+		return 0;
+	return aq_fail_errno(err, "cannot move '%s' to trash/", from);
+}
+
+static int drop_row(const struct aq_conf *conf, const char *name,
+		    struct aq_err *err)
+{
+	cleanup_store struct aq_store *store = NULL;
+	cleanup_refs struct aq_refs *refs = NULL;
+	int end, rc = aq_refs_open(conf, &refs, err);
+
+	if (!rc)
+		rc = aq_store_open(conf, AQ_STORE_WRITE, &store, err);
+	if (!rc)
+		rc = aq_refs_lock(refs, err);
+	if (rc)
+		return rc;
+	rc = aq_store_collect(store, refs, name, err);
+	end = aq_refs_unlock(refs, rc, rc ? NULL : err);
+	return rc ? rc : end;
+}
+
+int aq_collect_one(const struct aq_conf *conf, const char *name,
+		   struct aq_err *err)
+{
+	cleanup_close int hold = -1;
+	char lock[128];
+	int rc;
+
+	/* a builder of something that inherits from it, or aq run */
+	snprintf(lock, sizeof(lock), "hold-%s", name);
+	rc = aq_flock_try(conf, lock, AQ_FLOCK_EXCLUSIVE, &hold, err);
+	if (!rc)
+		rc = drop_row(conf, name, err);
+	if (!rc)
+		rc = aq_manifest_remove(conf, name, err);
+	return rc ? rc : to_trash(conf, name, err);
+}
+
+/* -- orphans -- */
+
+struct orphans {
+	const struct aq_conf *conf;
+	uint64_t n;
+};
+
+/* Nobody builds its lock, and still no row names it. */
+static int take_orphan(struct orphans *o, const char *name,
+		       const struct aq_manifest *m, struct aq_err *err)
+{
+	cleanup_store struct aq_store *store = NULL;
+	cleanup_env struct aq_env *env = NULL;
+	cleanup_close int lock = -1;
+	char lock_name[128];
+	int rc;
+
+	snprintf(lock_name, sizeof(lock_name), "lock-%s", m->lock->digest);
+	rc = aq_flock_try(o->conf, lock_name, AQ_FLOCK_EXCLUSIVE, &lock, err);
+	if (!rc)
+		rc = aq_store_open(o->conf, AQ_STORE_READ, &store, err);
+	if (!rc)
+		rc = aq_store_find_name(store, name, &env, err);
+	if (rc == AQ_BUSY)
+		return 0;
+	if (rc != AQ_MISS)
+		return rc;
+	o->n++;
+	rc = aq_manifest_remove(o->conf, name, err);
+	return rc ? rc : to_trash(o->conf, name, err);
+}
+
+static int look_at_meta(const char *name, void *arg, struct aq_err *err)
+{
+	cleanup_manifest struct aq_manifest *m = NULL;
+	cleanup_store struct aq_store *store = NULL;
+	cleanup_env struct aq_env *env = NULL;
+	struct orphans *o = arg;
+	int rc = aq_store_open(o->conf, AQ_STORE_READ, &store, err);
+
+	if (!rc)
+		rc = aq_store_find_name(store, name, &env, err);
+	if (rc != AQ_MISS)
+		return rc == AQ_USER ? 0 : rc;
+	aq_store_close(steal(&store));
+	/* half written, or no manifest: its builder's, or verify's */
+	if (aq_manifest_read(o->conf, name, &m, NULL) != 0)
+		return 0;
+	return take_orphan(o, name, m, err);
+}
+
+int aq_collect_orphans(const struct aq_conf *conf, uint64_t *ret_n,
+		       struct aq_err *err)
+{
+	struct orphans o = { .conf = conf };
+	int rc = aq_collect_each_entry(conf, "meta", look_at_meta, &o, err);
+
+	*ret_n = o.n;
+	return rc;
+}
+
+/* -- trash -- */
+
+struct emptying {
+	const struct aq_conf *conf;
+	uint64_t bytes;
+};
+
+static int remove_one(const char *name, void *arg, struct aq_err *err)
+{
+	cleanup_usage struct aq_usage usage = AQ_USAGE_INIT;
+	cleanup_close int trash = -1;
+	struct emptying *e = arg;
+	int rc = aq_collect_open(e->conf, "trash", &trash, err);
+
+	if (!rc)
+		rc = aq_usage_add_tree(&usage, trash, name, err);
+	if (!rc)
+		rc = aq_remove_tree(trash, name, err);
+	if (!rc)
+		e->bytes += usage.whole;
+	return rc;
+}
+
+int aq_collect_empty_trash(const struct aq_conf *conf, uint64_t *ret_bytes,
+			   struct aq_err *err)
+{
+	struct emptying e = { .conf = conf };
+	int rc;
+
+	(void)setpriority(PRIO_PROCESS, 0, NICE);
+	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_IDLE);
+	rc = aq_collect_each_entry(conf, "trash", remove_one, &e, err);
+	*ret_bytes = e.bytes;
+	keep_reserve(conf, false);
+	return rc;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Collecting: which environments go (collect_plan.c), and how (collect.c).
+ *
+ * An environment can go that no reference holds, nothing inherits from, nobody
+ * pinned, and that is no base.  What nobody will ask for again goes at once;
+ * then what was not used for max_age; then, while max_size or min_free asks
+ * for room, what was used least lately, but for what was just built or used.
+ *
+ * It goes in steps, of which each leaves what the next collector can go on
+ * from: its row, while no reference can be taken; its manifest; its files to
+ * trash/; and these at last, when nobody waits.
+ */
+#ifndef AQ_COLLECT_H
+#define AQ_COLLECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/conf.h"
+#include "common/err.h"
+#include "common/refs.h"
+#include "common/store.h"
+
+/* What the plan is made from. */
+struct aq_candidate {
+	char name[AQ_ENV_NAME_SIZE];
+	char base[AQ_ENV_NAME_SIZE]; /* or "" */
+	enum aq_env_kind kind;
+	uint64_t last_used, uses; /* as struct aq_env */
+	uint64_t bytes;           /* that it alone holds */
+	bool is_pinned, is_base;  /* is_base: a current one */
+	bool is_held;             /* by a reference */
+	/* made by the plan */
+	bool is_victim;
+	uint32_t n_children;
+};
+
+enum aq_collect_why {
+	AQ_COLLECT_OBSOLETE, /* its base was replaced, or is none any more */
+	AQ_COLLECT_AGE,      /* max_age */
+	AQ_COLLECT_ROOM,     /* max_size, min_free */
+};
+const char *aq_collect_reason(enum aq_collect_why why);
+
+struct aq_victim {
+	char name[AQ_ENV_NAME_SIZE];
+	enum aq_collect_why why;
+	uint64_t last_used;
+	uint64_t bytes; /* by its row */
+};
+struct aq_plan {
+	struct aq_victim *v; /* in the order in which they go */
+	size_t n;
+	uint64_t bytes;  /* of all of them */
+	uint64_t lacks;  /* bytes that the limits ask for beyond that */
+	uint64_t n_held; /* environments that references hold */
+};
+void aq_plan_free(struct aq_plan *plan);
+#define cleanup_plan __attribute__((cleanup(aq_plan_free)))
+
+/* What the limits are compared with. */
+struct aq_collect_state {
+	uint64_t now;       /* Unix seconds */
+	uint64_t size;      /* bytes that cache_dir holds */
+	uint64_t free;      /* bytes free on its file system */
+	uint64_t max_freed; /* no more than these go; UINT64_MAX: any */
+};
+
+/* Choose among 'v', sorted by name, by conf's limits.  Pure.  A time of last use
+ * in the future is now.
+ */
+AQ_CHECK int aq_plan_make(struct aq_candidate *v, size_t n,
+			  const struct aq_conf *conf,
+			  const struct aq_collect_state *state,
+			  struct aq_plan *ret, struct aq_err *err);
+
+/* All environments, sorted by name, with what 'refs' holds; the caller frees
+ * *ret.
+ */
+AQ_CHECK int aq_store_candidates(struct aq_store *store, struct aq_refs *refs,
+				 struct aq_candidate **ret, size_t *ret_n,
+				 struct aq_err *err);
+/* Remove the row of 'name' if it still is no base, not pinned, without
+ * children, and 'refs', which are locked, do not hold it; else AQ_BUSY.
+ * AQ_MISS: it is gone.
+ */
+AQ_CHECK int aq_store_collect(struct aq_store *store, struct aq_refs *refs,
+			      const char *name, struct aq_err *err);
+/* Add the uses that 'refs' counted to the rows. */
+AQ_CHECK int aq_store_take_uses(struct aq_store *store, struct aq_refs *refs,
+				struct aq_err *err);
+/* Pin or unpin: in its manifest's directory too, from which the row can be
+ * rebuilt.  AQ_MISS: not there.
+ */
+AQ_CHECK int aq_store_pin(struct aq_store *store, const char *name, bool is_on,
+			  struct aq_err *err);
+
+/* -- doing -- */
+
+/* One collector at a time: AQ_BUSY otherwise.  *ret_fd is its lock.  AQ_SYS:
+ * refs.db was damaged, so that what runs may be held by no reference.
+ */
+AQ_CHECK int aq_collect_begin(const struct aq_conf *conf, int *ret_fd,
+			      struct aq_err *err);
+/* Set now, size and free.  It walks the whole cache. */
+AQ_CHECK int aq_collect_measure(const struct aq_conf *conf,
+				struct aq_collect_state *ret,
+				struct aq_err *err);
+/* The plan, from the store and the references as they are. */
+AQ_CHECK int aq_collect_plan(const struct aq_conf *conf,
+			     const struct aq_collect_state *state,
+			     struct aq_plan *ret, struct aq_err *err);
+/* Move one environment to trash/.  AQ_BUSY: it is used again. */
+AQ_CHECK int aq_collect_one(const struct aq_conf *conf, const char *name,
+			    struct aq_err *err);
+/* Move to trash/ what a collector or builder that was killed left in envs/ and
+ * meta/ without a row; *ret_n of them.
+ */
+AQ_CHECK int aq_collect_orphans(const struct aq_conf *conf, uint64_t *ret_n,
+				struct aq_err *err);
+/* Remove package caches' entries that no environment shares, stubs of what is
+ * no base: unless somebody builds.
+ */
+AQ_CHECK int aq_collect_caches(const struct aq_conf *conf, bool is_dry,
+			       uint64_t *ret_bytes, struct aq_err *err);
+/* Remove what is in trash/, at idle priority; *ret_bytes were freed. */
+AQ_CHECK int aq_collect_empty_trash(const struct aq_conf *conf,
+				    uint64_t *ret_bytes, struct aq_err *err);
+/* Whether a limit is passed, as far as that can be said at once: for hooks. */
+AQ_CHECK int aq_collect_is_due(const struct aq_conf *conf, bool *ret,
+			       struct aq_err *err);
+
+/* The name of the lock that builders hold shared while they use the package
+ * caches, and the collector alone while it removes from them.
+ */
+#define AQ_LOCK_CACHES "caches"
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The package caches below work/: what no environment shares goes. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/collect.h"
+#include "common/collect_inside.h"
+#include "common/flock.h"
+#include "common/io.h"
+#include "common/usage.h"
+
+#define PATH_SIZE 1024
+#define WHEELS "work/wheels"
+#define ARCHIVES WHEELS "/archive-v0"
+/* uv's pointers to an archive are a few hundred bytes; its index is more. */
+#define POINTER_MAX (64 * 1024)
+#define POINTER_DEPTH 8
+#define IDS_MAX (16 * 1024 * 1024) /* bytes of names of unused archives */
+
+struct caches {
+	const struct aq_conf *conf;
+	const char *sub;
+	bool is_dry;
+	uint64_t bytes;
+	struct aq_strv *ids; /* take the names, and remove nothing; or NULL */
+};
+
+/* Whether 'name' is a directory of which nothing is linked elsewhere, and how
+ * much it holds.
+ */
+static int measure(int dir, const char *name, bool *ret, uint64_t *ret_bytes,
+		   struct aq_err *err)
+{
+	cleanup_usage struct aq_usage usage = AQ_USAGE_INIT;
+	struct stat st;
+	int rc;
+
+	*ret = false;
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    !S_ISDIR(st.st_mode))
+		return 0;
+	rc = aq_usage_add_tree(&usage, dir, name, err);
+	*ret = !rc && usage.total == usage.whole;
+	*ret_bytes = usage.whole;
+	return rc;
+}
+
+static int look_at_entry(const char *name, void *arg, struct aq_err *err)
+{
+	cleanup_close int dir = -1;
+	struct caches *c = arg;
+	bool is_unused = false;
+	uint64_t bytes = 0;
+	int rc = aq_collect_open(c->conf, c->sub, &dir, err);
+
+	if (!rc)
+		rc = measure(dir, name, &is_unused, &bytes, err);
+	if (rc || !is_unused)
+		return rc;
+	c->bytes += bytes;
+	if (c->ids)
+		aq_strv_add(c->ids, name);
+	return c->is_dry || c->ids ? 0 : aq_remove_tree(dir, name, err);
+}
+
+/* -- uv's wheels -- */
+
+/* uv takes it for granted that an archive is there to which one of its files or
+ * links points: these go first.
+ */
+static bool points_to(int dir, const char *name, const struct stat *st,
+		      const struct aq_strv *ids)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(POINTER_MAX);
+	char target[PATH_MAX] = "";
+
+	if (S_ISLNK(st->st_mode)) {
+		if (readlinkat(dir, name, target, sizeof(target) - 1) < 0)
+			return false;
+		aq_str_add(&text, target);
+	} else if (!S_ISREG(st->st_mode) || st->st_size > POINTER_MAX ||
+		   aq_read_file(dir, name, &text, NULL) != 0) {
+		return false;
+	}
+	for (size_t i = 0; text.len && i < ids->n; i++)
+		if (memmem(text.s, text.len, ids->v[i], strlen(ids->v[i])))
+			return true;
+	return false;
+}
+
+static int drop_pointers(int dirfd, const char *path, int depth,
+			 const struct aq_strv *ids, struct aq_err *err)
+{
+	cleanup_closedir DIR *dir = NULL;
+	const struct dirent *e;
+	int fd = -1, rc = aq_open_dir(dirfd, path, &fd, err);
+
+	dir = rc ? NULL : fdopendir(fd);
+	if (!rc && !dir) {
+		close(fd);
+		return aq_fail_errno(err, "cannot read '%s'", path);
+	}
+	while (!rc && (e = readdir(dir))) {
+		struct stat st;
+
+		if (strcmp(e->d_name, ".") == 0 ||
+		    strcmp(e->d_name, "..") == 0 ||
+		    fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		if (S_ISDIR(st.st_mode) && depth < POINTER_DEPTH)
+			rc = drop_pointers(fd, e->d_name, depth + 1, ids, err);
+		else if (points_to(fd, e->d_name, &st, ids) &&
+			 unlinkat(fd, e->d_name, 0) < 0 && errno != ENOENT)
+			rc = aq_fail_errno(err, "cannot remove '%s'", e->d_name);
+	}
+	return rc;
+}
+
+static int look_at_pointers(const char *name, void *arg, struct aq_err *err)
+{
+	cleanup_close int dir = -1;
+	struct caches *c = arg;
+	int rc;
+
+	if (!aq_starts_with(name, "wheels-v"))
+		return 0;
+	rc = aq_collect_open(c->conf, WHEELS, &dir, err);
+	return rc ? rc : drop_pointers(dir, name, 0, c->ids, err);
+}
+
+static int collect_wheels(struct caches *c, struct aq_err *err)
+{
+	cleanup_strv struct aq_strv ids = AQ_STRV_INIT(IDS_MAX);
+	cleanup_close int dir = -1;
+	int rc;
+
+	c->ids = &ids;
+	c->sub = ARCHIVES;
+	rc = aq_collect_each_entry(c->conf, ARCHIVES, look_at_entry, c, err);
+	if (!rc && ids.n && !c->is_dry)
+		rc = aq_collect_each_entry(c->conf, WHEELS, look_at_pointers, c,
+					   err);
+	if (!rc && ids.n)
+		rc = aq_collect_open(c->conf, ARCHIVES, &dir, err);
+	for (size_t i = 0; !rc && !c->is_dry && i < ids.n; i++)
+		rc = aq_remove_tree(dir, ids.v[i], err);
+	c->ids = NULL;
+	return rc;
+}
+
+/* -- conda's packages and byte-code -- */
+
+/* The archives of packages that are not unpacked any more; nothing links them. */
+static int look_at_archive(const char *name, void *arg, struct aq_err *err)
+{
+	static const char *const ends[] = { ".conda", ".tar.bz2" };
+	cleanup_close int dir = -1;
+	struct caches *c = arg;
+	char stem[NAME_MAX + 1];
+	struct stat st;
+
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		if (!aq_ends_with(name, ends[i]))
+			continue;
+		if (aq_collect_open(c->conf, c->sub, &dir, err) != 0)
+			return AQ_SYS;
+		snprintf(stem, sizeof(stem), "%.*s",
+			 (int)(strlen(name) - strlen(ends[i])), name);
+		if (faccessat(dir, stem, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+		    fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return 0;
+		c->bytes += (uint64_t)st.st_blocks * 512;
+		return !c->is_dry && unlinkat(dir, name, 0) < 0 ?
+			aq_fail_errno(err, "cannot remove '%s'", name) : 0;
+	}
+	return 0;
+}
+
+static int look_at_bytecode(const char *python, void *arg, struct aq_err *err)
+{
+	struct caches *c = arg;
+	struct caches below = *c;
+	char sub[PATH_SIZE];
+	int rc;
+
+	if (strcmp(python, "pending") == 0)
+		return 0;
+	snprintf(sub, sizeof(sub), "work/bytecode/%s", python);
+	below.sub = sub;
+	rc = aq_collect_each_entry(c->conf, sub, look_at_entry, &below, err);
+	c->bytes = below.bytes;
+	return rc;
+}
+
+int aq_collect_caches(const struct aq_conf *conf, bool is_dry,
+		      uint64_t *ret_bytes, struct aq_err *err)
+{
+	cleanup_close int caches = -1, bytecode = -1;
+	struct caches c = { .conf = conf, .is_dry = is_dry };
+	int rc = aq_flock_try(conf, AQ_LOCK_CACHES, AQ_FLOCK_EXCLUSIVE, &caches,
+			      err);
+
+	*ret_bytes = 0;
+	if (!rc)
+		rc = aq_flock_try(conf, "bytecode", AQ_FLOCK_EXCLUSIVE,
+				  &bytecode, err);
+	c.sub = "work/pkgs";
+	if (!rc)
+		rc = aq_collect_each_entry(conf, c.sub, look_at_entry, &c, err);
+	if (!rc)
+		rc = aq_collect_each_entry(conf, c.sub, look_at_archive, &c, err);
+	if (!rc)
+		rc = collect_wheels(&c, err);
+	if (!rc)
+		rc = aq_collect_each_entry(conf, "work/bytecode", look_at_bytecode, &c,
+				err);
+	*ret_bytes = c.bytes;
+	return rc == AQ_BUSY ? 0 : rc;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the files of the collector; for no one else. */
+#ifndef AQ_COLLECT_INSIDE_H
+#define AQ_COLLECT_INSIDE_H
+
+#include "common/conf.h"
+#include "common/err.h"
+
+/* The directory 'sub' of cache_dir. */
+AQ_CHECK int aq_collect_open(const struct aq_conf *conf, const char *sub,
+			     int *ret, struct aq_err *err);
+/* Call 'fn' for every entry of 'sub' that does not begin with a dot; not there
+ * is no failure.
+ */
+AQ_CHECK int aq_collect_each_entry(const struct aq_conf *conf, const char *sub,
+				   int (*fn)(const char *name, void *arg,
+					     struct aq_err *err),
+				   void *arg, struct aq_err *err);
+
+#endif

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/collect.h"
+
+const char *aq_collect_reason(enum aq_collect_why why)
+{
+	switch (why) {
+	case AQ_COLLECT_OBSOLETE:
+		return "obsolete";
+	case AQ_COLLECT_AGE:
+		return "age";
+	case AQ_COLLECT_ROOM:
+		return "room";
+	}
+	return "unknown";
+}
+
+void aq_plan_free(struct aq_plan *plan)
+{
+	free(plan->v);
+	*plan = (struct aq_plan){ 0 };
+}
+
+struct planning {
+	struct aq_candidate *v; /* by name */
+	struct aq_candidate **order; /* least lately used first */
+	size_t n;
+	const struct aq_conf *conf;
+	const struct aq_collect_state *state;
+	struct aq_plan *plan;
+	uint64_t wanted; /* bytes that the limits ask for */
+};
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(a, ((const struct aq_candidate *)b)->name);
+}
+
+static struct aq_candidate *find(const struct planning *p, const char *name)
+{
+	return *name && p->n ?
+		bsearch(name, p->v, p->n, sizeof(*p->v), by_name) : NULL;
+}
+
+static int by_use(const void *a, const void *b)
+{
+	const struct aq_candidate *x = *(struct aq_candidate *const *)a;
+	const struct aq_candidate *y = *(struct aq_candidate *const *)b;
+
+	if (x->last_used != y->last_used)
+		return x->last_used < y->last_used ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+static bool can_go(const struct aq_candidate *c)
+{
+	return !c->is_victim && !c->is_held && !c->is_pinned && !c->is_base &&
+	       !c->n_children;
+}
+
+/* Keys name the current base: what inherits from another one, and a former base
+ * that nobody asked for but as a base, will not be asked for again.
+ */
+static bool is_obsolete(const struct planning *p, const struct aq_candidate *c)
+{
+	const struct aq_candidate *base = find(p, c->base);
+
+	if (c->kind == AQ_ENV_BASE)
+		return !c->uses;
+	return c->base[0] && !(base && base->is_base);
+}
+
+static uint64_t age_of(const struct planning *p, const struct aq_candidate *c)
+{
+	return c->last_used < p->state->now ? p->state->now - c->last_used : 0;
+}
+
+static bool is_old(const struct planning *p, const struct aq_candidate *c)
+{
+	return p->conf->max_age && age_of(p, c) > p->conf->max_age;
+}
+
+static bool makes_room(const struct planning *p, const struct aq_candidate *c)
+{
+	return p->plan->bytes < p->wanted && age_of(p, c) >= p->conf->grace;
+}
+
+static bool take(struct planning *p, struct aq_candidate *c,
+		 enum aq_collect_why why)
+{
+	struct aq_candidate *base = find(p, c->base);
+	struct aq_plan *plan = p->plan;
+
+	if (c->bytes > p->state->max_freed - plan->bytes)
+		return false;
+	c->is_victim = true;
+	if (base)
+		base->n_children--;
+	plan->v[plan->n] = (struct aq_victim){ .why = why,
+					       .last_used = c->last_used,
+					       .bytes = c->bytes };
+	memcpy(plan->v[plan->n++].name, c->name, sizeof(c->name));
+	plan->bytes += c->bytes;
+	return true;
+}
+
+/* A base can go once its children do: again, until nothing more does. */
+static void choose(struct planning *p, enum aq_collect_why why,
+		   bool (*is_one)(const struct planning *p,
+				  const struct aq_candidate *c))
+{
+	bool has_changed = true;
+
+	while (has_changed) {
+		has_changed = false;
+		for (size_t i = 0; i < p->n; i++)
+			if (can_go(p->order[i]) && is_one(p, p->order[i]))
+				has_changed |= take(p, p->order[i], why);
+	}
+}
+
+static uint64_t over(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+static void prepare(struct planning *p)
+{
+	const struct aq_collect_state *s = p->state;
+	uint64_t size = p->conf->max_size ? over(s->size, p->conf->max_size) : 0;
+	uint64_t room = over(p->conf->min_free, s->free);
+
+	p->wanted = size > room ? size : room;
+	for (size_t i = 0; i < p->n; i++) {
+		p->order[i] = &p->v[i];
+		p->v[i].is_victim = false;
+		p->v[i].n_children = 0;
+		p->plan->n_held += p->v[i].is_held;
+	}
+	for (size_t i = 0; i < p->n; i++) {
+		struct aq_candidate *base = find(p, p->v[i].base);
+
+		if (base)
+			base->n_children++;
+	}
+	qsort(p->order, p->n, sizeof(*p->order), by_use);
+}
+
+int aq_plan_make(struct aq_candidate *v, size_t n, const struct aq_conf *conf,
+		 const struct aq_collect_state *state, struct aq_plan *ret,
+		 struct aq_err *err)
+{
+	struct planning p = { .v = v, .n = n, .conf = conf, .state = state,
+			      .plan = ret };
+
+	*ret = (struct aq_plan){ .v = calloc(n + 1, sizeof(*ret->v)) };
+	p.order = calloc(n + 1, sizeof(struct aq_candidate *));
+	if (!ret->v || !p.order) {
+		free(p.order);
+		aq_plan_free(ret);
+		return aq_fail(err, AQ_SYS, "out of memory");
+	}
+	prepare(&p);
+	choose(&p, AQ_COLLECT_OBSOLETE, is_obsolete);
+	choose(&p, AQ_COLLECT_AGE, is_old);
+	choose(&p, AQ_COLLECT_ROOM, makes_room);
+	ret->lacks = over(p.wanted, ret->bytes);
+	free(p.order);
+	return 0;
+}

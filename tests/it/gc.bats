@@ -1,0 +1,207 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Collecting on a real cluster: what jobs use stays, what nobody needs goes.
+# shellcheck disable=SC2154,SC2016 # bats sets stderr; jobs expand variables
+
+load lib
+
+setup_file() {
+  it_up
+  WHEELS=$IT_DIR/wheels
+  export WHEELS
+  mkdir -m 755 "$WHEELS"
+  for i in 1 2 3 4; do "$AQ_LIB/make-wheel" "$WHEELS" "aq-gc-$i" 1.0 --file "aq_gc_$i.py=N = $i" >/dev/null; done
+  echo "find_links = ${AQ_CHANNEL#file://}/wheels $WHEELS" >>"$IT_DIR/etc/aq.conf"
+  limits "max_age = 0" "min_free = 0"
+  base old python=3.9 pip
+}
+teardown_file() { it_down; }
+setup() {
+  it_begin
+  CACHE=$(it_cache n1)
+}
+teardown() { it_end; }
+
+# limits LINE...: of aq.conf, until others are set.
+limits() {
+  sed -i '/^\(max_size\|min_free\|max_age\|grace\) /d' "$IT_DIR/etc/aq.conf"
+  printf '%s\n' "$@" >>"$IT_DIR/etc/aq.conf"
+}
+
+# base NAME SPEC...: make it n1's base of Python 3.9.
+base() {
+  local name=$1
+  shift
+  printf 'channels: [conda-forge]\ndependencies:\n' >"$IT_SUBMIT/base-$name.yaml"
+  printf -- '- %s\n' "$@" >>"$IT_SUBMIT/base-$name.yaml"
+  aq --node n1 base add 3.9 --file "$IT_SUBMIT/base-$name.yaml" >/dev/null
+}
+
+# asks N: a layer with wheel N.
+asks() { it_file "gc-$1.yaml" <<<"{dependencies: [python=3.9, {pip: [aq-gc-$1]}]}"; }
+
+# named PREFIX: whether it is there as its row, its manifest, its files.
+named() {
+  [[ -d $CACHE/envs/$1 && -d $CACHE/meta/$1 ]] && aq --node n1 list | grep -q "^$1"
+}
+gone() {
+  [[ ! -e $CACHE/envs/$1 && ! -e $CACHE/meta/$1 && ! -e $CACHE/trash/$1 ]] && ! aq --node n1 list | grep -q "^$1"
+}
+
+build() { basename "$(aq --node n1 build --json "$1" 2>/dev/null | python3 -c 'import json,sys; print(json.load(sys.stdin)["prefix"])')"; }
+
+gc() { aq --node n1 gc "$@"; }
+
+@test "nothing asks for room: nothing goes" {
+  local one
+  one=$(build "$(asks 1)")
+  gc
+  named "$one"
+}
+
+@test "room: least lately used first, by what jobs used; a dry run does nothing" {
+  local one two
+  limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
+  one=$(build "$(asks 1)")
+  two=$(build "$(asks 2)")
+  # what srun uses counts, without its start having written to the cache; last
+  # use is in seconds
+  sleep 1.1
+  run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$(asks 1)" printenv AQ_RESOLUTION
+  assert_equal "$output" reused
+  it_begin
+  run -0 --separate-stderr gc --dry-run --json
+  assert_equal "$(python3 -c 'import json,sys; print([v["name"] for v in json.loads(sys.argv[1])["collected"]])' "$output")" "['$two', '$one']"
+  assert_equal "$(aq --node n1 list --json | python3 -c 'import json,sys; print({e["name"]: e["uses"] for e in json.load(sys.stdin)["environments"]}[sys.argv[1]])' "$one")" 1
+  named "$one" && named "$two"
+  aq --node n1 pin "$one"
+  run -0 --separate-stderr gc
+  assert_contains "$output" "1 environments collected"
+  named "$one"
+  gone "$two"
+  aq --node n1 unpin "$one"
+  gc
+  gone "$one"
+  limits "max_age = 0" "min_free = 0"
+}
+
+# on_disk: bytes of environments and caches, what has several names once.
+on_disk() { du -cs --block-size=1 "$CACHE/envs" "$CACHE/work" | tail -1 | cut -f1; }
+frees() { python3 -c 'import json,sys; print(json.load(sys.stdin)["freed"])'; }
+
+@test "what it says it frees is what du finds" {
+  local before after freed
+  limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
+  aq --node n1 build "$(asks 3)" >/dev/null 2>&1
+  aq --node n1 build "$(asks 4)" >/dev/null 2>&1
+  wait_while 30 it_has_workers n1
+  # the caches stay: what is shared with them is not freed
+  exec 9>"$IT_DIR/nodes/n1/run/locks/caches"
+  flock -s 9
+  before=$(on_disk)
+  freed=$(gc --json --dry-run | frees)
+  assert_equal "$(gc --json | frees)" "$freed"
+  after=$(on_disk)
+  exec 9>&-
+  [[ $freed -gt 0 ]]
+  assert_equal "$((before - after))" "$freed"
+  limits "max_age = 0" "min_free = 0"
+}
+
+@test "a job's layer stays while its base is replaced; then both go" {
+  local file layer old job
+  limits "max_age = 0" "min_free = 0"
+  file=$(asks 1)
+  layer=$(build "$file")
+  old=$(aq --node n1 show "$layer" --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["base"])')
+  job=$(it_submit -w n1 --aq-requirements="$file" --wrap "while [ ! -e $IT_SUBMIT/go ]; do sleep 0.1; done"'
+    python -c "import sys, aq_gc_1, json, decimal; print(sys.prefix, aq_gc_1.N)"
+    srun python -c "import aq_gc_1, email.mime.text; print(\"step\", aq_gc_1.N)"')
+  wait_until "$IT_JOB_SECONDS" it_job_is RUNNING "$job"
+  wait_until 30 is_held
+  base new python=3.9 pip numpy
+  gc
+  named "$layer" && named "$old"
+  touch "$IT_SUBMIT/go"
+  it_wait "$job"
+  assert_contains "$(cat "$IT_SUBMIT/${job}"_*.out)" "$layer 1"
+  # the step that came later asked anew: from the new base
+  assert_contains "$(cat "$IT_SUBMIT/${job}"_*.out)" "step 1"
+  it_begin
+  gc
+  gone "$layer"
+  gone "$old"
+  # and its cousin over the new base is there
+  assert_equal "$(aq --node n1 list | grep -c inherited)" 1
+}
+
+is_held() { [[ $(python3 -c 'import sqlite3,sys; print(sqlite3.connect(sys.argv[1]).execute("select count(*) from refs where env != \"\"").fetchone()[0])' "$IT_DIR/nodes/n1/run/refs.db") -gt 0 ]]; }
+
+@test "what a killed collector or builder left goes, what is whole is rebuilt" {
+  local one
+  one=$(build "$(asks 2)")
+  python3 - "$CACHE/cache.db" "$one" <<'PY'
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("PRAGMA foreign_keys=on")
+db.execute("DELETE FROM environments WHERE name=?", (sys.argv[2],))
+db.commit()
+PY
+  mkdir "$CACHE/trash/0123456789abcdef0123-1"
+  echo x >"$CACHE/trash/0123456789abcdef0123-1/left"
+  run -0 --separate-stderr gc
+  assert_contains "$output" "1 that killed builds had left"
+  gone "$one"
+  [[ ! -e $CACHE/trash/0123456789abcdef0123-1 ]]
+  run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$(asks 2)" printenv AQ_RESOLUTION
+  assert_equal "$output" inherited
+}
+
+@test "jobs that Slurm does not know any more are forgotten when asked" {
+  local one
+  limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
+  one=$(build "$(asks 3)")
+  # an epilog that never came
+  python3 - "$IT_DIR/nodes/n1/run/refs.db" "$one" <<'PY'
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("INSERT INTO refs VALUES(999999, 0, 4294967295, 'n1', ?, ?)", ("0" * 64, sys.argv[2]))
+db.commit()
+PY
+  touch "$IT_DIR/nodes/n1/run/jobs/999999.n1"
+  gc
+  named "$one"
+  # somebody still runs in it
+  AQ_ENV_PREFIX=$CACHE/envs/$one sleep 30 3>&- &
+  local pid=$!
+  gc --reconcile
+  named "$one"
+  kill "$pid"
+  wait "$pid" || :
+  run -0 --separate-stderr gc --reconcile
+  assert_contains "$output" "1 jobs that Slurm does not know"
+  gone "$one"
+  limits "max_age = 0" "min_free = 0"
+}
+
+@test "collecting all the time harms no job" {
+  local i jobs=() n=${AQ_COUNT_GC_JOBS:-24}
+  limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
+  (while [[ ! -e $IT_DIR/stop ]]; do gc >>"$IT_DIR/gc.log" 2>&1 || echo "FAILED" >>"$IT_DIR/gc.log"; done) 3>&- &
+  for ((i = 0; i < n; i++)); do
+    jobs+=("$(it_submit -w n1 --aq-requirements="$(asks $((i % 4 + 1)))" \
+      --wrap "python -c 'import aq_gc_$((i % 4 + 1)), json, email.mime.text; print(\"fine\")' && srun python -c 'import aq_gc_$((i % 4 + 1)); print(\"too\")'")")
+  done
+  for i in "${jobs[@]}"; do it_wait "$i" 300; done
+  touch "$IT_DIR/stop"
+  wait
+  for i in "${jobs[@]}"; do
+    assert_contains "$(cat "$IT_SUBMIT/$i"_*.out)" $'fine\ntoo'
+  done
+  refute_contains "$(cat "$IT_DIR/gc.log")" FAILED
+  refute_contains "$(cat "$IT_DIR/gc.log")" "aq:"
+  it_begin
+  gc
+  assert_equal "$(aq --node n1 list | grep -c inherited)" 0
+  limits "max_age = 0" "min_free = 0"
+}
