@@ -15,6 +15,9 @@ static int pin(struct cli *cli, bool is_on)
 
 	if (!rc)
 		rc = aq_store_find_name(store, cli->argv[0], &env, &err);
+	if (rc == AQ_MISS)
+		(void)aq_fail(&err, AQ_MISS, "no environment is named '%s': 'aq list' has their names",
+			      cli->argv[0]);
 	if (!rc)
 		rc = aq_store_pin(store, env->name, is_on, &err);
 	if (rc)

@@ -59,13 +59,22 @@ wait_for() {
 
 @test "help names every verb and goes to standard output" {
   run -0 --separate-stderr aq --help
-  for verb in check build list show run; do
+  for verb in check build explain base list show pin unpin gc run; do
     has "$output" "  $verb "
     run -0 --separate-stderr aq "$verb" --help
     has "${lines[0]}" "usage: aq $verb"
     [[ -z $stderr ]]
     run -0 --separate-stderr aq --help
   done
+}
+
+@test "the manual page has every verb and option, and no other" {
+  local page verbs options
+  page=$(dirname "$BATS_TEST_FILENAME")/../../docs/man/aq.1
+  verbs=$(aq --help | sed -n 's/^  \([a-z]\+\) .*/\1/p' | sort -u)
+  [[ $(sed -n 's/^\.It Cm \([a-z]\+\).*/\1/p' "$page" | sort -u) == "$verbs" ]]
+  options=$(for verb in $verbs; do aq "$verb" --help; done | sed -n 's/^  \(--[a-z-]\+\).*/\1/p' | sort -u)
+  [[ $(sed -n 's/^\.It Fl -\([a-z-]\+\).*/--\1/p' "$page" | grep -v -- '--version' | sort -u) == "$options" ]]
 }
 
 @test "the version is configure's" {
@@ -77,7 +86,8 @@ wait_for() {
   for words in "" "nonsense" "--nonsense" "check" "check a b" "build" "list x" \
     "show" "show a b" "run" "run req.yaml" "run req.yaml --" "check --node" \
     "run --json req.yaml -- true" "check --lock req.yaml" "--lock list" \
-    "show --lock" "show --lock --json req.yaml" "--json show req.yaml --lock"; do
+    "gc x" "pin" "unpin a b" "gc --max-freed 5X" "gc --max-freed" "list --dry-run" \
+    "build --reconcile req.yaml" "show --lock" "show --lock --json req.yaml" "--json show req.yaml --lock"; do
     # shellcheck disable=SC2086 # words
     run -2 --separate-stderr aq $words
     has "$stderr" "usage: aq"
@@ -290,6 +300,38 @@ LOCK
   echo 'colour = blue' >>aq.conf
   run -0 --separate-stderr aq list
   has "$stderr" "aq.conf:4: unknown key 'colour'"
+}
+
+@test "gc and pin in a cache of one's own, in text and JSON" {
+  aq build req.yaml
+  name=$(aq list --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["environments"][0]["name"])')
+  run -4 --separate-stderr aq pin 0123456789abcdef0123-1
+  has "$stderr" "0123456789abcdef0123-1"
+  echo "max_age = 0" >>aq.conf # the stand-in's are old
+  run -0 aq gc
+  has "$output" "0 environments collected"
+  printf 'max_size = 1\ngrace = 0\n' >>aq.conf
+  run -0 aq pin "$name"
+  has "$output" "$name is pinned"
+  run -0 aq gc
+  has "$output" "0 environments collected"
+  has "$output" "max_size and min_free ask for"
+  # the pin outlives the database
+  rm lib/cache.db
+  aq gc
+  run -0 aq list --json
+  has "$output" '"pinned": true'
+  aq unpin "$name"
+  run -0 --separate-stderr aq gc --dry-run --json
+  [[ $(python3 -c 'import json,sys; a = json.loads(sys.argv[1]); print(a["schema"], a["dry_run"], [(v["name"], v["reason"]) for v in a["collected"]])' "$output") == "1 True [('$name', 'room')]" ]]
+  run -0 aq gc --max-freed 0
+  has "$output" "0 environments collected"
+  run -0 aq gc
+  has "$output" "$name"
+  has "$output" "1 environments collected"
+  [[ -z $(ls -A lib/envs) && -z $(ls lib/trash) && -z $(ls -A lib/meta) ]]
+  aq build req.yaml
+  aq gc
 }
 
 @test "run executes the command in the environment, with the request's variables" {

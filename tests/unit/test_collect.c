@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* common/collect_plan.c: which environments go, and in which order. */
+#include "tests/unit/unit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/collect.h"
+
+#define NOW 1000000
+#define DAY (24 * 3600)
+
+/* A case is a table of environments, sorted by name, and what goes of it. */
+static void expect(struct aq_candidate *v, size_t n, const struct aq_conf *conf,
+		   const struct aq_collect_state *state, const char *goes)
+{
+	cleanup_str struct aq_str got = AQ_STR_INIT(4096);
+	cleanup_plan struct aq_plan plan = { 0 };
+
+	assert_int_equal(aq_plan_make(v, n, conf, state, &plan, NULL), 0);
+	for (size_t i = 0; i < plan.n; i++)
+		aq_str_add_fmt(&got, "%s%s:%s", i ? " " : "", plan.v[i].name,
+			       aq_collect_reason(plan.v[i].why));
+	assert_string_equal(aq_str_get(&got), goes);
+}
+
+static const struct aq_collect_state idle = { .now = NOW, .free = 1000,
+					      .max_freed = UINT64_MAX };
+
+static void nothing_goes_without_a_reason(void **state)
+{
+	struct aq_conf conf = { 0 };
+	struct aq_candidate v[] = {
+		{ .name = "a", .last_used = 1, .bytes = 10 },
+		{ .name = "b", .last_used = NOW + DAY, .bytes = 10 },
+	};
+
+	(void)state;
+	expect(v, 0, &conf, &idle, "");
+	expect(v, 2, &conf, &idle, "");
+}
+
+static void age_counts_from_the_last_use(void **state)
+{
+	struct aq_conf conf = { .max_age = DAY };
+	struct aq_candidate v[] = {
+		{ .name = "a", .last_used = NOW - DAY - 1 },
+		{ .name = "b", .last_used = NOW - DAY },
+		{ .name = "c", .last_used = NOW + 10 * DAY },
+		{ .name = "d", .last_used = 1, .is_held = true },
+		{ .name = "e", .last_used = 1, .is_pinned = true },
+		{ .name = "f", .last_used = 1, .is_base = true },
+		{ .name = "g", .last_used = 1 },
+	};
+
+	(void)state;
+	expect(v, ARRAY_LEN(v), &conf, &idle, "g:age a:age");
+}
+
+static void room_is_made_by_the_least_lately_used(void **state)
+{
+	struct aq_conf conf = { .max_size = 100, .grace = 60 };
+	struct aq_collect_state full = idle;
+	struct aq_candidate v[] = {
+		{ .name = "a", .last_used = 30, .bytes = 10 },
+		{ .name = "b", .last_used = 10, .bytes = 10 },
+		{ .name = "c", .last_used = 20, .bytes = 10, .is_held = true },
+		{ .name = "d", .last_used = 20, .bytes = 10 },
+		{ .name = "e", .last_used = NOW - 59, .bytes = 100 },
+	};
+
+	(void)state;
+	full.size = 100;
+	expect(v, ARRAY_LEN(v), &conf, &full, "");
+	full.size = 101;
+	expect(v, ARRAY_LEN(v), &conf, &full, "b:room");
+	full.size = 120;
+	expect(v, ARRAY_LEN(v), &conf, &full, "b:room d:room");
+	/* what was just used stays, however much is asked for */
+	full.size = 10000;
+	expect(v, ARRAY_LEN(v), &conf, &full, "b:room d:room a:room");
+	conf.grace = 59;
+	expect(v, ARRAY_LEN(v), &conf, &full, "b:room d:room a:room e:room");
+	/* the larger of both wishes */
+	conf.max_size = 0;
+	conf.min_free = 1011;
+	expect(v, ARRAY_LEN(v), &conf, &full, "b:room d:room");
+	full.max_freed = 15;
+	expect(v, ARRAY_LEN(v), &conf, &full, "b:room");
+}
+
+static void what_is_lacking_is_said(void **state)
+{
+	struct aq_conf conf = { .max_size = 100 };
+	struct aq_collect_state full = idle;
+	struct aq_candidate v[] = { { .name = "a", .bytes = 10 } };
+	cleanup_plan struct aq_plan plan = { 0 };
+
+	(void)state;
+	full.size = 150;
+	assert_int_equal(aq_plan_make(v, 1, &conf, &full, &plan, NULL), 0);
+	assert_int_equal(plan.bytes, 10);
+	assert_int_equal(plan.lacks, 40);
+}
+
+static void children_go_before_bases(void **state)
+{
+	struct aq_conf conf = { .max_age = DAY };
+	struct aq_candidate v[] = {
+		{ .name = "base", .last_used = 1, .kind = AQ_ENV_BASE,
+		  .uses = 3 },
+		{ .name = "child", .last_used = 5, .base = "base" },
+		{ .name = "lone", .last_used = 3, .base = "lost" },
+	};
+
+	(void)state;
+	/* neither is of a current base */
+	expect(v, 3, &conf, &idle, "lone:obsolete child:obsolete base:age");
+	v[1].is_held = true;
+	expect(v, 3, &conf, &idle, "lone:obsolete");
+	v[1].is_held = false;
+	v[0].is_base = true;
+	expect(v, 3, &conf, &idle, "lone:obsolete child:age");
+	/* a former base that nobody asked for but as one */
+	v[0].is_base = false;
+	v[0].uses = 0;
+	expect(v, 3, &conf, &idle,
+	       "lone:obsolete child:obsolete base:obsolete");
+	v[1].is_pinned = true;
+	expect(v, 3, &conf, &idle, "lone:obsolete");
+}
+
+static void sizes_that_overflow_nothing(void **state)
+{
+	struct aq_conf conf = { .max_size = 1, .min_free = UINT64_MAX / 2 };
+	struct aq_collect_state full = { .now = 0, .size = UINT64_MAX,
+					 .max_freed = UINT64_MAX };
+	struct aq_candidate v[] = {
+		{ .name = "a", .bytes = UINT64_MAX - 5 },
+		{ .name = "b", .bytes = 10 },
+	};
+
+	(void)state;
+	expect(v, 2, &conf, &full, "a:room");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_goes_without_a_reason),
+		cmocka_unit_test(age_counts_from_the_last_use),
+		cmocka_unit_test(room_is_made_by_the_least_lately_used),
+		cmocka_unit_test(what_is_lacking_is_said),
+		cmocka_unit_test(children_go_before_bases),
+		cmocka_unit_test(sizes_that_overflow_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

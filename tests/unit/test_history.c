@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* References, leases, collecting: random histories of jobs, kills, reboots,
+ * bases and collections, compared after each step with a model that knows who
+ * runs in what.  AQ_COUNT_HISTORY operations; AQ_SEED.
+ */
+#include "tests/unit/unit.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base.h"
+#include "common/collect.h"
+#include "common/io.h"
+#include "common/layout.h"
+#include "common/lease.h"
+#include "common/manifest.h"
+#include "tests/unit/cachedir.h"
+
+#define REQUESTS 8 /* the last half inherit from the base of their time */
+#define JOBS 5
+#define STEPS 3
+#define NOBODY -1
+
+struct model {
+	struct aq_conf *conf;
+	unsigned int seed;
+	struct sample *samples[REQUESTS];
+	char base[AQ_ENV_NAME_SIZE]; /* the current one, or "" */
+	struct job {
+		bool is_there; /* no epilog yet */
+		struct step {
+			bool runs;
+			int fd;      /* its lease, or NOBODY: slurmstepd is dead */
+			int request; /* that it waits for, or NOBODY */
+			char env[AQ_ENV_NAME_SIZE]; /* in which its tasks run */
+			bool is_noted; /* its reference says so */
+		} steps[STEPS];
+	} jobs[JOBS];
+	unsigned long n_collected;
+};
+
+static unsigned int below(struct model *m, unsigned int n)
+{
+	m->seed = m->seed * 1103515245u + 12345u;
+	return (m->seed >> 16) % n;
+}
+
+static struct aq_refs *refs_of(struct model *m)
+{
+	struct aq_refs *refs = NULL;
+
+	assert_int_equal(aq_refs_open(m->conf, &refs, NULL), 0);
+	return refs;
+}
+
+static struct aq_store *store_of(struct model *m)
+{
+	struct aq_store *store = NULL;
+
+	assert_int_equal(aq_store_open(m->conf, AQ_STORE_WRITE, &store, NULL), 0);
+	return store;
+}
+
+static struct aq_step step_of(const struct model *m, const struct step *s)
+{
+	struct aq_step id = { .het = UINT32_MAX };
+
+	for (uint32_t j = 0; j < JOBS; j++)
+		if (s >= m->jobs[j].steps && s < m->jobs[j].steps + STEPS) {
+			id.job = 100 + j;
+			id.step = (uint32_t)(s - m->jobs[j].steps);
+		}
+	return id;
+}
+
+static char *prefix_of(const struct model *m, const char *env)
+{
+	char name[AQ_ENV_NAME_SIZE + 8];
+
+	snprintf(name, sizeof(name), "envs/%s", env);
+	return path_below(m->conf->cache_dir, name);
+}
+
+/* -- operations -- */
+
+/* As a builder does, for everybody who waits for it. */
+static void build(struct model *m, unsigned int n)
+{
+	cleanup_store struct aq_store *store = store_of(m);
+	cleanup_refs struct aq_refs *refs = refs_of(m);
+	cleanup_env struct aq_env *there = NULL;
+	struct sample *s = m->samples[n];
+	char *prefix;
+
+	if (aq_store_find_key(store, s->key, &there, NULL) == AQ_MISS) {
+		assert_int_equal(aq_store_next_generation(store, s->env.lock,
+							  &s->env.generation,
+							  NULL), 0);
+		aq_env_make_name(s->env.lock, s->env.generation, s->env.name);
+		s->env.kind = AQ_ENV_CREATED;
+		s->env.base[0] = '\0';
+		if (n >= REQUESTS / 2 && m->base[0]) {
+			s->env.kind = AQ_ENV_INHERITED;
+			memcpy(s->env.base, m->base, sizeof(s->env.base));
+		}
+		prefix = prefix_of(m, s->env.name);
+		assert_int_equal(mkdir(prefix, 0755), 0);
+		free(prefix);
+		assert_int_equal(aq_manifest_write(m->conf, &s->env, &s->tie,
+						   s->lock, NULL), 0);
+		assert_int_equal(aq_store_commit(store, &s->env, &s->tie, NULL), 0);
+	} else {
+		memcpy(s->env.name, there->name, sizeof(s->env.name));
+	}
+	assert_int_equal(aq_refs_hold_waiting(refs, s->digest, s->env.name, 5,
+					      NULL), 0);
+	for (size_t j = 0; j < JOBS; j++)
+		for (size_t i = 0; i < STEPS; i++) {
+			struct step *step = &m->jobs[j].steps[i];
+
+			if (step->runs && step->request == (int)n) {
+				memcpy(step->env, s->env.name, sizeof(step->env));
+				step->request = NOBODY;
+				step->is_noted = true;
+			}
+		}
+}
+
+static void begin_job(struct model *m, struct job *j)
+{
+	const struct aq_step whole = { 100 + (uint32_t)(j - m->jobs),
+				       AQ_STEP_NONE, UINT32_MAX };
+	cleanup_refs struct aq_refs *refs = refs_of(m);
+
+	j->is_there = true;
+	assert_int_equal(aq_job_mark(m->conf, whole.job, NULL), 0);
+	if (below(m, 2)) /* the prolog knew the digest */
+		assert_int_equal(aq_refs_take(refs, &whole,
+					      m->samples[below(m, REQUESTS)]->digest,
+					      NULL), 0);
+}
+
+static void begin_step(struct model *m, struct job *j, struct step *s)
+{
+	const struct aq_step id = step_of(m, s);
+	unsigned int n = below(m, REQUESTS);
+	cleanup_refs struct aq_refs *refs = refs_of(m);
+	cleanup_store struct aq_store *store = store_of(m);
+	cleanup_env struct aq_env *env = NULL;
+
+	if (!j->is_there)
+		begin_job(m, j);
+	*s = (struct step){ .runs = true, .request = (int)n };
+	assert_int_equal(aq_lease_acquire(m->conf, &id, &s->fd, NULL), 0);
+	assert_int_equal(aq_refs_take(refs, &id, m->samples[n]->digest, NULL), 0);
+	if (aq_store_find_key(store, m->samples[n]->key, &env, NULL) == 0) {
+		memcpy(s->env, env->name, sizeof(s->env));
+		s->request = NOBODY;
+	}
+}
+
+/* Much may happen between looking up and this. */
+static void note_step(struct model *m, struct step *s)
+{
+	const struct aq_step id = step_of(m, s);
+	cleanup_refs struct aq_refs *refs = refs_of(m);
+
+	assert_int_equal(aq_refs_hold(refs, &id, s->env, 5, NULL), 0);
+	s->is_noted = true;
+}
+
+static void end_step(struct model *m, struct step *s)
+{
+	const struct aq_step id = step_of(m, s);
+	cleanup_refs struct aq_refs *refs = refs_of(m);
+
+	assert_int_equal(aq_refs_drop(refs, &id, NULL), 0);
+	assert_int_equal(aq_lease_remove(m->conf, &id, NULL), 0);
+	close(s->fd);
+	*s = (struct step){ 0 };
+}
+
+/* slurmstepd is killed, its tasks run on until the epilog. */
+static void kill_step(struct job *j, struct step *s)
+{
+	close(s->fd);
+	s->fd = NOBODY;
+	if (!j->is_there)
+		*s = (struct step){ 0 };
+}
+
+static void end_job(struct model *m, struct job *j)
+{
+	uint32_t id = 100 + (uint32_t)(j - m->jobs);
+	cleanup_refs struct aq_refs *refs = refs_of(m);
+
+	assert_int_equal(aq_refs_drop_job(refs, id, NULL), 0);
+	assert_int_equal(aq_job_unmark(m->conf, id, NULL), 0);
+	assert_int_equal(aq_refs_sweep(refs, NULL), 0);
+	j->is_there = false;
+	for (size_t i = 0; i < STEPS; i++)
+		if (j->steps[i].runs && j->steps[i].fd == NOBODY)
+			j->steps[i] = (struct step){ 0 };
+}
+
+static void reboot(struct model *m)
+{
+	struct aq_refs *refs = NULL;
+
+	for (size_t j = 0; j < JOBS; j++) {
+		for (size_t i = 0; i < STEPS; i++)
+			if (m->jobs[j].steps[i].runs &&
+			    m->jobs[j].steps[i].fd != NOBODY)
+				close(m->jobs[j].steps[i].fd);
+		m->jobs[j] = (struct job){ 0 };
+	}
+	/* now and then run_dir outlives it */
+	if (below(m, 2)) {
+		assert_int_equal(aq_remove_tree(AT_FDCWD, m->conf->run_dir, NULL), 0);
+		assert_int_equal(aq_layout_prepare(m->conf, NULL), 0);
+		return;
+	}
+	assert_int_equal(aq_refs_open_at_boot(m->conf, "another", &refs, NULL), 0);
+	aq_refs_close(refs);
+}
+
+static void change_base(struct model *m)
+{
+	cleanup_store struct aq_store *store = store_of(m);
+	cleanup_env struct aq_env *env = NULL;
+	unsigned int n = below(m, REQUESTS / 2);
+
+	if (below(m, 3) == 0 && m->base[0]) {
+		assert_int_equal(aq_store_base_unset(store, "3.12", NULL), 0);
+		m->base[0] = '\0';
+	} else if (aq_store_find_key(store, m->samples[n]->key, &env, NULL) == 0) {
+		assert_int_equal(aq_store_base_set(store, "3.12", env->name, NULL), 0);
+		memcpy(m->base, env->name, sizeof(m->base));
+	}
+}
+
+static void pin(struct model *m, bool is_on)
+{
+	cleanup_store struct aq_store *store = store_of(m);
+	cleanup_env struct aq_env *env = NULL;
+	unsigned int n = below(m, REQUESTS);
+
+	if (aq_store_find_key(store, m->samples[n]->key, &env, NULL) == 0)
+		assert_int_equal(aq_store_pin(store, env->name, is_on, NULL), 0);
+}
+
+static void collect(struct model *m, bool is_all)
+{
+	struct aq_collect_state state = { .max_freed = UINT64_MAX,
+					  .now = below(m, 2) ? 0 : 1ull << 40,
+					  .size = is_all ? 1 << 20 : below(m, 60) };
+	cleanup_plan struct aq_plan plan = { 0 };
+	cleanup_close int lock = -1;
+	uint64_t bytes;
+
+	m->conf->grace = is_all ? 0 : below(m, 2);
+	assert_int_equal(aq_collect_begin(m->conf, &lock, NULL), 0);
+	assert_int_equal(aq_collect_plan(m->conf, &state, &plan, NULL), 0);
+	for (size_t i = 0; i < plan.n; i++) {
+		assert_int_equal(aq_collect_one(m->conf, plan.v[i].name, NULL), 0);
+		m->n_collected++;
+	}
+	assert_int_equal(aq_collect_empty_trash(m->conf, &bytes, NULL), 0);
+}
+
+static void act(struct model *m)
+{
+	struct job *j = &m->jobs[below(m, JOBS)];
+	struct step *s = &j->steps[below(m, STEPS)];
+
+	switch (below(m, 24)) {
+	case 0:
+		reboot(m);
+		break;
+	case 1:
+	case 2:
+		change_base(m);
+		break;
+	case 3:
+		pin(m, true);
+		break;
+	case 4:
+	case 5:
+		pin(m, false);
+		break;
+	case 6:
+	case 7:
+	case 8:
+		end_job(m, j);
+		break;
+	case 9:
+	case 10:
+	case 11:
+	case 12:
+		build(m, below(m, REQUESTS));
+		break;
+	case 13:
+	case 14:
+	case 15:
+		collect(m, false);
+		break;
+	case 16:
+		if (s->runs && s->fd != NOBODY)
+			kill_step(j, s);
+		break;
+	default:
+		if (!s->runs)
+			begin_step(m, j, s);
+		else if (s->env[0] && !s->is_noted)
+			note_step(m, s);
+		else if (s->fd != NOBODY && below(m, 2))
+			end_step(m, s);
+	}
+}
+
+/* -- what must hold -- */
+
+static void must_be_there(struct model *m, struct aq_store *store,
+			  const char *name)
+{
+	cleanup_env struct aq_env *env = NULL;
+	char *prefix = prefix_of(m, name);
+
+	if (aq_store_find_name(store, name, &env, NULL) != 0 ||
+	    access(prefix, F_OK) < 0)
+		fail_msg("'%s' is in use and gone", name);
+	free(prefix);
+	if (env->base[0])
+		must_be_there(m, store, env->base);
+}
+
+static void check(struct model *m)
+{
+	cleanup_store struct aq_store *store = store_of(m);
+
+	if (m->base[0])
+		must_be_there(m, store, m->base);
+	for (size_t j = 0; j < JOBS; j++)
+		for (size_t i = 0; i < STEPS; i++)
+			if (m->jobs[j].steps[i].runs &&
+			    m->jobs[j].steps[i].env[0])
+				must_be_there(m, store, m->jobs[j].steps[i].env);
+}
+
+static int count_one(const struct aq_env *env, void *arg, struct aq_err *err)
+{
+	(void)err;
+	*(size_t *)arg += !env->pinned;
+	return 0;
+}
+
+/* Everything ends: nothing is referenced, nothing but pins and the base, and
+ * what they stand on, is left.
+ */
+static void end_all(struct model *m)
+{
+	cleanup_refs struct aq_refs *refs = NULL;
+	cleanup_store struct aq_store *store = NULL;
+	uint64_t n = 0;
+	size_t left = 0;
+
+	for (size_t j = 0; j < JOBS; j++) {
+		for (size_t i = 0; i < STEPS; i++)
+			if (m->jobs[j].steps[i].runs &&
+			    m->jobs[j].steps[i].fd != NOBODY)
+				end_step(m, &m->jobs[j].steps[i]);
+		end_job(m, &m->jobs[j]);
+	}
+	refs = refs_of(m);
+	assert_int_equal(aq_refs_count(refs, NULL, &n, NULL), 0);
+	assert_int_equal(n, 0);
+	store = store_of(m);
+	for (size_t i = 0; i < REQUESTS; i++) {
+		cleanup_env struct aq_env *env = NULL;
+
+		if (aq_store_find_key(store, m->samples[i]->key, &env, NULL) == 0)
+			assert_int_equal(aq_store_pin(store, env->name, false,
+						      NULL), 0);
+	}
+	if (m->base[0])
+		assert_int_equal(aq_store_base_unset(store, "3.12", NULL), 0);
+	m->base[0] = '\0';
+	aq_store_close(steal(&store));
+	collect(m, true);
+	store = store_of(m);
+	assert_int_equal(aq_store_each(store, count_one, &left, NULL), 0);
+	assert_int_equal(left, 0);
+}
+
+static void nothing_in_use_ever_goes(void **state)
+{
+	unsigned long n = count_of("AQ_COUNT_HISTORY", 2000);
+	struct model m = { .conf = *state,
+			   .seed = (unsigned int)count_of("AQ_SEED", 1) };
+
+	m.conf->max_size = 1;
+	for (unsigned int i = 0; i < REQUESTS; i++)
+		m.samples[i] = sample(i, 1);
+	for (unsigned long i = 0; i < n; i++) {
+		act(&m);
+		check(&m);
+	}
+	end_all(&m);
+	/* it would be no test of collecting otherwise */
+	assert_true(m.n_collected > n / 50);
+	for (size_t i = 0; i < REQUESTS; i++)
+		sample_free(m.samples[i]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(nothing_in_use_ever_goes,
+						cachedir_setup,
+						cachedir_teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
