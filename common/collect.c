@@ -112,8 +112,8 @@ int aq_collect_begin(const struct aq_conf *conf, int *ret_fd,
 
 /* -- planning -- */
 
-static int get_free(const struct aq_conf *conf, uint64_t *ret,
-		    struct aq_err *err)
+int aq_collect_get_free(const struct aq_conf *conf, uint64_t *ret,
+			struct aq_err *err)
 {
 	struct statvfs fs;
 
@@ -127,7 +127,7 @@ int aq_collect_measure(const struct aq_conf *conf,
 		       struct aq_collect_state *ret, struct aq_err *err)
 {
 	cleanup_usage struct aq_usage usage = AQ_USAGE_INIT;
-	int rc = get_free(conf, &ret->free, err);
+	int rc = aq_collect_get_free(conf, &ret->free, err);
 
 	ret->now = (uint64_t)time(NULL);
 	ret->max_freed = UINT64_MAX;
@@ -159,30 +159,6 @@ int aq_collect_plan(const struct aq_conf *conf,
 	if (!rc)
 		rc = aq_plan_make(v, n, conf, state, ret, err);
 	free(v);
-	return rc;
-}
-
-static int look_at_size(const struct aq_env *env, void *arg, struct aq_err *err)
-{
-	(void)err;
-	*(uint64_t *)arg += env->size_own;
-	return 0;
-}
-
-int aq_collect_is_due(const struct aq_conf *conf, bool *ret,
-		      struct aq_err *err)
-{
-	cleanup_store struct aq_store *store = NULL;
-	uint64_t n_free = 0, size = 0;
-	int rc = get_free(conf, &n_free, err);
-
-	*ret = !rc && n_free < conf->min_free;
-	if (rc || *ret || !conf->max_size)
-		return rc;
-	rc = aq_store_open(conf, AQ_STORE_READ, &store, err);
-	if (!rc)
-		rc = aq_store_each(store, look_at_size, &size, err);
-	*ret = !rc && size > conf->max_size;
 	return rc;
 }
 

@@ -126,9 +126,12 @@ AQ_CHECK int aq_collect_caches(const struct aq_conf *conf, bool is_dry,
 /* Remove what is in trash/, at idle priority; *ret_bytes were freed. */
 AQ_CHECK int aq_collect_empty_trash(const struct aq_conf *conf,
 				    uint64_t *ret_bytes, struct aq_err *err);
-/* Whether a limit is passed, as far as that can be said at once: for hooks. */
-AQ_CHECK int aq_collect_is_due(const struct aq_conf *conf, bool *ret,
-			       struct aq_err *err);
+/* If a limit is passed, as far as that can be said at once, start `aq gc` in a
+ * session of its own, its output to logs/gc.log.  For an epilog's worker, which
+ * has no descriptors that anybody waits for.
+ */
+AQ_CHECK int aq_collect_start_if_due(const struct aq_conf *conf,
+				     struct aq_err *err);
 
 /* The name of the lock that builders hold shared while they use the package
  * caches, and the collector alone while it removes from them.

@@ -3,9 +3,14 @@
 #ifndef AQ_COLLECT_INSIDE_H
 #define AQ_COLLECT_INSIDE_H
 
+#include <stdint.h>
+
 #include "common/conf.h"
 #include "common/err.h"
 
+/* Bytes free for collecting's purposes on cache_dir's file system. */
+AQ_CHECK int aq_collect_get_free(const struct aq_conf *conf, uint64_t *ret,
+				 struct aq_err *err);
 /* The directory 'sub' of cache_dir. */
 AQ_CHECK int aq_collect_open(const struct aq_conf *conf, const char *sub,
 			     int *ret, struct aq_err *err);

@@ -108,7 +108,9 @@ int aq_phase_epilog(const struct aq_job *job, struct aq_err *err)
 		rc = aq_job_unmark(conf, job->job, err);
 	if (!rc)
 		rc = aq_refs_sweep(refs, err);
-	return rc ? rc : keep_uses(conf, refs, err);
+	if (!rc)
+		rc = keep_uses(conf, refs, err);
+	return rc ? rc : aq_collect_start_if_due(conf, err);
 }
 
 static int take_reference(struct aq_stage *stage, const struct aq_conf *conf,

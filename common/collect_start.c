@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A collection that nobody waits for. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/collect.h"
+#include "common/collect_inside.h"
+
+#define PATH_SIZE 1024
+#define AQ AQ_BINDIR "/aq"
+
+static int add_size(const struct aq_env *env, void *arg, struct aq_err *err)
+{
+	(void)err;
+	*(uint64_t *)arg += env->size_own;
+	return 0;
+}
+
+/* The package caches are not counted: that takes a walk, which aq gc makes. */
+static int is_due(const struct aq_conf *conf, bool *ret, struct aq_err *err)
+{
+	cleanup_store struct aq_store *store = NULL;
+	uint64_t n_free = 0, size = 0;
+	int rc = aq_collect_get_free(conf, &n_free, err);
+
+	*ret = !rc && n_free < conf->min_free;
+	if (rc || *ret || !conf->max_size)
+		return rc;
+	rc = aq_store_open(conf, AQ_STORE_READ, &store, err);
+	if (!rc)
+		rc = aq_store_each(store, add_size, &size, err);
+	*ret = !rc && size > conf->max_size;
+	return rc;
+}
+
+/* In a child that shares nothing with who waits for our parent. */
+__attribute__((noreturn)) static void collect(const struct aq_conf *conf)
+{
+	char *const env[] = { (char[]){ "PATH=/usr/bin:/bin" }, NULL };
+	char *argv[] = { (char[]){ "aq" }, (char[]){ "--node" }, conf->node,
+			 (char[]){ "gc" }, (char[]){ "--config" }, conf->path,
+			 NULL };
+	char path[PATH_SIZE];
+	int fd;
+
+	if (!conf->path)
+		argv[4] = NULL;
+	snprintf(path, sizeof(path), "%s/logs/gc.log", conf->cache_dir);
+	(void)unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		  0644);
+	if (setsid() < 0 || fork() != 0)
+		_exit(0);
+	if (fd >= 0 && (dup2(fd, 1) < 0 || dup2(fd, 2) < 0))
+		_exit(1);
+	execve(AQ, argv, env);
+	_exit(1);
+}
+
+int aq_collect_start_if_due(const struct aq_conf *conf, struct aq_err *err)
+{
+	bool is_wanted = false;
+	pid_t pid;
+	int rc = is_due(conf, &is_wanted, err);
+
+	if (rc || !is_wanted)
+		return rc;
+	pid = fork();
+	if (pid < 0)
+		return aq_fail_errno(err, "cannot start 'aq gc'");
+	if (pid == 0)
+		collect(conf);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return 0;
+}
