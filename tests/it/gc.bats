@@ -167,6 +167,35 @@ PY
   assert_equal "$output" inherited
 }
 
+# Every row has its files and manifest.
+rows_are_whole() {
+  local name
+  while read -r name _; do
+    [[ -d $CACHE/envs/$name/bin && -s $CACHE/meta/$name/manifest ]] || { echo "$name is not whole" >&2; return 1; }
+  done < <(aq --node n1 list | tail -n +2)
+}
+
+@test "a collector killed at any moment: what has a row is whole, the next one ends it" {
+  local i round tries=${AQ_COUNT_GC_KILLS:-8} pid
+  RANDOM=${AQ_SEED:-1}
+  for ((round = 1; round <= tries; round++)); do
+    limits "max_age = 0" "min_free = 0"
+    for i in 1 2 3 4; do build "$(asks "$i")" >/dev/null; done
+    wait_while 30 it_has_workers n1
+    limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
+    aq --node n1 gc >/dev/null 2>&1 3>&- &
+    pid=$!
+    sleep "0.0$((RANDOM % 8))" # it takes about that long
+    kill -KILL "$pid" 2>/dev/null || :
+    wait "$pid" || :
+    rows_are_whole
+  done
+  gc
+  assert_equal "$(aq --node n1 list | grep -c inherited)" 0
+  assert_equal "$(find "$CACHE/envs" "$CACHE/meta" "$CACHE/trash" -mindepth 1 -maxdepth 1 ! -name '.*' ! -name 'base-*' | wc -l)" 2 # the base's
+  limits "max_age = 0" "min_free = 0"
+}
+
 @test "jobs that Slurm does not know any more are forgotten when asked" {
   local one
   limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
