@@ -198,7 +198,9 @@ static int drop_row(const struct aq_conf *conf, const char *name,
 		rc = aq_refs_lock(refs, err);
 	if (rc)
 		return rc;
-	rc = aq_store_collect(store, refs, name, err);
+	rc = aq_refs_check_leases(refs, err);
+	if (!rc)
+		rc = aq_store_collect(store, refs, name, err);
 	end = aq_refs_unlock(refs, rc, rc ? NULL : err);
 	return rc ? rc : end;
 }
@@ -227,25 +229,35 @@ struct orphans {
 	uint64_t n;
 };
 
+/* AQ_BUSY: it cannot be said. */
+static int has_row(const struct aq_conf *conf, const char *name, bool *ret,
+		   struct aq_err *err)
+{
+	cleanup_store struct aq_store *store = NULL;
+	cleanup_env struct aq_env *env = NULL;
+	int rc = aq_store_open(conf, AQ_STORE_READ, &store, err);
+
+	if (rc) /* AQ_MISS: of a newer version */
+		return AQ_BUSY;
+	rc = aq_store_find_name(store, name, &env, err);
+	*ret = rc != AQ_MISS;
+	return rc == AQ_MISS ? 0 : rc;
+}
+
 /* Nobody builds its lock, and still no row names it. */
 static int take_orphan(struct orphans *o, const char *name,
 		       const struct aq_manifest *m, struct aq_err *err)
 {
-	cleanup_store struct aq_store *store = NULL;
-	cleanup_env struct aq_env *env = NULL;
 	cleanup_close int lock = -1;
 	char lock_name[128];
+	bool is_there = true;
 	int rc;
 
 	snprintf(lock_name, sizeof(lock_name), "lock-%s", m->lock->digest);
 	rc = aq_flock_try(o->conf, lock_name, AQ_FLOCK_EXCLUSIVE, &lock, err);
 	if (!rc)
-		rc = aq_store_open(o->conf, AQ_STORE_READ, &store, err);
-	if (!rc)
-		rc = aq_store_find_name(store, name, &env, err);
-	if (rc == AQ_BUSY)
-		return 0;
-	if (rc != AQ_MISS)
+		rc = has_row(o->conf, name, &is_there, err);
+	if (rc || is_there)
 		return rc;
 	o->n++;
 	rc = aq_manifest_remove(o->conf, name, err);
@@ -255,20 +267,15 @@ static int take_orphan(struct orphans *o, const char *name,
 static int look_at_meta(const char *name, void *arg, struct aq_err *err)
 {
 	cleanup_manifest struct aq_manifest *m = NULL;
-	cleanup_store struct aq_store *store = NULL;
-	cleanup_env struct aq_env *env = NULL;
 	struct orphans *o = arg;
-	int rc = aq_store_open(o->conf, AQ_STORE_READ, &store, err);
+	bool is_there = true;
+	int rc;
 
-	if (!rc)
-		rc = aq_store_find_name(store, name, &env, err);
-	if (rc != AQ_MISS)
-		return rc == AQ_USER ? 0 : rc;
-	aq_store_close(steal(&store));
-	/* half written, or no manifest: its builder's, or verify's */
-	if (aq_manifest_read(o->conf, name, &m, NULL) != 0)
-		return 0;
-	return take_orphan(o, name, m, err);
+	rc = has_row(o->conf, name, &is_there, err);
+	/* a base's mark, half written, or damaged: not ours to judge */
+	if (!rc && !is_there && aq_manifest_read(o->conf, name, &m, NULL) == 0)
+		rc = take_orphan(o, name, m, err);
+	return rc == AQ_BUSY || rc == AQ_USER ? 0 : rc;
 }
 
 int aq_collect_orphans(const struct aq_conf *conf, uint64_t *ret_n,

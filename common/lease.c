@@ -85,17 +85,11 @@ int aq_lease_acquire(const struct aq_conf *conf, const struct aq_step *step,
 			    name);
 }
 
-int aq_lease_is_free(const struct aq_conf *conf, const struct aq_step *step,
-		     bool *ret, struct aq_err *err)
+static int is_free(int dirfd, const char *name, bool *ret, struct aq_err *err)
 {
 	struct flock lock = whole_file(F_WRLCK);
-	cleanup_close int dirfd = -1, fd = -1;
-	char name[AQ_LEASE_NAME_SIZE];
-	int rc = open_below(conf, "leases", &dirfd, err);
+	cleanup_close int fd = -1;
 
-	if (rc)
-		return rc;
-	aq_lease_name(step, conf->node, name, sizeof(name));
 	fd = openat(dirfd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT) {
 		*ret = true;
@@ -105,6 +99,19 @@ int aq_lease_is_free(const struct aq_conf *conf, const struct aq_step *step,
 		return aq_fail_errno(err, "cannot examine lease '%s'", name);
 	*ret = lock.l_type == F_UNLCK;
 	return 0;
+}
+
+int aq_lease_is_free(const struct aq_conf *conf, const struct aq_step *step,
+		     bool *ret, struct aq_err *err)
+{
+	cleanup_close int dirfd = -1;
+	char name[AQ_LEASE_NAME_SIZE];
+	int rc = open_below(conf, "leases", &dirfd, err);
+
+	if (rc)
+		return rc;
+	aq_lease_name(step, conf->node, name, sizeof(name));
+	return is_free(dirfd, name, ret, err);
 }
 
 int aq_lease_remove(const struct aq_conf *conf, const struct aq_step *step,
@@ -122,27 +129,26 @@ int aq_lease_remove(const struct aq_conf *conf, const struct aq_step *step,
 	return 0;
 }
 
-/* Whether 'name' is a lease of 'job' on 'node'. */
-static bool parse_name(const char *name, uint32_t job, const char *node,
-		       struct aq_step *ret)
+/* The node in a lease's name, and the step; NULL: it is no lease. */
+static const char *parse_name(const char *name, struct aq_step *ret)
 {
 	char copy[AQ_LEASE_NAME_SIZE], *dot, *at = copy;
 	uint64_t n[3];
 
 	if (!aq_copy_text(copy, sizeof(copy), name))
-		return false;
+		return NULL;
 	for (size_t i = 0; i < ARRAY_LEN(n); i++) {
 		dot = strchr(at, '.');
 		if (!dot)
-			return false;
+			return NULL;
 		*dot = '\0';
 		if (!aq_parse_u64(at, UINT32_MAX, &n[i]))
-			return false;
+			return NULL;
 		at = dot + 1;
 	}
 	*ret = (struct aq_step){ (uint32_t)n[0], (uint32_t)n[1],
 				 (uint32_t)n[2] };
-	return n[0] == job && strcmp(at, node) == 0;
+	return name + (at - copy);
 }
 
 /* Remove a lease's file unless it is held.  Its lock is ours meanwhile: who
@@ -169,13 +175,40 @@ int aq_lease_sweep(const struct aq_conf *conf, uint32_t job, struct aq_err *err)
 	if (!dir)
 		return aq_fail_errno(err, "cannot read '%s'", path);
 	while ((errno = 0, e = readdir(dir))) {
-		int rc = parse_name(e->d_name, job, conf->node, &step) ?
+		const char *node = parse_name(e->d_name, &step);
+		int rc = node && step.job == job &&
+					 strcmp(node, conf->node) == 0 ?
 				 remove_if_free(conf, &step, err) : 0;
 
 		if (rc && rc != AQ_BUSY)
 			return rc;
 	}
 	return errno ? aq_fail_errno(err, "cannot read '%s'", path) : 0;
+}
+
+int aq_lease_each_held(const struct aq_conf *conf, aq_lease_each_fn *fn,
+		       void *arg, struct aq_err *err)
+{
+	char path[PATH_SIZE];
+	cleanup_closedir DIR *dir = NULL;
+	const struct dirent *e;
+	int rc = 0;
+
+	snprintf(path, sizeof(path), "%s/leases", conf->run_dir);
+	dir = opendir(path);
+	if (!dir)
+		return aq_fail_errno(err, "cannot read '%s'", path);
+	while (!rc && (errno = 0, e = readdir(dir))) {
+		struct aq_step step;
+		const char *node = parse_name(e->d_name, &step);
+		bool is_over = true;
+
+		if (node)
+			rc = is_free(dirfd(dir), e->d_name, &is_over, err);
+		if (!rc && !is_over)
+			rc = fn(&step, node, arg, err);
+	}
+	return rc || !errno ? rc : aq_fail_errno(err, "cannot read '%s'", path);
 }
 
 void aq_job_mark_name(const struct aq_conf *conf, uint32_t job, char *ret,

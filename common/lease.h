@@ -29,6 +29,14 @@ AQ_CHECK int aq_lease_acquire(const struct aq_conf *conf,
 AQ_CHECK int aq_lease_is_free(const struct aq_conf *conf,
 			      const struct aq_step *step, bool *ret,
 			      struct aq_err *err);
+/* Call 'fn' for each lease that is held, of all nodes, until it returns non-zero,
+ * which is returned.
+ */
+typedef int aq_lease_each_fn(const struct aq_step *step, const char *node,
+			     void *arg, struct aq_err *err);
+AQ_CHECK int aq_lease_each_held(const struct aq_conf *conf,
+				aq_lease_each_fn *fn, void *arg,
+				struct aq_err *err);
 /* Remove the lease's file (the holder, at release). */
 AQ_CHECK int aq_lease_remove(const struct aq_conf *conf,
 			     const struct aq_step *step, struct aq_err *err);

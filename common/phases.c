@@ -170,12 +170,15 @@ int aq_phase_stage(struct aq_stage *stage, struct aq_err *err)
 	if (rc)
 		return rc;
 	/* A reference that cannot be had (a full disk) is no reason to fail a
-	 * task: the collector needs refs.db as we do, so where it is broken
-	 * nothing is collected.
+	 * task.  Nothing is collected while its lease is held without one; but
+	 * what was being collected just now is none to hit: the builder waits
+	 * for that, and looks.
 	 */
-	if (take_reference(stage, conf, req->digest, &refs, &why) != 0)
+	if (take_reference(stage, conf, req->digest, &refs, &why) != 0) {
 		(void)aq_fail(err, AQ_SYS, "no reference was taken: %s",
 			      why.text);
+		return AQ_MISS;
+	}
 	rc = as_miss(aq_look_up(conf, req, stage->answer, &why), &why, err);
 	if (!rc && stage->is_refresh &&
 	    !aq_job_has_refreshed(conf, stage->step.job, stage->answer->key)) {

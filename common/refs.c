@@ -396,8 +396,6 @@ int aq_refs_sweep(struct aq_refs *refs, struct aq_err *err)
 	return aq_db_end(refs->db, rc, err);
 }
 
-/* -- looking -- */
-
 static int get_count(const struct aq_db_row *row, void *arg,
 		     struct aq_err *err)
 {
@@ -405,6 +403,33 @@ static int get_count(const struct aq_db_row *row, void *arg,
 	*(uint64_t *)arg = aq_db_number(row, 0);
 	return 0;
 }
+
+static int check_lease(const struct aq_step *step, const char *node, void *arg,
+		       struct aq_err *err)
+{
+	const struct aq_db_value values[] = {
+		AQ_NUMBER(step->job), AQ_NUMBER(step->step),
+		AQ_NUMBER(step->het), AQ_TEXT(node),
+	};
+	struct aq_refs *refs = arg;
+	uint64_t n = 0;
+	int rc = aq_db_run(refs->db,
+			   "SELECT count(*) FROM refs WHERE job = ?1"
+			   " AND step = ?2 AND het = ?3 AND node = ?4",
+			   values, ARRAY_LEN(values), get_count, &n, err);
+
+	if (rc || n)
+		return rc;
+	return aq_fail(err, AQ_BUSY, "step %u.%u has no reference yet",
+		       step->job, step->step);
+}
+
+int aq_refs_check_leases(struct aq_refs *refs, struct aq_err *err)
+{
+	return aq_lease_each_held(refs->conf, check_lease, refs, err);
+}
+
+/* -- looking -- */
 
 int aq_refs_count(struct aq_refs *refs, const char *digest, uint64_t *ret,
 		  struct aq_err *err)

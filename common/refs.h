@@ -72,6 +72,11 @@ AQ_CHECK int aq_refs_hold_waiting(struct aq_refs *refs, const char *digest,
  */
 AQ_CHECK int aq_refs_sweep(struct aq_refs *refs, struct aq_err *err);
 
+/* AQ_BUSY: a step runs, as its lease says, without a reference: it is about to
+ * take one, or could not; nobody knows what it uses.
+ */
+AQ_CHECK int aq_refs_check_leases(struct aq_refs *refs, struct aq_err *err);
+
 /* Until aq_refs_unlock() nobody else takes or drops a reference; 'rc' as for
  * aq_db_end().
  */
