@@ -36,8 +36,8 @@ static int measure(struct collection *c, const struct aq_victim *v,
 	char path[4096];
 	int rc;
 
-	snprintf(path, sizeof(path), "%s/envs/%s", c->cli->conf->cache_dir,
-		 v->name);
+	snprintf(path, sizeof(path), "%s/%s/%s", c->cli->conf->cache_dir,
+		 c->cli->is_dry_run ? "envs" : "trash", v->name);
 	rc = aq_usage_add_tree(&c->usage, AT_FDCWD, path, err);
 	*ret = c->usage.whole - before;
 	return rc;
@@ -73,12 +73,15 @@ static int take_victim(struct collection *c, const struct aq_victim *v,
 		       struct aq_err *err)
 {
 	uint64_t frees = 0;
-	int rc = measure(c, v, &frees, err);
+	int rc = 0;
 
-	if (!rc && !c->cli->is_dry_run)
+	if (!c->cli->is_dry_run)
 		rc = aq_collect_one(c->cli->conf, v->name, err);
 	if (rc) /* used again, or gone: nothing to tell */
 		return rc == AQ_BUSY || rc == AQ_MISS ? 0 : rc;
+	rc = measure(c, v, &frees, err);
+	if (rc)
+		return rc;
 	print_victim(c, v, frees);
 	c->n_gone++;
 	c->freed += frees;

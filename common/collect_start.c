@@ -34,7 +34,8 @@ static int is_due(const struct aq_conf *conf, bool *ret, struct aq_err *err)
 	if (!rc)
 		rc = aq_store_each(store, add_size, &size, err);
 	*ret = !rc && size > conf->max_size;
-	return rc;
+	/* the next epilog asks again */
+	return rc == AQ_BUSY || rc == AQ_MISS || rc == AQ_CORRUPT ? 0 : rc;
 }
 
 /* In a child that shares nothing with who waits for our parent. */

@@ -91,7 +91,10 @@ static int keep_uses(const struct aq_conf *conf, struct aq_refs *refs,
 	if (rc || oldest > now || now - oldest < USES_SECONDS)
 		return rc;
 	rc = aq_store_open(conf, AQ_STORE_WRITE, &store, err);
-	return rc ? rc : aq_store_take_uses(store, refs, err);
+	if (!rc)
+		rc = aq_store_take_uses(store, refs, err);
+	/* the next epilog finds them */
+	return rc == AQ_BUSY || rc == AQ_MISS ? 0 : rc;
 }
 
 int aq_phase_epilog(const struct aq_job *job, struct aq_err *err)
