@@ -28,6 +28,7 @@ struct caches {
 	const char *sub;
 	bool is_dry;
 	uint64_t bytes;
+	const char *mark;    /* what an entry has, others not; or NULL */
 	struct aq_strv *ids; /* take the names, and remove nothing; or NULL */
 };
 
@@ -51,6 +52,16 @@ static int measure(int dir, const char *name, bool *ret, uint64_t *ret_bytes,
 	return rc;
 }
 
+static bool has_mark(const struct caches *c, int dir, const char *name)
+{
+	char path[NAME_MAX + 16];
+
+	if (!c->mark)
+		return true;
+	snprintf(path, sizeof(path), "%s/%s", name, c->mark);
+	return faccessat(dir, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 static int look_at_entry(const char *name, void *arg, struct aq_err *err)
 {
 	cleanup_close int dir = -1;
@@ -59,7 +70,7 @@ static int look_at_entry(const char *name, void *arg, struct aq_err *err)
 	uint64_t bytes = 0;
 	int rc = aq_collect_open(c->conf, c->sub, &dir, err);
 
-	if (!rc)
+	if (!rc && has_mark(c, dir, name))
 		rc = measure(dir, name, &is_unused, &bytes, err);
 	if (rc || !is_unused)
 		return rc;
@@ -211,8 +222,10 @@ int aq_collect_caches(const struct aq_conf *conf, bool is_dry,
 		rc = aq_flock_try(conf, "bytecode", AQ_FLOCK_EXCLUSIVE,
 				  &bytecode, err);
 	c.sub = "work/pkgs";
+	c.mark = "info"; /* an unpacked package: mamba keeps indexes there too */
 	if (!rc)
 		rc = aq_collect_each_entry(conf, c.sub, look_at_entry, &c, err);
+	c.mark = NULL;
 	if (!rc)
 		rc = aq_collect_each_entry(conf, c.sub, look_at_archive, &c, err);
 	if (!rc)

@@ -157,12 +157,14 @@ db.execute("PRAGMA foreign_keys=on")
 db.execute("DELETE FROM environments WHERE name=?", (sys.argv[2],))
 db.commit()
 PY
+  mkdir -p "$CACHE/work/pkgs/cache" "$CACHE/work/pkgs/lone-1.0-0/info" # an index, a package
   mkdir "$CACHE/trash/0123456789abcdef0123-1"
   echo x >"$CACHE/trash/0123456789abcdef0123-1/left"
   run -0 --separate-stderr gc
   assert_contains "$output" "1 that killed builds had left"
   gone "$one"
   [[ ! -e $CACHE/trash/0123456789abcdef0123-1 ]]
+  [[ -d $CACHE/work/pkgs/cache && ! -e $CACHE/work/pkgs/lone-1.0-0 ]]
   run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$(asks 2)" printenv AQ_RESOLUTION
   assert_equal "$output" inherited
 }
