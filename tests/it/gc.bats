@@ -7,11 +7,8 @@ load lib
 
 setup_file() {
   it_up
-  WHEELS=$IT_DIR/wheels
-  export WHEELS
-  mkdir -m 755 "$WHEELS"
-  for i in 1 2 3 4; do "$AQ_LIB/make-wheel" "$WHEELS" "aq-gc-$i" 1.0 --file "aq_gc_$i.py=N = $i" >/dev/null; done
-  echo "find_links = ${AQ_CHANNEL#file://}/wheels $WHEELS" >>"$IT_DIR/etc/aq.conf"
+  it_wheels
+  for i in 1 2 3 4; do it_wheel "aq-gc-$i" 1.0 --file "aq_gc_$i.py=N = $i"; done
   limits "max_age = 0" "min_free = 0"
   base old python=3.9 pip
 }
@@ -150,13 +147,7 @@ is_held() { [[ $(python3 -c 'import sqlite3,sys; print(sqlite3.connect(sys.argv[
 @test "what a killed collector or builder left goes, what is whole is rebuilt" {
   local one
   one=$(build "$(asks 2)")
-  python3 - "$CACHE/cache.db" "$one" <<'PY'
-import sqlite3, sys
-db = sqlite3.connect(sys.argv[1])
-db.execute("PRAGMA foreign_keys=on")
-db.execute("DELETE FROM environments WHERE name=?", (sys.argv[2],))
-db.commit()
-PY
+  it_drop_row n1 "$one"
   mkdir -p "$CACHE/work/pkgs/cache" "$CACHE/work/pkgs/lone-1.0-0/info" # an index, a package
   mkdir "$CACHE/trash/0123456789abcdef0123-1"
   echo x >"$CACHE/trash/0123456789abcdef0123-1/left"

@@ -9,29 +9,26 @@ load lib
 
 setup_file() {
   it_up
-  WHEELS=$IT_DIR/wheels
-  export WHEELS
-  mkdir -m 755 "$WHEELS"
+  it_wheels
   # a wheel for the base that brings a path as an editable install does, one
   # that has a program, and halves of a namespace package (PEP 420)
   mkdir -m 755 "$IT_DIR/elsewhere"
   echo 'WHERE = "elsewhere"' >"$IT_DIR/elsewhere/aq_editable_demo.py"
-  wheel aq-editable 1.0 --file "aq_editable.pth=$IT_DIR/elsewhere
+  it_wheel aq-editable 1.0 --file "aq_editable.pth=$IT_DIR/elsewhere
 "
-  wheel aq-tool 1.0 --file 'aq_tool.py=import sys
+  it_wheel aq-tool 1.0 --file 'aq_tool.py=import sys
 def main():
     import sklearn_free_plugin
     print(sys.prefix, sklearn_free_plugin.NAME)
 ' --script aq-tool=aq_tool:main
-  wheel sklearn-free-plugin 1.0 --file 'sklearn_free_plugin.py=NAME = "plugin"'
-  wheel aqns-one 1.0 --file 'aqns/one.py=HALF = 1'
-  wheel aqns-two 1.0 --file 'aqns/two.py=HALF = 2'
-  wheel aq-low 1.0 --file 'aq_low.py=VERSION = 1'
-  wheel aq-low 2.0 --file 'aq_low.py=VERSION = 2'
-  wheel aq-needs-low 1.0 --requires 'aq-low<2' --file 'aq_needs_low.py=import aq_low'
-  wheel aq-extra 1.0 --extra 'more=aqns-two' --file 'aq_extra.py='
-  wheel aq-marked 1.0 --requires 'aq-never-there; sys_platform == "win32"' --file 'aq_marked.py='
-  echo "find_links = ${AQ_CHANNEL#file://}/wheels $WHEELS" >>"$IT_DIR/etc/aq.conf"
+  it_wheel sklearn-free-plugin 1.0 --file 'sklearn_free_plugin.py=NAME = "plugin"'
+  it_wheel aqns-one 1.0 --file 'aqns/one.py=HALF = 1'
+  it_wheel aqns-two 1.0 --file 'aqns/two.py=HALF = 2'
+  it_wheel aq-low 1.0 --file 'aq_low.py=VERSION = 1'
+  it_wheel aq-low 2.0 --file 'aq_low.py=VERSION = 2'
+  it_wheel aq-needs-low 1.0 --requires 'aq-low<2' --file 'aq_needs_low.py=import aq_low'
+  it_wheel aq-extra 1.0 --extra 'more=aqns-two' --file 'aq_extra.py='
+  it_wheel aq-marked 1.0 --requires 'aq-never-there; sys_platform == "win32"' --file 'aq_marked.py='
   it_file base39.yaml <<'YAML' >/dev/null
 channels: [conda-forge]
 dependencies:
@@ -50,8 +47,6 @@ YAML
 teardown_file() { it_down; }
 setup() { it_begin; }
 teardown() { it_end; }
-
-wheel() { "$AQ_LIB/make-wheel" "$WHEELS" "$@" >/dev/null; }
 
 # asks PIP...: a request for Python 3.9 with these pip requirements.
 asks() {
@@ -358,11 +353,11 @@ SH
 
 @test "--aq-refresh: resolved afresh once a job; current for others from then on" {
   local file job
-  wheel aq-fresh 1.0 --file 'aq_fresh.py=VERSION = 1'
+  it_wheel aq-fresh 1.0 --file 'aq_fresh.py=VERSION = 1'
   file=$(asks aq-fresh)
   version() { as_user srun "$@" --aq-requirements="$file" python -c 'import aq_fresh; print(aq_fresh.VERSION)' 2>/dev/null; }
   assert_equal "$(version)" 1
-  wheel aq-fresh 2.0 --file 'aq_fresh.py=VERSION = 2'
+  it_wheel aq-fresh 2.0 --file 'aq_fresh.py=VERSION = 2'
   assert_equal "$(version)" 1
   # one that fails changes nothing
   mkdir "$IT_DIR/away" && mv "$WHEELS"/aq_fresh-* "$IT_DIR/away"
@@ -384,11 +379,11 @@ SH
 }
 
 @test "a wheel that changed under its name is resolved anew" {
-  wheel aq-changes 1.0 --file 'aq_changes.py=VERSION = 1'
+  it_wheel aq-changes 1.0 --file 'aq_changes.py=VERSION = 1'
   build "$(asks aq-changes)"
   run -0 in_env python -c 'import aq_changes; print(aq_changes.VERSION)'
   assert_equal "$output" 1
-  wheel aq-changes 1.0 --file 'aq_changes.py=VERSION = "another"'
+  it_wheel aq-changes 1.0 --file 'aq_changes.py=VERSION = "another"'
   build "$(asks aq-changes aqns-one)" # another key
   run -0 in_env python -c 'import aq_changes; print(aq_changes.VERSION)'
   assert_equal "$output" another
@@ -412,7 +407,7 @@ SH
 @test "what does not fit together is refused, not built" {
   # a conda package of the request needs another version than its own pip pin:
   # resolvers of either part alone see nothing wrong
-  wheel numpy 0.1 --file 'numpy/__init__.py='
+  it_wheel numpy 0.1 --file 'numpy/__init__.py='
   run -1 --separate-stderr aq --node n1 build \
     "$(it_file unfit.yaml <<<'{dependencies: [python=3.9, pandas, {pip: [numpy==0.1]}]}')"
   assert_contains "$stderr" "do not fit together"
@@ -451,7 +446,7 @@ SH
 
 @test "what conda brings under another name does not come twice" {
   local file
-  wheel aq-wants-tz 1.0 --requires 'tzdata>=2024' --file 'aq_wants_tz.py='
+  it_wheel aq-wants-tz 1.0 --requires 'tzdata>=2024' --file 'aq_wants_tz.py='
   file=$(it_file twice.yaml <<<'{dependencies: [python=3.9, pandas, {pip: [aq-wants-tz]}]}')
   build "$file" --isolated
   run -0 aq --node n1 show --lock --isolated "$file"
@@ -461,7 +456,7 @@ SH
 }
 
 @test "a wheel brings data beside the base's, and no pyvenv.cfg of its own" {
-  wheel aq-forger 1.0 --file 'aq_forger-1.0.data/data/pyvenv.cfg=home = /nowhere' \
+  it_wheel aq-forger 1.0 --file 'aq_forger-1.0.data/data/pyvenv.cfg=home = /nowhere' \
     --file 'aq_forger.py=' --file 'aq_forger-1.0.data/data/share/aq/forger.txt=data'
   build "$(asks aq-forger)"
   assert_equal "$kind" inherited

@@ -8,11 +8,8 @@ load lib
 
 setup_file() {
   it_up
-  WHEELS=$IT_DIR/wheels
-  export WHEELS
-  mkdir -m 755 "$WHEELS"
-  wheel aq-pure 1.0 --file 'aq_pure/__init__.py=VALUE = 1' --file 'aq_pure/more.py=VALUE = 2'
-  echo "find_links = ${AQ_CHANNEL#file://}/wheels $WHEELS" >>"$IT_DIR/etc/aq.conf"
+  it_wheels
+  it_wheel aq-pure 1.0 --file 'aq_pure/__init__.py=VALUE = 1' --file 'aq_pure/more.py=VALUE = 2'
   it_file base.yaml <<'YAML' >/dev/null
 channels: [conda-forge]
 dependencies: [python=3.9, pip, activate-demo]
@@ -26,8 +23,6 @@ setup() {
   BASE=$(aq --node n1 base list --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["bases"][0]["name"])')
 }
 teardown() { it_end; }
-
-wheel() { "$AQ_LIB/make-wheel" "$WHEELS" "$@" >/dev/null; }
 
 # asks NAME PIP...: the file NAME that asks for them over Python 3.9.
 asks() {
@@ -50,13 +45,7 @@ a = json.load(open(sys.argv[1])); print(a["prefix"], a["resolution"])' "$IT_DIR/
 forget() {
   local name=${1##*/}
   wait_while 30 it_has_workers n1
-  python3 - "$CACHE/cache.db" "$name" <<'PY'
-import sqlite3, sys
-db = sqlite3.connect(sys.argv[1])
-db.execute("PRAGMA foreign_keys=on")
-db.execute("DELETE FROM environments WHERE name=?", (sys.argv[2],))
-db.commit()
-PY
+  it_drop_row n1 "$name"
   rm -rf "${CACHE:?}/envs/$name" "$CACHE/meta/$name"
 }
 
@@ -67,7 +56,7 @@ imports() { as_user env -i PATH="$prefix/bin:/usr/bin:/bin" python -c "import $1
 
 @test "stubs that are gone or damaged are made again, by one of many" {
   local i pids=()
-  for i in 1 2 3 4 5 6; do wheel "aq-many-$i" 1.0 --file "aq_many_$i.py="; done
+  for i in 1 2 3 4 5 6; do it_wheel "aq-many-$i" 1.0 --file "aq_many_$i.py="; done
   rm "$CACHE/work/stubs/$BASE/constraints.txt"
   for i in 1 2 3 4 5 6; do
     aq --node n1 build --json "$(asks "many-$i" "aq-many-$i")" >"$IT_DIR/many-$i" 2>&1 &
@@ -79,7 +68,7 @@ imports() { as_user env -i PATH="$prefix/bin:/usr/bin:/bin" python -c "import $1
   done
   [[ -s $CACHE/work/stubs/$BASE/constraints.txt ]]
   rm -r "$CACHE/work/stubs/$BASE"
-  wheel aq-later 1.0 --file aq_later.py=
+  it_wheel aq-later 1.0 --file aq_later.py=
   build "$(asks later aq-later)"
   assert_equal "$kind" inherited
 }
@@ -116,9 +105,9 @@ imports() { as_user env -i PATH="$prefix/bin:/usr/bin:/bin" python -c "import $1
 
 @test "a wheel that claims others' files gets no byte-code of theirs in" {
   local mine
-  wheel aq-claims 1.0 --file aq_claims.py= --claim aq_pure/__init__.py \
+  it_wheel aq-claims 1.0 --file aq_claims.py= --claim aq_pure/__init__.py \
     --claim ../../../bin/python3.9 --claim '../../../../../../etc/passwd' --claim /etc/passwd
-  wheel aq-pure 2.0 --file 'aq_pure/__init__.py=VALUE = 20'
+  it_wheel aq-pure 2.0 --file 'aq_pure/__init__.py=VALUE = 20'
   build "$(asks claims-1 aq-claims aq-pure==1.0)"
   wait_while 30 it_has_workers n1
   build "$(asks claims-2 aq-claims aq-pure==2.0)"
@@ -131,24 +120,24 @@ imports() { as_user env -i PATH="$prefix/bin:/usr/bin:/bin" python -c "import $1
 }
 
 @test "hostile wheels: no layer, or one that harms nobody" {
-  wheel aq-places 1.0 --file aq_places.py= --file 'aq_places-1.0.data/data/pyvenv.cfg=home = /nowhere' \
+  it_wheel aq-places 1.0 --file aq_places.py= --file 'aq_places-1.0.data/data/pyvenv.cfg=home = /nowhere' \
     --file 'aq_places-1.0.data/data/bin/pip=#!/bin/sh' \
     --file 'aq_places-1.0.data/data/conda-meta/history=' --file 'aq_places-1.0.data/data/etc/conda/activate.d/x.sh=export EVIL=1'
   build "$(asks places aq-places)"
   run -0 as_user env -i PATH="$prefix/bin:/usr/bin:/bin" python -c 'import sys, aq_places; print(sys.prefix)'
   assert_equal "$output" "$prefix"
 
-  wheel aq-set-id 1.0 --set-id --file 'aq_set_id.py=' --file 'aq_set_id-1.0.data/scripts/aq-set-id=#!/bin/sh'
+  it_wheel aq-set-id 1.0 --set-id --file 'aq_set_id.py=' --file 'aq_set_id-1.0.data/scripts/aq-set-id=#!/bin/sh'
   ! build "$(asks set-id aq-set-id)" || [[ -z $(find "$prefix" -perm /6000) ]]
   assert_equal "$(find "$CACHE/envs" -perm /6000)" ""
 
   # a cache of byte-code that is a file, and a name that is a directory
-  wheel aq-file 1.0 --file aq_file/__init__.py= --file aq_file/__pycache__= --file 'aq_file/x.py/y.py='
+  it_wheel aq-file 1.0 --file aq_file/__init__.py= --file aq_file/__pycache__= --file 'aq_file/x.py/y.py='
   build "$(asks file aq-file)"
   imports aq_file
   wait_while 30 it_has_workers n1
 
-  wheel aq-climbs 1.0 --file ../../../../aq_climbed.py=
+  it_wheel aq-climbs 1.0 --file ../../../../aq_climbed.py=
   ! build "$(asks climbs aq-climbs)" || [[ -z $(find "$CACHE" -name aq_climbed.py -not -path "$prefix/*" -not -path "*/work/wheels/*") ]]
   it_half_built n1
   assert_equal "$(it_half_built n1)" ""
@@ -180,7 +169,7 @@ imports() { as_user env -i PATH="$prefix/bin:/usr/bin:/bin" python -c "import $1
 
 @test "a base whose files or manifest are gone: built without it, and said why" {
   mv "$CACHE/envs/$BASE" "$IT_DIR/away"
-  wheel aq-without 1.0 --file aq_without.py=
+  it_wheel aq-without 1.0 --file aq_without.py=
   build "$(asks without aq-without)"
   assert_equal "$kind" created
   imports aq_without
@@ -188,11 +177,11 @@ imports() { as_user env -i PATH="$prefix/bin:/usr/bin:/bin" python -c "import $1
   mv "$IT_DIR/away" "$CACHE/envs/$BASE"
 
   mv "$CACHE/meta/$BASE" "$IT_DIR/away"
-  wheel aq-unlisted 1.0 --file aq_unlisted.py=
+  it_wheel aq-unlisted 1.0 --file aq_unlisted.py=
   build "$(asks unlisted aq-unlisted)"
   assert_equal "$kind" created
   mv "$IT_DIR/away" "$CACHE/meta/$BASE"
-  wheel aq-again 1.0 --file aq_again.py=
+  it_wheel aq-again 1.0 --file aq_again.py=
   build "$(asks again aq-again)"
   assert_equal "$kind" inherited
 }

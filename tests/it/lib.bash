@@ -102,6 +102,29 @@ it_forget() {
 # it_cache NODE: that node's cache_dir.
 it_cache() { echo "$IT_DIR/nodes/$1/lib"; }
 
+# it_wheels: WHEELS, a directory of the file's own wheels that builds find.
+it_wheels() {
+  WHEELS=$IT_DIR/wheels
+  export WHEELS
+  mkdir -m 755 "$WHEELS"
+  echo "find_links = ${AQ_CHANNEL#file://}/wheels $WHEELS" >>"$IT_DIR/etc/aq.conf"
+}
+
+# it_wheel NAME VERSION OPTION...: one of them, see tests/lib/make-wheel.
+it_wheel() { "$AQ_LIB/make-wheel" "$WHEELS" "$@" >/dev/null; }
+
+# it_drop_row NODE NAME: the cache's database forgets the environment, whose
+# files and manifest stay.
+it_drop_row() {
+  python3 - "$(it_cache "$1")/cache.db" "$2" <<'PY'
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("PRAGMA foreign_keys=on")
+db.execute("DELETE FROM environments WHERE name=?", (sys.argv[2],))
+db.commit()
+PY
+}
+
 # it_small: a request that takes a second to build, as a file's path.
 it_small() {
   it_file small.yaml <<<'{channels: [conda-forge], dependencies: [activate-demo]}'
