@@ -17,7 +17,6 @@
 #include "builder/bytecode.h"
 #include "builder/inherit.h"
 #include "common/answer_fill.h"
-#include "common/collect.h"
 #include "common/flock.h"
 #include "common/io.h"
 #include "common/manifest.h"
@@ -219,7 +218,7 @@ static int make(struct build *b, struct aq_err *err)
 	char name[128];
 	int rc;
 
-	snprintf(name, sizeof(name), "lock-%s", b->lock->digest);
+	snprintf(name, sizeof(name), AQ_FLOCK_LOCK "%s", b->lock->digest);
 	rc = aq_flock_wait(b->conf, name, AQ_FLOCK_EXCLUSIVE, build_is_over, b,
 			   &lock_fd, err);
 	if (!rc)
@@ -241,7 +240,7 @@ int build(struct build *b, struct aq_err *err)
 	int rc = b->is_refresh ? 0 : recall_failure(b, err);
 
 	if (!rc)
-		rc = aq_flock_wait(b->conf, AQ_LOCK_CACHES, AQ_FLOCK_SHARED,
+		rc = aq_flock_wait(b->conf, AQ_FLOCK_CACHES, AQ_FLOCK_SHARED,
 				   build_is_over, b, &caches, err);
 	if (!rc) {
 		b->verdict = BUILD_FAULT;

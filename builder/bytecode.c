@@ -495,7 +495,7 @@ void bytecode_catch_up(struct build *b)
 		return;
 	(void)setpriority(PRIO_PROCESS, 0, NICE);
 	umask(022); /* directories that it makes are for everybody */
-	if (aq_flock_wait(b->conf, "bytecode", AQ_FLOCK_EXCLUSIVE, NULL, NULL,
+	if (aq_flock_wait(b->conf, AQ_FLOCK_BYTECODE, AQ_FLOCK_EXCLUSIVE, NULL, NULL,
 			  &lock, NULL) == 0)
 		catch_up_all(b, pending);
 }

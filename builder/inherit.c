@@ -50,7 +50,7 @@ int inherit_hold_base(struct build *b, struct aq_err *err)
 		 b->conf->cache_dir, b->base.env);
 	snprintf(python, sizeof(python), "%s/bin/python%s", b->base_prefix,
 		 b->base.python);
-	snprintf(name, sizeof(name), "hold-%s", b->base.env);
+	snprintf(name, sizeof(name), AQ_FLOCK_HOLD "%s", b->base.env);
 	rc = aq_flock_wait(b->conf, name, AQ_FLOCK_SHARED, NULL, NULL,
 			   &b->base_fd, err);
 	if (!rc)

@@ -91,7 +91,6 @@ static int take_victim(struct collection *c, const struct aq_victim *v,
 static int collect(struct collection *c, struct aq_err *err)
 {
 	const struct aq_conf *conf = c->cli->conf;
-	uint64_t trash = 0;
 	int rc = aq_collect_measure(conf, &c->state, err);
 
 	c->state.max_freed = c->cli->max_freed;
@@ -102,8 +101,7 @@ static int collect(struct collection *c, struct aq_err *err)
 	if (!rc && !c->cli->is_dry_run)
 		rc = aq_collect_orphans(conf, &c->n_orphans, err);
 	if (!rc && !c->cli->is_dry_run)
-		rc = aq_collect_empty_trash(conf, &trash, err);
-	/* what the environments alone held is as it was measured */
+		rc = aq_collect_empty_trash(conf, err);
 	if (!rc)
 		rc = aq_collect_caches(conf, c->cli->is_dry_run, &c->caches,
 				       err);

@@ -47,7 +47,7 @@ static int hold(const struct cli *cli, const struct aq_answer *a,
 	char lock[128];
 	int fd, rc;
 
-	snprintf(lock, sizeof(lock), "hold-%s", name ? name + 1 : "");
+	snprintf(lock, sizeof(lock), AQ_FLOCK_HOLD "%s", name ? name + 1 : "");
 	rc = aq_flock_wait(cli->conf, lock, AQ_FLOCK_SHARED, NULL, NULL, &fd,
 			   err);
 	if (rc)

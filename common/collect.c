@@ -33,7 +33,7 @@
 #define RESERVE_SIZE (1024 * 1024)
 
 int aq_collect_open(const struct aq_conf *conf, const char *sub, int *ret,
-		      struct aq_err *err)
+		    struct aq_err *err)
 {
 	char path[PATH_SIZE];
 
@@ -42,9 +42,9 @@ int aq_collect_open(const struct aq_conf *conf, const char *sub, int *ret,
 }
 
 int aq_collect_each_entry(const struct aq_conf *conf, const char *sub,
-		      int (*fn)(const char *name, void *arg,
-				struct aq_err *err),
-		      void *arg, struct aq_err *err)
+			  int (*fn)(const char *name, void *arg,
+				    struct aq_err *err),
+			  void *arg, struct aq_err *err)
 {
 	cleanup_closedir DIR *dir = NULL;
 	const struct dirent *e;
@@ -65,6 +65,17 @@ int aq_collect_each_entry(const struct aq_conf *conf, const char *sub,
 
 /* -- beginning -- */
 
+int aq_collect_get_free(const struct aq_conf *conf, uint64_t *ret,
+			struct aq_err *err)
+{
+	struct statvfs fs;
+
+	if (statvfs(conf->cache_dir, &fs) < 0)
+		return aq_fail_errno(err, "'%s'", conf->cache_dir);
+	*ret = (uint64_t)fs.f_bavail * fs.f_frsize;
+	return 0;
+}
+
 /* common/db.h: set aside as PATH.corrupt-N. */
 static int check_refs(const struct aq_conf *conf, struct aq_err *err)
 {
@@ -82,12 +93,12 @@ static int check_refs(const struct aq_conf *conf, struct aq_err *err)
 static void keep_reserve(const struct aq_conf *conf, bool is_needed)
 {
 	cleanup_close int cache = -1, fd = -1;
-	struct statvfs fs;
+	uint64_t n_free = 0;
 
 	if (aq_open_dir(AT_FDCWD, conf->cache_dir, &cache, NULL) != 0 ||
-	    fstatvfs(cache, &fs) < 0)
+	    aq_collect_get_free(conf, &n_free, NULL) != 0)
 		return;
-	if (is_needed && fs.f_bavail * fs.f_frsize < RESERVE_SIZE) {
+	if (is_needed && n_free < RESERVE_SIZE) {
 		(void)unlinkat(cache, RESERVE, 0);
 		return;
 	}
@@ -111,17 +122,6 @@ int aq_collect_begin(const struct aq_conf *conf, int *ret_fd,
 }
 
 /* -- planning -- */
-
-int aq_collect_get_free(const struct aq_conf *conf, uint64_t *ret,
-			struct aq_err *err)
-{
-	struct statvfs fs;
-
-	if (statvfs(conf->cache_dir, &fs) < 0)
-		return aq_fail_errno(err, "'%s'", conf->cache_dir);
-	*ret = (uint64_t)fs.f_bavail * fs.f_frsize;
-	return 0;
-}
 
 int aq_collect_measure(const struct aq_conf *conf,
 		       struct aq_collect_state *ret, struct aq_err *err)
@@ -213,7 +213,7 @@ int aq_collect_one(const struct aq_conf *conf, const char *name,
 	int rc;
 
 	/* a builder of something that inherits from it, or aq run */
-	snprintf(lock, sizeof(lock), "hold-%s", name);
+	snprintf(lock, sizeof(lock), AQ_FLOCK_HOLD "%s", name);
 	rc = aq_flock_try(conf, lock, AQ_FLOCK_EXCLUSIVE, &hold, err);
 	if (!rc)
 		rc = drop_row(conf, name, err);
@@ -226,20 +226,16 @@ int aq_collect_one(const struct aq_conf *conf, const char *name,
 
 struct orphans {
 	const struct aq_conf *conf;
+	struct aq_store *store;
 	uint64_t n;
 };
 
-/* AQ_BUSY: it cannot be said. */
-static int has_row(const struct aq_conf *conf, const char *name, bool *ret,
+static int has_row(const struct orphans *o, const char *name, bool *ret,
 		   struct aq_err *err)
 {
-	cleanup_store struct aq_store *store = NULL;
 	cleanup_env struct aq_env *env = NULL;
-	int rc = aq_store_open(conf, AQ_STORE_READ, &store, err);
+	int rc = aq_store_find_name(o->store, name, &env, err);
 
-	if (rc) /* AQ_MISS: of a newer version */
-		return AQ_BUSY;
-	rc = aq_store_find_name(store, name, &env, err);
 	*ret = rc != AQ_MISS;
 	return rc == AQ_MISS ? 0 : rc;
 }
@@ -253,10 +249,11 @@ static int take_orphan(struct orphans *o, const char *name,
 	bool is_there = true;
 	int rc;
 
-	snprintf(lock_name, sizeof(lock_name), "lock-%s", m->lock->digest);
+	snprintf(lock_name, sizeof(lock_name), AQ_FLOCK_LOCK "%s",
+		 m->lock->digest);
 	rc = aq_flock_try(o->conf, lock_name, AQ_FLOCK_EXCLUSIVE, &lock, err);
 	if (!rc)
-		rc = has_row(o->conf, name, &is_there, err);
+		rc = has_row(o, name, &is_there, err);
 	if (rc || is_there)
 		return rc;
 	o->n++;
@@ -271,7 +268,7 @@ static int look_at_meta(const char *name, void *arg, struct aq_err *err)
 	bool is_there = true;
 	int rc;
 
-	rc = has_row(o->conf, name, &is_there, err);
+	rc = has_row(o, name, &is_there, err);
 	/* a base's mark, half written, or damaged: not ours to judge */
 	if (!rc && !is_there && aq_manifest_read(o->conf, name, &m, NULL) == 0)
 		rc = take_orphan(o, name, m, err);
@@ -281,46 +278,37 @@ static int look_at_meta(const char *name, void *arg, struct aq_err *err)
 int aq_collect_orphans(const struct aq_conf *conf, uint64_t *ret_n,
 		       struct aq_err *err)
 {
+	cleanup_store struct aq_store *store = NULL;
 	struct orphans o = { .conf = conf };
-	int rc = aq_collect_each_entry(conf, "meta", look_at_meta, &o, err);
+	int rc;
 
+	*ret_n = 0;
+	/* busy, or of a newer version: it cannot be said */
+	if (aq_store_open(conf, AQ_STORE_READ, &store, err) != 0)
+		return 0;
+	o.store = store;
+	rc = aq_collect_each_entry(conf, "meta", look_at_meta, &o, err);
 	*ret_n = o.n;
 	return rc;
 }
 
 /* -- trash -- */
 
-struct emptying {
-	const struct aq_conf *conf;
-	uint64_t bytes;
-};
-
 static int remove_one(const char *name, void *arg, struct aq_err *err)
 {
-	cleanup_usage struct aq_usage usage = AQ_USAGE_INIT;
-	cleanup_close int trash = -1;
-	struct emptying *e = arg;
-	int rc = aq_collect_open(e->conf, "trash", &trash, err);
-
-	if (!rc)
-		rc = aq_usage_add_tree(&usage, trash, name, err);
-	if (!rc)
-		rc = aq_remove_tree(trash, name, err);
-	if (!rc)
-		e->bytes += usage.whole;
-	return rc;
+	return aq_remove_tree(*(const int *)arg, name, err);
 }
 
-int aq_collect_empty_trash(const struct aq_conf *conf, uint64_t *ret_bytes,
-			   struct aq_err *err)
+int aq_collect_empty_trash(const struct aq_conf *conf, struct aq_err *err)
 {
-	struct emptying e = { .conf = conf };
-	int rc;
+	cleanup_close int trash = -1;
+	int rc = aq_collect_open(conf, "trash", &trash, err);
 
+	if (rc)
+		return rc == AQ_MISS ? 0 : rc;
 	(void)setpriority(PRIO_PROCESS, 0, NICE);
 	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_IDLE);
-	rc = aq_collect_each_entry(conf, "trash", remove_one, &e, err);
-	*ret_bytes = e.bytes;
+	rc = aq_collect_each_entry(conf, "trash", remove_one, &trash, err);
 	keep_reserve(conf, false);
 	return rc;
 }

@@ -118,24 +118,19 @@ AQ_CHECK int aq_collect_one(const struct aq_conf *conf, const char *name,
  */
 AQ_CHECK int aq_collect_orphans(const struct aq_conf *conf, uint64_t *ret_n,
 				struct aq_err *err);
-/* Remove package caches' entries that no environment shares, stubs of what is
- * no base: unless somebody builds.
+/* Remove package caches' entries that no environment shares, unless somebody
+ * builds; *ret_bytes were freed, or would be.
  */
 AQ_CHECK int aq_collect_caches(const struct aq_conf *conf, bool is_dry,
 			       uint64_t *ret_bytes, struct aq_err *err);
-/* Remove what is in trash/, at idle priority; *ret_bytes were freed. */
+/* Remove what is in trash/, at idle priority. */
 AQ_CHECK int aq_collect_empty_trash(const struct aq_conf *conf,
-				    uint64_t *ret_bytes, struct aq_err *err);
+				    struct aq_err *err);
 /* If a limit is passed, as far as that can be said at once, start `aq gc` in a
  * session of its own, its output to logs/gc.log.  For an epilog's worker, which
  * has no descriptors that anybody waits for.
  */
 AQ_CHECK int aq_collect_start_if_due(const struct aq_conf *conf,
 				     struct aq_err *err);
-
-/* The name of the lock that builders hold shared while they use the package
- * caches, and the collector alone while it removes from them.
- */
-#define AQ_LOCK_CACHES "caches"
 
 #endif

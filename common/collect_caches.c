@@ -214,12 +214,12 @@ int aq_collect_caches(const struct aq_conf *conf, bool is_dry,
 {
 	cleanup_close int caches = -1, bytecode = -1;
 	struct caches c = { .conf = conf, .is_dry = is_dry };
-	int rc = aq_flock_try(conf, AQ_LOCK_CACHES, AQ_FLOCK_EXCLUSIVE, &caches,
+	int rc = aq_flock_try(conf, AQ_FLOCK_CACHES, AQ_FLOCK_EXCLUSIVE, &caches,
 			      err);
 
 	*ret_bytes = 0;
 	if (!rc)
-		rc = aq_flock_try(conf, "bytecode", AQ_FLOCK_EXCLUSIVE,
+		rc = aq_flock_try(conf, AQ_FLOCK_BYTECODE, AQ_FLOCK_EXCLUSIVE,
 				  &bytecode, err);
 	c.sub = "work/pkgs";
 	c.mark = "info"; /* an unpacked package: mamba keeps indexes there too */

@@ -8,7 +8,7 @@
 #include "common/conf.h"
 #include "common/err.h"
 
-/* Bytes free for collecting's purposes on cache_dir's file system. */
+/* Bytes free on cache_dir's file system. */
 AQ_CHECK int aq_collect_get_free(const struct aq_conf *conf, uint64_t *ret,
 				 struct aq_err *err);
 /* The directory 'sub' of cache_dir. */

@@ -8,6 +8,12 @@
 #include "common/conf.h"
 #include "common/err.h"
 
+/* Names that more than one program part locks. */
+#define AQ_FLOCK_HOLD "hold-"  /* and an environment: held shared, it stays */
+#define AQ_FLOCK_LOCK "lock-"  /* and a lock's digest: one build of it */
+#define AQ_FLOCK_CACHES "caches" /* shared: who builds; alone: who collects */
+#define AQ_FLOCK_BYTECODE "bytecode" /* who changes what is shared of it */
+
 enum aq_flock_mode { AQ_FLOCK_SHARED, AQ_FLOCK_EXCLUSIVE };
 
 /* Open (create) and flock(2) run_dir/locks/NAME without waiting.

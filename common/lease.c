@@ -54,15 +54,23 @@ static bool is_current(int fd, int dirfd, const char *name)
 	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
+/* The directory of leases and the name of the step's. */
+static int open_place(const struct aq_conf *conf, const struct aq_step *step,
+		      int *ret_dir, char ret_name[AQ_LEASE_NAME_SIZE],
+		      struct aq_err *err)
+{
+	aq_lease_name(step, conf->node, ret_name, AQ_LEASE_NAME_SIZE);
+	return open_below(conf, "leases", ret_dir, err);
+}
+
 int aq_lease_acquire(const struct aq_conf *conf, const struct aq_step *step,
 		     int *ret_fd, struct aq_err *err)
 {
 	struct flock lock = whole_file(F_WRLCK);
 	char name[AQ_LEASE_NAME_SIZE];
 	cleanup_close int dirfd = -1;
-	int rc = open_below(conf, "leases", &dirfd, err);
+	int rc = open_place(conf, step, &dirfd, name, err);
 
-	aq_lease_name(step, conf->node, name, sizeof(name));
 	for (int i = 0; !rc && i < REOPEN_MAX; i++) {
 		cleanup_close int fd = -1;
 
@@ -106,11 +114,10 @@ int aq_lease_is_free(const struct aq_conf *conf, const struct aq_step *step,
 {
 	cleanup_close int dirfd = -1;
 	char name[AQ_LEASE_NAME_SIZE];
-	int rc = open_below(conf, "leases", &dirfd, err);
+	int rc = open_place(conf, step, &dirfd, name, err);
 
 	if (rc)
 		return rc;
-	aq_lease_name(step, conf->node, name, sizeof(name));
 	return is_free(dirfd, name, ret, err);
 }
 
@@ -119,11 +126,10 @@ int aq_lease_remove(const struct aq_conf *conf, const struct aq_step *step,
 {
 	cleanup_close int dirfd = -1;
 	char name[AQ_LEASE_NAME_SIZE];
-	int rc = open_below(conf, "leases", &dirfd, err);
+	int rc = open_place(conf, step, &dirfd, name, err);
 
 	if (rc)
 		return rc;
-	aq_lease_name(step, conf->node, name, sizeof(name));
 	if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
 		return aq_fail_errno(err, "cannot remove lease '%s'", name);
 	return 0;

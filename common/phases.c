@@ -66,29 +66,15 @@ int aq_phase_prolog(const struct aq_job *job, struct aq_err *err)
 	return rc;
 }
 
-static int find_first(const char *env, uint64_t n, uint64_t first,
-		      uint64_t last, void *arg, struct aq_err *err)
-{
-	uint64_t *oldest = arg;
-
-	(void)env;
-	(void)n;
-	(void)last;
-	(void)err;
-	if (first < *oldest)
-		*oldest = first;
-	return 0;
-}
-
 /* run_dir is gone with the boot; but not every epilog waits for the disk. */
 static int keep_uses(const struct aq_conf *conf, struct aq_refs *refs,
 		     struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
-	uint64_t oldest = UINT64_MAX, now = (uint64_t)time(NULL);
-	int rc = aq_refs_each_use(refs, find_first, &oldest, err);
+	uint64_t oldest = 0, now = (uint64_t)time(NULL);
+	int rc = aq_refs_oldest_use(refs, &oldest, err);
 
-	if (rc || oldest > now || now - oldest < USES_SECONDS)
+	if (rc || !oldest || oldest > now || now - oldest < USES_SECONDS)
 		return rc;
 	rc = aq_store_open(conf, AQ_STORE_WRITE, &store, err);
 	if (!rc)

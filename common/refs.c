@@ -169,6 +169,14 @@ int aq_refs_drop(struct aq_refs *refs, const struct aq_step *step,
 
 /* -- what they hold -- */
 
+static int get_number(const struct aq_db_row *row, void *arg,
+		     struct aq_err *err)
+{
+	(void)err;
+	*(uint64_t *)arg = aq_db_number(row, 0);
+	return 0;
+}
+
 static int note_uses(struct aq_refs *refs, const char *env, uint64_t n,
 		     uint64_t now, struct aq_err *err)
 {
@@ -267,17 +275,24 @@ static int call_uses(const struct aq_db_row *row, void *arg,
 	const struct uses *u = arg;
 
 	return u->fn(aq_db_text(row, 0), aq_db_number(row, 1),
-		     aq_db_number(row, 2), aq_db_number(row, 3), u->arg, err);
+		     aq_db_number(row, 2), u->arg, err);
 }
 
 int aq_refs_each_use(struct aq_refs *refs, aq_refs_uses_fn *fn, void *arg,
 		     struct aq_err *err)
 {
 	struct uses u = { fn, arg };
-	int rc = aq_db_run(refs->db, "SELECT env, n, first, last FROM uses",
+	int rc = aq_db_run(refs->db, "SELECT env, n, last FROM uses",
 			   NULL, 0, call_uses, &u, err);
 
 	return rc == AQ_MISS ? 0 : rc;
+}
+
+int aq_refs_oldest_use(struct aq_refs *refs, uint64_t *ret,
+		       struct aq_err *err)
+{
+	return aq_db_run(refs->db, "SELECT coalesce(min(first), 0) FROM uses",
+			 NULL, 0, get_number, ret, err);
 }
 
 int aq_refs_clear_uses(struct aq_refs *refs, struct aq_err *err)
@@ -396,14 +411,6 @@ int aq_refs_sweep(struct aq_refs *refs, struct aq_err *err)
 	return aq_db_end(refs->db, rc, err);
 }
 
-static int get_count(const struct aq_db_row *row, void *arg,
-		     struct aq_err *err)
-{
-	(void)err;
-	*(uint64_t *)arg = aq_db_number(row, 0);
-	return 0;
-}
-
 static int check_lease(const struct aq_step *step, const char *node, void *arg,
 		       struct aq_err *err)
 {
@@ -416,7 +423,7 @@ static int check_lease(const struct aq_step *step, const char *node, void *arg,
 	int rc = aq_db_run(refs->db,
 			   "SELECT count(*) FROM refs WHERE job = ?1"
 			   " AND step = ?2 AND het = ?3 AND node = ?4",
-			   values, ARRAY_LEN(values), get_count, &n, err);
+			   values, ARRAY_LEN(values), get_number, &n, err);
 
 	if (rc || n)
 		return rc;
@@ -439,7 +446,7 @@ int aq_refs_count(struct aq_refs *refs, const char *digest, uint64_t *ret,
 	return aq_db_run(refs->db,
 			 "SELECT count(*) FROM refs"
 			 " WHERE ?1 IS NULL OR digest = ?1",
-			 values, 1, get_count, ret, err);
+			 values, 1, get_number, ret, err);
 }
 
 struct each {

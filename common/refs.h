@@ -94,10 +94,13 @@ AQ_CHECK int aq_refs_each_held(struct aq_refs *refs, aq_refs_holds_fn *fn,
 /* Uses that were counted since aq_refs_clear_uses(), in Unix seconds: kept here
  * so that a step's start waits for no disk, moved to cache.db in bulk.
  */
-typedef int aq_refs_uses_fn(const char *env, uint64_t n, uint64_t first,
-			    uint64_t last, void *arg, struct aq_err *err);
+typedef int aq_refs_uses_fn(const char *env, uint64_t n, uint64_t last,
+			    void *arg, struct aq_err *err);
 AQ_CHECK int aq_refs_each_use(struct aq_refs *refs, aq_refs_uses_fn *fn,
 			      void *arg, struct aq_err *err);
+/* When the first of them was; 0: there are none. */
+AQ_CHECK int aq_refs_oldest_use(struct aq_refs *refs, uint64_t *ret,
+				struct aq_err *err);
 AQ_CHECK int aq_refs_clear_uses(struct aq_refs *refs, struct aq_err *err);
 
 /* How many references hold 'digest' (NULL: any). */

@@ -169,14 +169,13 @@ int aq_store_collect(struct aq_store *store, struct aq_refs *refs,
 
 /* -- uses -- */
 
-static int take_use(const char *env, uint64_t n, uint64_t first, uint64_t last,
-		    void *arg, struct aq_err *err)
+static int take_use(const char *env, uint64_t n, uint64_t last, void *arg,
+		    struct aq_err *err)
 {
 	const struct aq_db_value values[] = { AQ_TEXT(env), AQ_NUMBER(n),
 					      AQ_NUMBER(last) };
 	struct aq_store *store = arg;
 
-	(void)first;
 	/* it may be gone */
 	return aq_db_run(store->db,
 			 "UPDATE environments SET uses = uses + ?2,"

@@ -273,7 +273,6 @@ static void collect(struct model *m, bool is_all)
 					  .size = is_all ? 1 << 20 : below(m, 60) };
 	cleanup_plan struct aq_plan plan = { 0 };
 	cleanup_close int lock = -1;
-	uint64_t bytes;
 
 	m->conf->grace = is_all ? 0 : below(m, 2);
 	assert_int_equal(aq_collect_begin(m->conf, &lock, NULL), 0);
@@ -283,7 +282,7 @@ static void collect(struct model *m, bool is_all)
 				 has_strangers(m) ? AQ_BUSY : 0);
 		m->n_collected += !has_strangers(m);
 	}
-	assert_int_equal(aq_collect_empty_trash(m->conf, &bytes, NULL), 0);
+	assert_int_equal(aq_collect_empty_trash(m->conf, NULL), 0);
 }
 
 static void act(struct model *m)
