@@ -2,21 +2,16 @@
 #include "config.h"
 
 #include <ctype.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/options.h"
 #include "cli/term.h"
 
 #define ARGUMENTS_MAX 1000000 /* more than execve(2) takes */
-
-/* Options that not every verb has. */
-enum { HAS_JSON = 1, HAS_LOCK = 2, HAS_FILE = 4, HAS_ISOLATED = 8,
-       HAS_REFRESH = 16, HAS_DRY_RUN = 32, HAS_RECONCILE = 64,
-       HAS_MAX_FREED = 128 };
 
 struct verb {
 	const char *name;
@@ -24,35 +19,35 @@ struct verb {
 	const char *summary;
 	int (*run)(struct cli *cli);
 	int min, max; /* arguments */
-	unsigned int options;
+	unsigned int options; /* OPTION_… */
 	bool takes_command; /* its options end at the first argument */
 	const char *help;
 };
 
 static const struct verb verbs[] = {
 	{ "check", "FILE", "say what a request asks for, or what is wrong with it",
-	  cli_check, 1, 1, HAS_JSON, false,
+	  cli_check, 1, 1, OPTION_JSON, false,
 	  "Read FILE ('-': standard input) as srun would, without building anything.\n" },
 	{ "build", "FILE", "make the environment of a request, unless it is there",
-	  cli_build, 1, 1, HAS_JSON | HAS_ISOLATED | HAS_REFRESH, false,
+	  cli_build, 1, 1, OPTION_JSON | OPTION_ISOLATED | OPTION_REFRESH, false,
 	  "Build the environment that FILE asks for: as root in the node's cache, else in\n"
 	  "your own.\n" },
 	{ "explain", "FILE", "say how a request's environment would come about",
-	  cli_explain, 1, 1, HAS_JSON | HAS_ISOLATED, false,
+	  cli_explain, 1, 1, OPTION_JSON | OPTION_ISOLATED, false,
 	  "Resolve FILE without building: reused, inherited, linked or created, from which\n"
 	  "base, what is missing from that, why not the cheaper way, and what it would cost.\n" },
-	{ "base", "add PYTHON|list|remove PYTHON|sync",
+	{ "base", "add|list|remove|sync [PYTHON]",
 	  "the environments that others inherit from", cli_base, 1, 2,
-	  HAS_JSON | HAS_FILE, false,
+	  OPTION_JSON | OPTION_FILE, false,
 	  "  add     build what --file FILE asks for, and make it the base of that Python\n"
 	  "          (3.11)\n"
 	  "  list    the bases, and how many inherit from each\n"
 	  "  remove  let nothing inherit from it any more\n"
 	  "  sync    add every base that aq.conf names\n" },
-	{ "list", "", "the environments of the cache", cli_list, 0, 0, HAS_JSON,
+	{ "list", "", "the environments of the cache", cli_list, 0, 0, OPTION_JSON,
 	  false, "" },
 	{ "show", "KEY|NAME|FILE", "one environment: where, what is in it, since when",
-	  cli_show, 1, 1, HAS_JSON | HAS_LOCK | HAS_ISOLATED, false,
+	  cli_show, 1, 1, OPTION_JSON | OPTION_LOCK | OPTION_ISOLATED, false,
 	  "An environment is named by its key (64 digits), by its name or the beginning of\n"
 	  "it, or by the FILE of a request that it serves.\n" },
 	{ "pin", "NAME", "keep an environment, whatever is collected", cli_pin,
@@ -60,41 +55,16 @@ static const struct verb verbs[] = {
 	{ "unpin", "NAME", "let it be collected again", cli_unpin, 1, 1, 0,
 	  false, "" },
 	{ "gc", "", "collect what nobody needs", cli_gc, 0, 0,
-	  HAS_JSON | HAS_DRY_RUN | HAS_RECONCILE | HAS_MAX_FREED, false,
+	  OPTION_JSON | OPTION_DRY_RUN | OPTION_RECONCILE | OPTION_MAX_FREED, false,
 	  "Environments whose base was replaced go at once, those that were not used for\n"
 	  "max_age too, and what was used least lately while max_size or min_free of\n"
 	  "aq.conf ask for room; then entries of the package caches that no environment\n"
 	  "shares.  Never what a job uses, what is pinned, or a base.\n" },
 	{ "run", "FILE -- COMMAND [ARGUMENT]...",
 	  "run a command in a request's environment, without Slurm", cli_run, 2,
-	  ARGUMENTS_MAX, HAS_ISOLATED | HAS_REFRESH, true,
+	  ARGUMENTS_MAX, OPTION_ISOLATED | OPTION_REFRESH, true,
 	  "Exit: the command's own code; 125 if there is no environment for it, 126 if it\n"
 	  "cannot be executed, 127 if it is not there.\n" },
-};
-
-static const char options_help[] =
-	"  --config FILE  read FILE instead of " AQ_CONF_PATH " ($AQ_CONF)\n"
-	"  --node NAME    as on this node: what %n stands for in aq.conf\n"
-	"  --help         this\n";
-
-static const struct {
-	unsigned int option;
-	const char *name, *help;
-} special[] = {
-	{ HAS_FILE, "file", "  --file FILE    the request\n" },
-	{ HAS_ISOLATED, "isolated",
-	  "  --isolated     as with srun --aq-isolated: inherit from no base\n" },
-	{ HAS_REFRESH, "refresh",
-	  "  --refresh      as with srun --aq-refresh: resolve afresh\n" },
-	{ HAS_DRY_RUN, "dry-run",
-	  "  --dry-run      only say what would go\n" },
-	{ HAS_MAX_FREED, "max-freed",
-	  "  --max-freed SIZE  free no more environments than that (500M, 20G)\n" },
-	{ HAS_RECONCILE, "reconcile",
-	  "  --reconcile    first forget jobs that squeue does not list any more\n" },
-	{ HAS_JSON, "json", "  --json         for programs\n" },
-	{ HAS_LOCK, "lock",
-	  "  --lock         its packages as conda clients take them: a lock file\n" },
 };
 
 static void help(FILE *out)
@@ -108,10 +78,12 @@ static void help(FILE *out)
 		snprintf(words, sizeof(words), "%s %s", verbs[i].name,
 			 verbs[i].takes_command ? "FILE -- COMMAND" :
 						  verbs[i].arguments);
-		fprintf(out, "  %-22s %s\n", words, verbs[i].summary);
+		fprintf(out, "  %-26s %s\n", words, verbs[i].summary);
 	}
-	fprintf(out, "\n%s  --version      the version\n\n"
-		"'aq VERB --help' says more; aq(1) says all.\n", options_help);
+	fputc('\n', out);
+	options_help(out, 0);
+	fputs("  --version          the version\n\n"
+	      "'aq VERB --help' says more; aq(1) says all.\n", out);
 }
 
 static void help_verb(FILE *out, const struct verb *verb)
@@ -119,10 +91,7 @@ static void help_verb(FILE *out, const struct verb *verb)
 	fprintf(out, "usage: aq %s [OPTION]...%s%s\n%c%s.\n%s\n", verb->name,
 		*verb->arguments ? " " : "", verb->arguments,
 		toupper(verb->summary[0]), verb->summary + 1, verb->help);
-	for (size_t i = 0; i < ARRAY_LEN(special); i++)
-		if (verb->options & special[i].option)
-			fputs(special[i].help, out);
-	fputs(options_help, out);
+	options_help(out, verb->options);
 }
 
 static int usage(const struct verb *verb)
@@ -136,110 +105,29 @@ static int usage(const struct verb *verb)
 	return CLI_USAGE;
 }
 
-enum { OPTION_HELP = 256, OPTION_VERSION, OPTION_CONFIG, OPTION_NODE,
-       OPTION_JSON, OPTION_LOCK, OPTION_FILE, OPTION_ISOLATED,
-       OPTION_REFRESH, OPTION_DRY_RUN, OPTION_RECONCILE, OPTION_MAX_FREED };
-
-static const struct option options[] = {
-	{ "help", no_argument, NULL, OPTION_HELP },
-	{ "version", no_argument, NULL, OPTION_VERSION },
-	{ "config", required_argument, NULL, OPTION_CONFIG },
-	{ "node", required_argument, NULL, OPTION_NODE },
-	{ "json", no_argument, NULL, OPTION_JSON },
-	{ "lock", no_argument, NULL, OPTION_LOCK },
-	{ "file", required_argument, NULL, OPTION_FILE },
-	{ "isolated", no_argument, NULL, OPTION_ISOLATED },
-	{ "refresh", no_argument, NULL, OPTION_REFRESH },
-	{ "dry-run", no_argument, NULL, OPTION_DRY_RUN },
-	{ "reconcile", no_argument, NULL, OPTION_RECONCILE },
-	{ "max-freed", required_argument, NULL, OPTION_MAX_FREED },
-	{ 0 },
-};
-
-/* Whether 'verb' has what was given; else CLI_USAGE, having said so. */
-static int check_options(const struct cli *cli, const struct verb *verb)
-{
-	const unsigned int given = (cli->has_json ? HAS_JSON : 0) |
-				   (cli->has_lock ? HAS_LOCK : 0) |
-				   (cli->file ? HAS_FILE : 0) |
-				   (cli->is_isolated ? HAS_ISOLATED : 0) |
-				   (cli->is_refresh ? HAS_REFRESH : 0) |
-				   (cli->is_dry_run ? HAS_DRY_RUN : 0) |
-				   (cli->is_reconcile ? HAS_RECONCILE : 0) |
-				   (cli->max_freed != UINT64_MAX ? HAS_MAX_FREED : 0);
-
-	for (size_t i = 0; i < ARRAY_LEN(special); i++)
-		if (given & ~verb->options & special[i].option) {
-			fprintf(stderr, "aq: '%s' has no --%s\n", verb->name,
-				special[i].name);
-			return usage(verb);
-		}
-	if (cli->has_lock && cli->has_json) {
-		fputs("aq: --lock and --json are two forms of output: give "
-		      "one of them\n", stderr);
-		return usage(verb);
-	}
-	return CLI_OK;
-}
-
 /* Read options up to the first argument, or all of them ('permute').  Returns
  * -1 to go on, or an exit code.
  */
 static int read_options(struct cli *cli, const struct verb *verb, int argc,
 			char **argv, bool permute)
 {
-	int c;
-
-	while ((c = getopt_long(argc, argv, permute ? "h" : "+h", options,
-				NULL)) != -1) {
-		switch (c) {
-		case 'h':
-		case OPTION_HELP:
-			if (verb)
-				help_verb(stdout, verb);
-			else
-				help(stdout);
-			return CLI_OK;
-		case OPTION_VERSION:
-			puts("aq (slurm-aq) " PACKAGE_VERSION);
-			return CLI_OK;
-		case OPTION_CONFIG:
-			cli->conf_path = optarg;
-			break;
-		case OPTION_NODE:
-			cli->node = optarg;
-			break;
-		case OPTION_FILE:
-			cli->file = optarg;
-			break;
-		case OPTION_REFRESH:
-			cli->is_refresh = true;
-			break;
-		case OPTION_ISOLATED:
-			cli->is_isolated = true;
-			break;
-		case OPTION_JSON:
-			cli->has_json = true;
-			break;
-		case OPTION_LOCK:
-			cli->has_lock = true;
-			break;
-		case OPTION_DRY_RUN:
-			cli->is_dry_run = true;
-			break;
-		case OPTION_RECONCILE:
-			cli->is_reconcile = true;
-			break;
-		case OPTION_MAX_FREED:
-			if (aq_parse_size(optarg, UINT64_MAX / 2,
-					  &cli->max_freed))
-				break;
-			fprintf(stderr, "aq: --max-freed takes a size: bytes, or 500M, 20G\n");
-			return usage(verb);
-		default:
-			return usage(verb);
-		}
+	switch (options_read(cli, argc, argv, permute)) {
+	case OPTIONS_HELP:
+		if (verb)
+			help_verb(stdout, verb);
+		else
+			help(stdout);
+		return CLI_OK;
+	case OPTIONS_VERSION:
+		puts("aq (slurm-aq) " PACKAGE_VERSION);
+		return CLI_OK;
+	case OPTIONS_WRONG:
+		return usage(verb);
+	case OPTIONS_READ:
+		break;
 	}
+	if (verb && !options_check(cli, verb->name, verb->options))
+		return usage(verb);
 	return -1;
 }
 
@@ -282,9 +170,6 @@ static int run_verb(struct cli *cli, const struct verb *verb, int argc,
 	optind = 0; /* getopt(3): start again, on another vector */
 	code = read_options(cli, verb, argc, argv, !verb->takes_command);
 	if (code >= 0)
-		return code;
-	code = check_options(cli, verb);
-	if (code)
 		return code;
 	cli->argc = argc - optind;
 	cli->argv = argv + optind;

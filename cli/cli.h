@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* aq from inside.
  *
- *   aq.c       the table of verbs, options, help
- *   base.c check.c build.c explain.c list.c show.c run.c    a verb each
+ *   aq.c       the table of verbs, help
+ *   options.c  the table of options
+ *   base.c build.c check.c explain.c gc.c list.c pin.c run.c show.c   a verb each
  *   obtain.c   an environment for a request: found, or built while we wait
  *   term.c     what a terminal gets that a pipe does not
  *   json.c     output for programs
@@ -42,6 +43,7 @@ enum cli_exit {
 struct cli {
 	const char *conf_path; /* --config, else $AQ_CONF, else NULL */
 	const char *node;      /* --node, or NULL */
+	unsigned int given;    /* OPTION_… (cli/options.h) */
 	bool is_personal;      /* without root: one's own cache */
 	bool has_json;         /* --json */
 	bool has_lock;         /* --lock */

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The options of aq: one table (options.c), from which they are read, checked
+ * against what a verb has, and explained.
+ */
+#ifndef AQ_CLI_OPTIONS_H
+#define AQ_CLI_OPTIONS_H
+
+#include <stdio.h>
+
+#include "cli/cli.h"
+
+/* Options that not every verb has. */
+enum {
+	OPTION_FILE = 1u << 0,
+	OPTION_ISOLATED = 1u << 1,
+	OPTION_REFRESH = 1u << 2,
+	OPTION_DRY_RUN = 1u << 3,
+	OPTION_MAX_FREED = 1u << 4,
+	OPTION_RECONCILE = 1u << 5,
+	OPTION_JSON = 1u << 6,
+	OPTION_LOCK = 1u << 7,
+};
+
+enum options_outcome {
+	OPTIONS_READ,
+	OPTIONS_HELP,    /* --help was among them */
+	OPTIONS_VERSION, /* --version was */
+	OPTIONS_WRONG,   /* said on standard error */
+};
+
+/* Read options into 'cli' up to the first argument, or all of them ('permute');
+ * optind (getopt(3)) says where arguments begin.
+ */
+enum options_outcome options_read(struct cli *cli, int argc, char **argv,
+				  bool permute);
+/* Whether the verb, which has 'options', has all that were given; else it is said
+ * on standard error.
+ */
+bool options_check(const struct cli *cli, const char *verb,
+		   unsigned int options);
+/* What 'options', and those that every verb has, mean. */
+void options_help(FILE *out, unsigned int options);
+
+#endif
