@@ -32,23 +32,23 @@
 #define RESERVE "trash/.reserve"
 #define RESERVE_SIZE (1024 * 1024)
 
-int aq_collect_open(const struct aq_conf *conf, const char *sub, int *ret,
+int aq_collect_open(const char *dir, const char *sub, int *ret,
 		    struct aq_err *err)
 {
 	char path[PATH_SIZE];
 
-	snprintf(path, sizeof(path), "%s/%s", conf->cache_dir, sub);
+	snprintf(path, sizeof(path), "%s/%s", dir, sub);
 	return aq_open_dir(AT_FDCWD, path, ret, err);
 }
 
-int aq_collect_each_entry(const struct aq_conf *conf, const char *sub,
+int aq_collect_each_entry(const char *top, const char *sub,
 			  int (*fn)(const char *name, void *arg,
 				    struct aq_err *err),
 			  void *arg, struct aq_err *err)
 {
 	cleanup_closedir DIR *dir = NULL;
 	const struct dirent *e;
-	int fd = -1, rc = aq_collect_open(conf, sub, &fd, err);
+	int fd = -1, rc = aq_collect_open(top, sub, &fd, err);
 
 	if (rc)
 		return rc == AQ_MISS ? 0 : rc;
@@ -164,8 +164,8 @@ int aq_collect_plan(const struct aq_conf *conf,
 
 /* -- one environment -- */
 
-static int to_trash(const struct aq_conf *conf, const char *name,
-		    struct aq_err *err)
+int aq_collect_to_trash(const struct aq_conf *conf, const char *name,
+			struct aq_err *err)
 {
 	cleanup_close int cache = -1;
 	char from[PATH_SIZE], to[PATH_SIZE];
@@ -219,77 +219,7 @@ int aq_collect_one(const struct aq_conf *conf, const char *name,
 		rc = drop_row(conf, name, err);
 	if (!rc)
 		rc = aq_manifest_remove(conf, name, err);
-	return rc ? rc : to_trash(conf, name, err);
-}
-
-/* -- orphans -- */
-
-struct orphans {
-	const struct aq_conf *conf;
-	struct aq_store *store;
-	uint64_t n;
-};
-
-static int has_row(const struct orphans *o, const char *name, bool *ret,
-		   struct aq_err *err)
-{
-	cleanup_env struct aq_env *env = NULL;
-	int rc = aq_store_find_name(o->store, name, &env, err);
-
-	*ret = rc != AQ_MISS;
-	return rc == AQ_MISS ? 0 : rc;
-}
-
-/* Nobody builds its lock, and still no row names it. */
-static int take_orphan(struct orphans *o, const char *name,
-		       const struct aq_manifest *m, struct aq_err *err)
-{
-	cleanup_close int lock = -1;
-	char lock_name[128];
-	bool is_there = true;
-	int rc;
-
-	snprintf(lock_name, sizeof(lock_name), AQ_FLOCK_LOCK "%s",
-		 m->lock->digest);
-	rc = aq_flock_try(o->conf, lock_name, AQ_FLOCK_EXCLUSIVE, &lock, err);
-	if (!rc)
-		rc = has_row(o, name, &is_there, err);
-	if (rc || is_there)
-		return rc;
-	o->n++;
-	rc = aq_manifest_remove(o->conf, name, err);
-	return rc ? rc : to_trash(o->conf, name, err);
-}
-
-static int look_at_meta(const char *name, void *arg, struct aq_err *err)
-{
-	cleanup_manifest struct aq_manifest *m = NULL;
-	struct orphans *o = arg;
-	bool is_there = true;
-	int rc;
-
-	rc = has_row(o, name, &is_there, err);
-	/* a base's mark, half written, or damaged: not ours to judge */
-	if (!rc && !is_there && aq_manifest_read(o->conf, name, &m, NULL) == 0)
-		rc = take_orphan(o, name, m, err);
-	return rc == AQ_BUSY || rc == AQ_USER ? 0 : rc;
-}
-
-int aq_collect_orphans(const struct aq_conf *conf, uint64_t *ret_n,
-		       struct aq_err *err)
-{
-	cleanup_store struct aq_store *store = NULL;
-	struct orphans o = { .conf = conf };
-	int rc;
-
-	*ret_n = 0;
-	/* busy, or of a newer version: it cannot be said */
-	if (aq_store_open(conf, AQ_STORE_READ, &store, err) != 0)
-		return 0;
-	o.store = store;
-	rc = aq_collect_each_entry(conf, "meta", look_at_meta, &o, err);
-	*ret_n = o.n;
-	return rc;
+	return rc ? rc : aq_collect_to_trash(conf, name, err);
 }
 
 /* -- trash -- */
@@ -302,13 +232,13 @@ static int remove_one(const char *name, void *arg, struct aq_err *err)
 int aq_collect_empty_trash(const struct aq_conf *conf, struct aq_err *err)
 {
 	cleanup_close int trash = -1;
-	int rc = aq_collect_open(conf, "trash", &trash, err);
+	int rc = aq_collect_open(conf->cache_dir, "trash", &trash, err);
 
 	if (rc)
 		return rc == AQ_MISS ? 0 : rc;
 	(void)setpriority(PRIO_PROCESS, 0, NICE);
 	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_IDLE);
-	rc = aq_collect_each_entry(conf, "trash", remove_one, &trash, err);
+	rc = aq_collect_each_entry(conf->cache_dir, "trash", remove_one, &trash, err);
 	keep_reserve(conf, false);
 	return rc;
 }

@@ -114,7 +114,8 @@ AQ_CHECK int aq_collect_plan(const struct aq_conf *conf,
 AQ_CHECK int aq_collect_one(const struct aq_conf *conf, const char *name,
 			    struct aq_err *err);
 /* Move to trash/ what a collector or builder that was killed left in envs/ and
- * meta/ without a row; *ret_n of them.
+ * meta/: no row names it, nobody builds its lock, nothing uses it.  *ret_n such
+ * entries were there.
  */
 AQ_CHECK int aq_collect_orphans(const struct aq_conf *conf, uint64_t *ret_n,
 				struct aq_err *err);

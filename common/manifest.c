@@ -30,13 +30,8 @@ static int open_meta(const struct aq_conf *conf, int *ret, struct aq_err *err)
 /* The name becomes a path, which is written and removed. */
 static int check_name(const char *name, struct aq_err *err)
 {
-	size_t digits = strspn(name, "0123456789abcdef");
-	uint64_t generation;
-
-	if (digits == AQ_ENV_LOCK_DIGITS && name[digits] == '-' &&
-	    aq_parse_u64(name + digits + 1, UINT32_MAX, &generation))
-		return 0;
-	return aq_fail(err, AQ_SYS, "'%s' is no environment's name", name);
+	return aq_env_is_name(name) ? 0 :
+		aq_fail(err, AQ_SYS, "'%s' is no environment's name", name);
 }
 
 /* A digest of everything but the lock, which has its own: a flipped bit in the
@@ -130,10 +125,15 @@ int aq_manifest_remove(const struct aq_conf *conf, const char *name,
 		       struct aq_err *err)
 {
 	cleanup_close int meta = -1;
+	char path[AQ_ENV_NAME_SIZE + sizeof("/manifest")];
 	int rc = check_name(name, err);
 
 	if (!rc)
 		rc = open_meta(conf, &meta, err);
+	/* first what makes the rest one: a half is nothing, whoever is killed */
+	snprintf(path, sizeof(path), "%s/manifest", name);
+	if (!rc && unlinkat(meta, path, 0) < 0 && errno != ENOENT)
+		rc = aq_fail_errno(err, "cannot remove '%s'", path);
 	if (!rc)
 		rc = aq_remove_tree(meta, name, err);
 	return rc ? rc : aq_sync_dir(meta, err);

@@ -34,6 +34,15 @@ void aq_env_make_name(const char *lock, uint32_t generation,
 		 lock, generation);
 }
 
+bool aq_env_is_name(const char *name)
+{
+	size_t digits = strspn(name, "0123456789abcdef");
+	uint64_t generation;
+
+	return digits == AQ_ENV_LOCK_DIGITS && name[digits] == '-' &&
+	       aq_parse_u64(name + digits + 1, UINT32_MAX, &generation);
+}
+
 void aq_store_close(struct aq_store *store)
 {
 	if (!store)

@@ -58,6 +58,8 @@ struct aq_env {
 /* The name of the environment that is 'generation' of 'lock' (a digest). */
 void aq_env_make_name(const char *lock, uint32_t generation,
 		      char ret[AQ_ENV_NAME_SIZE]);
+/* Whether 'name' has that form. */
+bool aq_env_is_name(const char *name);
 /* Whether env->name is that of its lock and generation. */
 bool aq_env_is_named_well(const struct aq_env *env);
 

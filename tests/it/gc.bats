@@ -145,15 +145,23 @@ is_held() { [[ $(python3 -c 'import sqlite3,sys; print(sqlite3.connect(sys.argv[
 }
 
 @test "what a killed collector or builder left goes, what is whole is rebuilt" {
-  local one
+  local one two three
   one=$(build "$(asks 2)")
+  two=$(build "$(asks 3)")
+  three=$(build "$(asks 4)")
   it_drop_row n1 "$one"
+  it_drop_row n1 "$two"
+  it_drop_row n1 "$three"
+  rm -r "$CACHE/meta/$two"         # killed before it moved the files
+  rm "$CACHE/meta/$three/manifest" # killed while it removed the manifest
   mkdir -p "$CACHE/work/pkgs/cache" "$CACHE/work/pkgs/lone-1.0-0/info" # an index, a package
   mkdir "$CACHE/trash/0123456789abcdef0123-1"
   echo x >"$CACHE/trash/0123456789abcdef0123-1/left"
   run -0 --separate-stderr gc
-  assert_contains "$output" "1 that killed builds had left"
+  assert_contains "$output" "3 that killed builds had left"
   gone "$one"
+  gone "$two"
+  gone "$three"
   [[ ! -e $CACHE/trash/0123456789abcdef0123-1 ]]
   [[ -d $CACHE/work/pkgs/cache && ! -e $CACHE/work/pkgs/lone-1.0-0 ]]
   run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$(asks 2)" printenv AQ_RESOLUTION

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What somebody who was killed left in envs/ and meta/: no row names it, nobody
+ * builds its lock, nothing uses it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base.h"
+#include "common/collect.h"
+#include "common/collect_inside.h"
+#include "common/flock.h"
+#include "common/manifest.h"
+
+/* Bytes of names that references hold: a million of them. */
+#define HELD_MAX (64 * 1024 * 1024)
+
+struct orphans {
+	const struct aq_conf *conf;
+	struct aq_store *store;
+	struct aq_strv held; /* environments, sorted */
+	uint64_t n;
+};
+
+static int add_held(const char *env, const char *digest, void *arg,
+		    struct aq_err *err)
+{
+	(void)digest;
+	(void)err;
+	if (*env)
+		aq_strv_add(arg, env);
+	return 0;
+}
+
+static int read_held(struct orphans *o, struct aq_err *err)
+{
+	cleanup_refs struct aq_refs *refs = NULL;
+	int rc = aq_refs_open(o->conf, &refs, err);
+
+	if (!rc)
+		rc = aq_refs_each_held(refs, add_held, &o->held, err);
+	if (!rc)
+		rc = aq_strv_done(&o->held, "what references hold", err);
+	aq_strv_sort(&o->held);
+	return rc;
+}
+
+/* AQ_MISS: no row names it, and none inherits from it. */
+static int check_row(const struct orphans *o, const char *name,
+		     struct aq_err *err)
+{
+	cleanup_env struct aq_env *env = NULL;
+	uint64_t children = 0;
+	int rc = aq_store_find_name(o->store, name, &env, err);
+
+	if (rc != AQ_MISS)
+		return rc;
+	rc = aq_store_children(o->store, name, &children, err);
+	return rc || children ? rc : AQ_MISS;
+}
+
+struct lock {
+	const struct aq_conf *conf;
+	const char *env;
+};
+
+/* AQ_BUSY: this lock is one of a build of that environment. */
+static int check_lock(const char *name, void *arg, struct aq_err *err)
+{
+	const struct lock *l = arg;
+	cleanup_close int fd = -1;
+
+	if (!aq_starts_with(name, AQ_FLOCK_LOCK) ||
+	    strncmp(name + strlen(AQ_FLOCK_LOCK), l->env, AQ_ENV_LOCK_DIGITS) != 0)
+		return 0;
+	return aq_flock_try(l->conf, name, AQ_FLOCK_EXCLUSIVE, &fd, err);
+}
+
+static int look_at(const char *name, void *arg, struct aq_err *err)
+{
+	struct orphans *o = arg;
+	struct lock lock = { o->conf, name };
+	int rc;
+
+	/* a base's mark, or not of our making */
+	if (!aq_env_is_name(name) || aq_strv_has(&o->held, name) ||
+	    check_row(o, name, err) != AQ_MISS)
+		return 0;
+	rc = aq_collect_each_entry(o->conf->run_dir, "locks", check_lock, &lock,
+				   err);
+	if (rc)
+		return rc == AQ_BUSY ? 0 : rc;
+	/* its builder may have made the row and ended meanwhile */
+	if (check_row(o, name, err) != AQ_MISS)
+		return 0;
+	o->n++;
+	rc = aq_manifest_remove(o->conf, name, err);
+	return rc ? rc : aq_collect_to_trash(o->conf, name, err);
+}
+
+int aq_collect_orphans(const struct aq_conf *conf, uint64_t *ret_n,
+		       struct aq_err *err)
+{
+	cleanup_store struct aq_store *store = NULL;
+	struct orphans o = { .conf = conf, .held = AQ_STRV_INIT(HELD_MAX) };
+	int rc;
+
+	*ret_n = 0;
+	/* busy, or of a newer version: it cannot be said */
+	if (aq_store_open(conf, AQ_STORE_READ, &store, err) != 0)
+		return 0;
+	o.store = store;
+	rc = read_held(&o, err);
+	if (!rc)
+		rc = aq_collect_each_entry(conf->cache_dir, "meta", look_at, &o, err);
+	if (!rc)
+		rc = aq_collect_each_entry(conf->cache_dir, "envs", look_at, &o, err);
+	aq_strv_free(&o.held);
+	*ret_n = o.n;
+	return rc;
+}
