@@ -19,7 +19,7 @@
 #include "common/build.h"
 #include "common/io.h"
 #include "common/layout.h"
-#include "common/lease.h"
+#include "common/job.h"
 #include "common/worker.h"
 
 struct options {

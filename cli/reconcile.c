@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/lease.h"
+#include "common/job.h"
 #include "common/procs.h"
 #include "common/refs.h"
 
@@ -28,35 +28,58 @@ struct known {
 	const struct aq_conf *conf;
 };
 
-static int add_job(const struct aq_ref *ref, void *arg, struct aq_err *err)
+static struct job *find(const struct known *k, uint32_t id)
+{
+	/* references come sorted */
+	for (size_t i = k->n; i-- > 0;)
+		if (k->v[i].id == id)
+			return &k->v[i];
+	return NULL;
+}
+
+static int add(struct known *k, uint32_t id, const char *node,
+	       struct aq_err *err)
+{
+	if (strcmp(node, k->conf->node) != 0 || find(k, id))
+		return 0;
+	if (k->n == k->size) {
+		size_t size = k->size ? 2 * k->size : 64;
+		struct job *v = realloc(k->v, size * sizeof(*v));
+
+		if (!v)
+			return aq_fail(err, AQ_SYS, "out of memory");
+		k->v = v;
+		k->size = size;
+	}
+	k->v[k->n++] = (struct job){ .id = id };
+	return 0;
+}
+
+static int add_ref(const struct aq_ref *ref, void *arg, struct aq_err *err)
 {
 	struct known *k = arg;
+	int rc = add(k, ref->step.job, ref->node, err);
+	struct job *job = find(k, ref->step.job);
 
-	if (strcmp(ref->node, k->conf->node) != 0)
-		return 0;
-	if (!k->n || k->v[k->n - 1].id != ref->step.job) {
-		if (k->n == k->size) {
-			size_t size = k->size ? 2 * k->size : 64;
-			struct job *v = realloc(k->v, size * sizeof(*v));
-
-			if (!v)
-				return aq_fail(err, AQ_SYS, "out of memory");
-			k->v = v;
-			k->size = size;
-		}
-		k->v[k->n++] = (struct job){ .id = ref->step.job };
-	}
 	/* tasks outlive a slurmstepd that is killed */
-	if (*ref->env && !k->v[k->n - 1].is_alive)
-		k->v[k->n - 1].is_alive = aq_procs_use(k->conf, ref->env);
-	return 0;
+	if (job && *ref->env && !job->is_alive)
+		job->is_alive = aq_procs_use(k->conf, ref->env);
+	return rc;
+}
+
+static int add_mark(uint32_t job, const char *node, const char *digest,
+		    void *arg, struct aq_err *err)
+{
+	(void)digest;
+	return add(arg, job, node, err);
 }
 
 static void note(struct known *k, uint32_t id)
 {
-	for (size_t i = 0; i < k->n; i++)
-		if (k->v[i].id == id)
-			k->v[i].is_alive = true;
+	struct job *job = find(k, id);
+
+	if (job)
+		job->is_alive = true;
 }
 
 /* squeue's process and its standard output. */
@@ -112,7 +135,9 @@ int reconcile(const struct aq_conf *conf, uint64_t *ret_n, struct aq_err *err)
 
 	/* references first: a job that is added now is known to Slurm then */
 	if (!rc)
-		rc = aq_refs_each(refs, add_job, &k, err);
+		rc = aq_refs_each(refs, add_ref, &k, err);
+	if (!rc)
+		rc = aq_job_each(conf, add_mark, &k, err);
 	if (!rc && k.n)
 		rc = ask_slurm(&k, err);
 	for (size_t i = 0; !rc && i < k.n; i++) {

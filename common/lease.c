@@ -10,8 +10,6 @@
 #include "common/lease.h"
 #include "common/refs.h"
 
-/* Keys that one job refreshes: 65 bytes each. */
-#define REFRESHED_MAX (64 * 1024)
 #define PATH_SIZE 1024
 /* How often a lease may vanish between open and lock before it is no
  * coincidence.
@@ -215,57 +213,4 @@ int aq_lease_each_held(const struct aq_conf *conf, aq_lease_each_fn *fn,
 			rc = fn(&step, node, arg, err);
 	}
 	return rc || !errno ? rc : aq_fail_errno(err, "cannot read '%s'", path);
-}
-
-void aq_job_mark_name(const struct aq_conf *conf, uint32_t job, char *ret,
-		      size_t size)
-{
-	snprintf(ret, size, "%s/jobs/%u.%s", conf->run_dir, job, conf->node);
-}
-
-int aq_job_mark(const struct aq_conf *conf, uint32_t job, struct aq_err *err)
-{
-	char path[PATH_SIZE];
-	cleanup_close int fd = -1;
-
-	aq_job_mark_name(conf, job, path, sizeof(path));
-	return aq_open_own(AT_FDCWD, path, &fd, err);
-}
-
-int aq_job_unmark(const struct aq_conf *conf, uint32_t job, struct aq_err *err)
-{
-	char path[PATH_SIZE];
-
-	aq_job_mark_name(conf, job, path, sizeof(path));
-	if (unlink(path) < 0 && errno != ENOENT)
-		return aq_fail_errno(err, "cannot remove '%s'", path);
-	return 0;
-}
-
-bool aq_job_has_refreshed(const struct aq_conf *conf, uint32_t job,
-			  const char *key)
-{
-	cleanup_str struct aq_str keys = AQ_STR_INIT(REFRESHED_MAX);
-	char path[PATH_SIZE];
-
-	aq_job_mark_name(conf, job, path, sizeof(path));
-	return *key && aq_read_file(AT_FDCWD, path, &keys, NULL) == 0 &&
-	       strstr(aq_str_get(&keys), key);
-}
-
-int aq_job_note_refresh(const struct aq_conf *conf, uint32_t job,
-			const char *key, struct aq_err *err)
-{
-	char path[PATH_SIZE], line[AQ_SHA256_HEX_SIZE + 1];
-	cleanup_close int fd = -1;
-	int rc, len = snprintf(line, sizeof(line), "%s\n", key);
-
-	aq_job_mark_name(conf, job, path, sizeof(path));
-	rc = aq_open_own(AT_FDCWD, path, &fd, err);
-	if (rc)
-		return rc;
-	/* one write at the end: whole, however many note theirs */
-	if (fcntl(fd, F_SETFL, O_APPEND) < 0 || write(fd, line, (size_t)len) != len)
-		return aq_fail_errno(err, "cannot write '%s'", path);
-	return 0;
 }

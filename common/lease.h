@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Leases: whether a step still lives; and marks: which jobs took a reference.
- * A lease is a file in run_dir/leases that slurmstepd holds locked: the kernel
+/* Leases: whether a step still lives.  A lease is a file in run_dir/leases that slurmstepd holds locked: the kernel
  * releases it whatever kills slurmstepd, and no clock or pid is asked.
  */
 #ifndef AQ_LEASE_H
@@ -44,21 +43,5 @@ AQ_CHECK int aq_lease_remove(const struct aq_conf *conf,
 /* Remove the lease files of 'job' on conf->node that nobody holds. */
 AQ_CHECK int aq_lease_sweep(const struct aq_conf *conf, uint32_t job,
 			    struct aq_err *err);
-
-/* run_dir/jobs/JOB.NODE: made with a job's first reference, so that the epilog
- * of a job that never took one costs one access(2).  aq_job_mark_name() writes
- * its path to ret[size].
- */
-void aq_job_mark_name(const struct aq_conf *conf, uint32_t job, char *ret,
-		      size_t size);
-AQ_CHECK int aq_job_mark(const struct aq_conf *conf, uint32_t job,
-			 struct aq_err *err);
-/* The mark also notes which keys the job has resolved afresh (--aq-refresh). */
-bool aq_job_has_refreshed(const struct aq_conf *conf, uint32_t job,
-			  const char *key);
-AQ_CHECK int aq_job_note_refresh(const struct aq_conf *conf, uint32_t job,
-				 const char *key, struct aq_err *err);
-AQ_CHECK int aq_job_unmark(const struct aq_conf *conf, uint32_t job,
-			   struct aq_err *err);
 
 #endif

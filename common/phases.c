@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "common/collect.h"
+#include "common/job.h"
 #include "common/layout.h"
 #include "common/lease.h"
 #include "common/lookup.h"
@@ -34,36 +35,6 @@ int aq_phase_submit(struct aq_submit *submit, struct aq_err *err)
 	aq_str_add_mem(submit->canonical, req->canonical, req->canonical_len);
 	memcpy(submit->digest, req->digest, sizeof(submit->digest));
 	return aq_str_done(submit->canonical, "the request", err);
-}
-
-int aq_phase_prolog(const struct aq_job *job, struct aq_err *err)
-{
-	const struct aq_step whole = { job->job, AQ_STEP_NONE, UINT32_MAX };
-	cleanup_conf struct aq_conf *conf = NULL;
-	cleanup_store struct aq_store *store = NULL;
-	cleanup_refs struct aq_refs *refs = NULL;
-	bool is_known = false;
-	int rc = aq_conf_load(job->conf_path, job->node, &conf, err);
-
-	if (!rc)
-		rc = aq_layout_prepare(conf, err);
-	if (!rc)
-		rc = aq_refs_open(conf, &refs, err);
-	if (!rc)
-		rc = aq_job_mark(conf, job->job, err);
-	/* first the reference, then the look-up: what is found is held */
-	if (!rc)
-		rc = aq_refs_take(refs, &whole, job->digest, err);
-	if (!rc)
-		rc = aq_store_open(conf, AQ_STORE_READ, &store, err);
-	if (!rc)
-		rc = aq_store_has_digest(store, job->digest, &is_known, err);
-	if (refs && (rc || !is_known)) {
-		int dropped = aq_refs_drop(refs, &whole, NULL);
-
-		return rc ? rc : dropped;
-	}
-	return rc;
 }
 
 /* run_dir is gone with the boot; but not every epilog waits for the disk. */
@@ -106,11 +77,15 @@ static int take_reference(struct aq_stage *stage, const struct aq_conf *conf,
 			  const char *digest, struct aq_refs **ret,
 			  struct aq_err *err)
 {
-	int rc = aq_layout_prepare(conf, err);
+	int rc = aq_lease_acquire(conf, &stage->step, &stage->ret_lease_fd,
+				  NULL);
 
-	if (!rc)
-		rc = aq_lease_acquire(conf, &stage->step, &stage->ret_lease_fd,
-				      err);
+	if (rc) { /* the first step since the boot? */
+		rc = aq_layout_prepare(conf, err);
+		if (!rc)
+			rc = aq_lease_acquire(conf, &stage->step,
+					      &stage->ret_lease_fd, err);
+	}
 	if (!rc)
 		rc = aq_job_mark(conf, stage->step.job, err);
 	if (!rc)

@@ -34,18 +34,13 @@ struct aq_submit {
 typedef int aq_phase_submit_fn(struct aq_submit *submit, struct aq_err *err);
 AQ_EXPORT aq_phase_submit_fn aq_phase_submit;
 
-/* Prolog, root in a worker: take the job's reference if the digest, which the
- * user's environment claims, is that of a request this node knows.
- */
+/* Epilog, root in a worker: drop the job's references. */
 struct aq_job {
 	const char *conf_path;
 	const char *node; /* or NULL: as aq_conf_load() */
 	uint32_t job;
-	const char *digest; /* prolog only; hostile */
 };
 typedef int aq_phase_job_fn(const struct aq_job *job, struct aq_err *err);
-AQ_EXPORT aq_phase_job_fn aq_phase_prolog;
-/* Epilog, root in a worker: drop the job's references. */
 AQ_EXPORT aq_phase_job_fn aq_phase_epilog;
 
 /* Stage, root in a worker: take the step's lease and reference, then look the

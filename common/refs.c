@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 #include "common/db.h"
+#include "common/job.h"
 #include "common/lease.h"
 
 #define PATH_SIZE 1024
-#define BOOT_ID_SIZE 40 /* a UUID and its newline */
 #define BUSY_MS 1000    /* half of a hook's worker's time */
 
 struct aq_refs {
@@ -47,20 +47,6 @@ void aq_refs_close(struct aq_refs *refs)
 		return;
 	aq_db_close(refs->db);
 	free(refs);
-}
-
-/* random(4), proc(5): another boot has another one. */
-static int read_boot_id(char ret[BOOT_ID_SIZE], struct aq_err *err)
-{
-	cleanup_close int fd = open("/proc/sys/kernel/random/boot_id",
-				    O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, ret, BOOT_ID_SIZE - 1);
-
-	if (n <= 0)
-		return aq_fail_errno(err, "cannot read the boot id");
-	ret[n] = '\0';
-	ret[strcspn(ret, "\n")] = '\0';
-	return 0;
 }
 
 static int is_same_boot(const struct aq_db_row *row, void *arg,
@@ -130,8 +116,8 @@ int aq_refs_open_at_boot(const struct aq_conf *conf, const char *boot_id,
 int aq_refs_open(const struct aq_conf *conf, struct aq_refs **ret,
 		 struct aq_err *err)
 {
-	char boot_id[BOOT_ID_SIZE];
-	int rc = read_boot_id(boot_id, err);
+	char boot_id[AQ_BOOT_ID_SIZE];
+	int rc = aq_boot_id(boot_id, err);
 
 	return rc ? rc : aq_refs_open_at_boot(conf, boot_id, ret, err);
 }
@@ -223,10 +209,10 @@ int aq_refs_hold_waiting(struct aq_refs *refs, const char *digest,
 			 const char *env, uint64_t now, struct aq_err *err)
 {
 	const struct aq_db_value values[] = {
-		AQ_TEXT(env), AQ_TEXT(digest), AQ_NUMBER(AQ_STEP_NONE),
+		AQ_TEXT(env), AQ_TEXT(digest),
 	};
 
-	return hold(refs, "digest = ?2 AND env = '' AND step != ?3", values,
+	return hold(refs, "digest = ?2 AND env = ''", values,
 		    ARRAY_LEN(values), env, now, err);
 }
 
@@ -253,6 +239,16 @@ static int call_holds(const struct aq_db_row *row, void *arg,
 	return h->fn(aq_db_text(row, 0), aq_db_text(row, 1), h->arg, err);
 }
 
+static int call_job_holds(uint32_t job, const char *node, const char *digest,
+			  void *arg, struct aq_err *err)
+{
+	const struct holds *h = arg;
+
+	(void)job;
+	(void)node;
+	return *digest ? h->fn("", digest, h->arg, err) : 0;
+}
+
 int aq_refs_each_held(struct aq_refs *refs, aq_refs_holds_fn *fn, void *arg,
 		      struct aq_err *err)
 {
@@ -261,7 +257,8 @@ int aq_refs_each_held(struct aq_refs *refs, aq_refs_holds_fn *fn, void *arg,
 			   "SELECT DISTINCT env, iif(env = '', digest, '')"
 			   " FROM refs", NULL, 0, call_holds, &h, err);
 
-	return rc == AQ_MISS ? 0 : rc;
+	return rc && rc != AQ_MISS ?
+		rc : aq_job_each(refs->conf, call_job_holds, &h, err);
 }
 
 struct uses {
@@ -337,10 +334,8 @@ static int drop_if_over(struct aq_refs *refs, const struct aq_step *step,
 			struct aq_err *err)
 {
 	bool is_free = true;
-	int rc = 0;
+	int rc = aq_lease_is_free(refs->conf, step, &is_free, err);
 
-	if (step->step != AQ_STEP_NONE)
-		rc = aq_lease_is_free(refs->conf, step, &is_free, err);
 	return rc || !is_free ? rc : aq_refs_drop(refs, step, err);
 }
 
@@ -397,14 +392,13 @@ static int drop_if_orphan(struct aq_refs *refs, const struct aq_step *step,
 
 int aq_refs_sweep(struct aq_refs *refs, struct aq_err *err)
 {
-	const struct aq_db_value values[] = { AQ_TEXT(refs->conf->node),
-					      AQ_NUMBER(AQ_STEP_NONE) };
+	const struct aq_db_value values[] = { AQ_TEXT(refs->conf->node) };
 	struct steps s = { 0 };
 	int rc = aq_db_begin(refs->db, err);
 
 	if (rc)
 		return rc;
-	rc = read_steps(refs, "node = ?1 AND step != ?2", values, 2, &s, err);
+	rc = read_steps(refs, "node = ?1", values, 1, &s, err);
 	for (size_t i = 0; !rc && i < s.n; i++)
 		rc = drop_if_orphan(refs, &s.v[i], err);
 	free(s.v);

@@ -5,8 +5,8 @@
  *
  * A reader inserts a reference to the request's digest *first* and looks up
  * then: whatever it finds is already held.  Once it knows which environment it
- * uses the reference holds that one and no other.  A job's own reference stays
- * one to the digest, for the steps that will come.
+ * uses the reference holds that one and no other.  What a job holds as a whole,
+ * for the steps that will come, is said by its mark (common/job.h).
  */
 #ifndef AQ_REFS_H
 #define AQ_REFS_H
@@ -18,10 +18,9 @@
 #include "common/sha256.h"
 
 /* Slurm's ids; the batch step is 0xfffffffb, see slurm.h. */
-#define AQ_STEP_NONE UINT32_MAX /* the job as a whole */
 struct aq_step {
 	uint32_t job;
-	uint32_t step; /* or AQ_STEP_NONE */
+	uint32_t step;
 	uint32_t het;  /* component of a het step, or UINT32_MAX */
 };
 
@@ -53,8 +52,8 @@ AQ_CHECK int aq_refs_take(struct aq_refs *refs, const struct aq_step *step,
 /* Drop it; not there is no failure. */
 AQ_CHECK int aq_refs_drop(struct aq_refs *refs, const struct aq_step *step,
 			  struct aq_err *err);
-/* The epilog: the job's own reference and those of all its steps whose lease
- * is free, on conf->node, at once; then the files of those leases.
+/* The epilog: the references of all the job's steps whose lease is free, on
+ * conf->node, at once; then the files of those leases.
  */
 AQ_CHECK int aq_refs_drop_job(struct aq_refs *refs, uint32_t job,
 			      struct aq_err *err);
@@ -83,8 +82,8 @@ AQ_CHECK int aq_refs_check_leases(struct aq_refs *refs, struct aq_err *err);
 AQ_CHECK int aq_refs_lock(struct aq_refs *refs, struct aq_err *err);
 AQ_CHECK int aq_refs_unlock(struct aq_refs *refs, int rc, struct aq_err *err);
 
-/* Call 'fn' for everything that is held, of all nodes: an environment, or (env
- * "") what serves a digest.
+/* Call 'fn' for everything that is held, by steps and by jobs as a whole, of all
+ * nodes: an environment, or (env "") what serves a digest.
  */
 typedef int aq_refs_holds_fn(const char *env, const char *digest, void *arg,
 			     struct aq_err *err);

@@ -268,28 +268,6 @@ int aq_store_find_name(struct aq_store *store, const char *name,
 	return 0;
 }
 
-static int get_count(const struct aq_db_row *row, void *arg,
-		     struct aq_err *err)
-{
-	(void)err;
-	*(uint64_t *)arg = aq_db_number(row, 0);
-	return 0;
-}
-
-int aq_store_has_digest(struct aq_store *store, const char *digest, bool *ret,
-			struct aq_err *err)
-{
-	const struct aq_db_value values[] = { AQ_TEXT(digest) };
-	uint64_t n = 0;
-	int rc = aq_db_run(store->db,
-			   "SELECT count(*) FROM requests WHERE digest = ?1",
-			   values, 1, get_count, &n, err);
-
-	if (!rc)
-		*ret = n > 0;
-	return rc;
-}
-
 static int get_three(const struct aq_db_row *row, void *arg,
 		     struct aq_err *err)
 {

@@ -112,10 +112,6 @@ AQ_CHECK int aq_store_find_lock(struct aq_store *store, const char *lock,
 AQ_CHECK int aq_store_find_name(struct aq_store *store, const char *name,
 				struct aq_env **ret, struct aq_err *err);
 
-/* Whether any request with this digest is known (the prolog's question). */
-AQ_CHECK int aq_store_has_digest(struct aq_store *store, const char *digest,
-				 bool *ret, struct aq_err *err);
-
 /* Requests remembered of one key: they differ in what does not matter to the
  * environment, their variables.
  */

@@ -31,7 +31,6 @@ int rim_library_load(struct rim_library *ret, struct aq_err *err)
 		void *to;
 	} symbols[] = {
 		{ "aq_phase_submit", &ret->submit },
-		{ "aq_phase_prolog", &ret->prolog },
 		{ "aq_phase_epilog", &ret->epilog },
 		{ "aq_phase_stage", &ret->stage },
 		{ "aq_phase_release", &ret->release },

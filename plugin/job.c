@@ -2,10 +2,10 @@
 /* Prolog and epilog, as root.  A crash or time-out here drains the node: all
  * of it happens in a worker, and nothing comes back but a line for the log.
  */
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
+#include "common/job.h"
 #include "common/worker.h"
 #include "plugin/rim.h"
 
@@ -16,12 +16,19 @@ static bool get_job(spank_t sp, const struct rim_args *args,
 	return spank_get_item(sp, S_JOB_ID, &ret->job) == ESPANK_SUCCESS;
 }
 
+struct prolog {
+	struct aq_job job;
+	const char *digest;
+};
+
+/* What the job asks for is held from here on; no library is needed. */
 static int prolog(void *arg, struct aq_err *err)
 {
-	struct rim_library library;
-	int rc = rim_library_load(&library, err);
+	const struct prolog *p = arg;
+	cleanup_conf struct aq_conf *conf = NULL;
+	int rc = aq_conf_load(p->job.conf_path, p->job.node, &conf, err);
 
-	return rc ? rc : library.prolog(arg, err);
+	return rc ? rc : aq_job_hold(conf, p->job.job, p->digest, err);
 }
 
 /* Most jobs never took a reference: one access(2) tells, and no library is
@@ -31,46 +38,40 @@ static int epilog(void *arg, struct aq_err *err)
 {
 	const struct aq_job *job = arg;
 	cleanup_conf struct aq_conf *conf = NULL;
-	cleanup_free char *mark = NULL;
 	struct rim_library library;
+	char mark[1024];
 	int rc = aq_conf_load(job->conf_path, job->node, &conf, err);
 
 	if (rc)
 		return rc;
-	if (asprintf(&mark, "%s/jobs/%u.%s", conf->run_dir, job->job,
-		     conf->node) < 0) {
-		mark = NULL;
-		return aq_fail(err, AQ_SYS, "out of memory");
-	}
+	aq_job_mark_name(conf, job->job, mark, sizeof(mark));
 	if (access(mark, F_OK) != 0)
 		return 0;
 	rc = rim_library_load(&library, err);
 	return rc ? rc : library.epilog(job, err);
 }
 
-static void run(const char *hook, int (*fn)(void *, struct aq_err *),
-		struct aq_job *job)
+static void run(const char *hook, uint32_t job,
+		int (*fn)(void *arg, struct aq_err *err), void *arg)
 {
 	static struct aq_err err;
-	int rc = aq_worker_run(fn, job, AQ_WORKER_DEADLINE_MS, -1, &err);
 
-	if (rc && rc != AQ_MISS)
-		slurm_error("aq: %s of job %u: %s", hook, job->job, err.text);
+	if (aq_worker_run(fn, arg, AQ_WORKER_DEADLINE_MS, -1, &err) != 0)
+		slurm_error("aq: %s of job %u: %s", hook, job, err.text);
 }
 
 void rim_job_prolog(spank_t sp, const struct rim_args *args)
 {
-	struct aq_job job;
+	struct prolog p;
 
-	if (!get_job(sp, args, &job))
+	if (!get_job(sp, args, &p.job))
 		return;
 	/* SPANK_* is the user's to choose; spank_job_control_getenv() crashes
 	 * in this context
 	 */
-	job.digest = getenv("SPANK_" RIM_DIGEST);
-	if (!job.digest || !aq_is_hex(job.digest, AQ_SHA256_HEX_SIZE - 1))
-		return;
-	run("prolog", prolog, &job);
+	p.digest = getenv("SPANK_" RIM_DIGEST);
+	if (p.digest && aq_is_hex(p.digest, AQ_SHA256_HEX_SIZE - 1))
+		run("prolog", p.job.job, prolog, &p);
 }
 
 void rim_job_epilog(spank_t sp, const struct rim_args *args)
@@ -78,5 +79,5 @@ void rim_job_epilog(spank_t sp, const struct rim_args *args)
 	struct aq_job job;
 
 	if (get_job(sp, args, &job))
-		run("epilog", epilog, &job);
+		run("epilog", job.job, epilog, &job);
 }

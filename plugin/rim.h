@@ -54,7 +54,7 @@ void rim_args_read(int ac, char **av, struct rim_args *ret);
 /* -- behind.c -- */
 struct rim_library {
 	aq_phase_submit_fn *submit;
-	aq_phase_job_fn *prolog, *epilog;
+	aq_phase_job_fn *epilog;
 	aq_phase_stage_fn *stage;
 	aq_phase_release_fn *release;
 };

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "common/job.h"
 #include "common/phases.h"
 #include "common/worker.h"
 
@@ -51,27 +52,25 @@ static int only_load(void *arg, struct aq_err *err)
 	return 0;
 }
 
-static int run_job(const char *phase, struct aq_err *err)
+static int epilog(void *arg, struct aq_err *err)
 {
 	const struct aq_job j = { .conf_path = conf_path, .node = node,
-				  .job = job, .digest = digest };
+				  .job = job };
 	aq_phase_job_fn *fn;
-	void *address = load(phase);
+	void *address = load("aq_phase_epilog");
 
+	(void)arg;
 	memcpy(&fn, &address, sizeof(fn));
 	return fn(&j, err);
 }
 
 static int prolog(void *arg, struct aq_err *err)
 {
-	(void)arg;
-	return run_job("aq_phase_prolog", err);
-}
+	cleanup_conf struct aq_conf *conf = NULL;
+	int rc = aq_conf_load(conf_path, node, &conf, err);
 
-static int epilog(void *arg, struct aq_err *err)
-{
 	(void)arg;
-	return run_job("aq_phase_epilog", err);
+	return rc ? rc : aq_job_hold(conf, job, digest, err);
 }
 
 static struct aq_stage stage_of(void)

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/job.h"
 #include "common/refs.h"
 #include "tests/fake/fake.h"
 
@@ -51,20 +52,31 @@ void node_forget(void)
 	remove_tree("run-public");
 }
 
+static int count_holding(uint32_t job, const char *name, const char *digest,
+			 void *arg, struct aq_err *err)
+{
+	(void)job;
+	(void)name;
+	(void)err;
+	*(uint64_t *)arg += *digest != '\0';
+	return 0;
+}
+
 uint64_t node_references(void)
 {
 	static struct aq_err err;
 	cleanup_conf struct aq_conf *conf = NULL;
 	cleanup_refs struct aq_refs *refs = NULL;
-	uint64_t n = 0;
+	uint64_t n = 0, n_jobs = 0;
 
-	if (!node_has("run/refs.db"))
-		return 0;
 	if (aq_conf_load(strchr(plugstack, '=') + 1, "n1", &conf, &err) ||
-	    aq_refs_open(conf, &refs, &err) ||
-	    aq_refs_count(refs, NULL, &n, &err))
+	    aq_job_each(conf, count_holding, &n_jobs, &err))
 		fail_msg("%s", err.text);
-	return n;
+	if (node_has("run/refs.db") &&
+	    (aq_refs_open(conf, &refs, &err) ||
+	     aq_refs_count(refs, NULL, &n, &err)))
+		fail_msg("%s", err.text);
+	return n + n_jobs;
 }
 
 int node_setup(void **state)

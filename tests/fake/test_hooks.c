@@ -181,14 +181,16 @@ static void test_unused(void **state)
 	assert_int_equal(fake->task[0].n_fds, n_fds);
 }
 
-static void test_prolog_holds_what_is_known(void **state)
+static void test_prolog_holds_what_is_asked_for(void **state)
 {
 	(void)state;
 	assert_int_equal(fake_submit(S_CTX_LOCAL, FILES("a.yaml")), 0);
-	fake_prolog();
-	assert_true(node_references() == 0); /* not known yet */
+	fake_prolog(); /* the first since the boot */
+	assert_true(node_references() == 1);
+	assert_false(node_has("run/refs.db")); /* and no library was needed */
 	fake_step();
 	fake_epilog();
+	assert_node_is_clean();
 	fake->job++;
 	fake_prolog();
 	assert_true(node_references() == 1);
@@ -446,7 +448,7 @@ int main(void)
 		TEST(test_errors_before_queueing),
 		TEST(test_last_one_counts),
 		TEST(test_unused),
-		TEST(test_prolog_holds_what_is_known),
+		TEST(test_prolog_holds_what_is_asked_for),
 		TEST(test_reason_and_125),
 		TEST(test_killed_builder),
 		TEST(test_none_undoes),

@@ -16,6 +16,7 @@
 #include "common/collect.h"
 #include "common/io.h"
 #include "common/layout.h"
+#include "common/job.h"
 #include "common/lease.h"
 #include "common/manifest.h"
 #include "tests/unit/cachedir.h"
@@ -133,16 +134,14 @@ static void build(struct model *m, unsigned int n)
 
 static void begin_job(struct model *m, struct job *j)
 {
-	const struct aq_step whole = { 100 + (uint32_t)(j - m->jobs),
-				       AQ_STEP_NONE, UINT32_MAX };
-	cleanup_refs struct aq_refs *refs = refs_of(m);
+	const char *digest = m->samples[below(m, REQUESTS)]->digest;
+	uint32_t id = 100 + (uint32_t)(j - m->jobs);
 
 	j->is_there = true;
-	assert_int_equal(aq_job_mark(m->conf, whole.job, NULL), 0);
-	if (below(m, 2)) /* the prolog knew the digest */
-		assert_int_equal(aq_refs_take(refs, &whole,
-					      m->samples[below(m, REQUESTS)]->digest,
-					      NULL), 0);
+	if (below(m, 2)) /* with a prolog */
+		assert_int_equal(aq_job_hold(m->conf, id, digest, NULL), 0);
+	else
+		assert_int_equal(aq_job_mark(m->conf, id, NULL), 0);
 }
 
 static void begin_step(struct model *m, struct job *j, struct step *s)

@@ -60,13 +60,9 @@ static void what_is_committed_is_found(void **state)
 		must_open(*state, AQ_STORE_WRITE);
 	cleanup_env struct aq_env *a = NULL, *b = NULL, *c = NULL, *d = NULL;
 	struct aq_err err = { 0 };
-	bool is_known = true;
 
 	assert_int_equal(find(store, s, &a), AQ_MISS);
 	assert_null(a);
-	assert_int_equal(aq_store_has_digest(store, s->digest, &is_known, &err),
-			 0);
-	assert_false(is_known);
 	s->env.kind = AQ_ENV_INHERITED;
 	s->env.pinned = true;
 	snprintf(s->env.base, sizeof(s->env.base), "base-1");
@@ -79,9 +75,6 @@ static void what_is_committed_is_found(void **state)
 	expect_same(c, &s->env);
 	assert_int_equal(aq_store_find_name(store, s->env.name, &d, &err), 0);
 	expect_same(d, &s->env);
-	assert_int_equal(aq_store_has_digest(store, s->digest, &is_known, &err),
-			 0);
-	assert_true(is_known);
 	sample_free(s);
 }
 
@@ -183,7 +176,6 @@ static void removing_takes_all_that_was_tied(void **state)
 		must_open(*state, AQ_STORE_WRITE);
 	cleanup_env struct aq_env *a = NULL, *b = NULL;
 	struct aq_err err = { 0 };
-	bool is_known = true;
 
 	must_commit(store, s);
 	must_commit(store, t);
@@ -191,9 +183,6 @@ static void removing_takes_all_that_was_tied(void **state)
 	assert_int_equal(aq_store_remove(store, s->env.name, &err), AQ_MISS);
 	assert_int_equal(find(store, s, &a), AQ_MISS);
 	assert_int_equal(aq_store_find_key(store, s->key, &a, &err), AQ_MISS);
-	assert_int_equal(aq_store_has_digest(store, s->digest, &is_known, &err),
-			 0);
-	assert_false(is_known);
 	assert_int_equal(find(store, t, &b), 0);
 	must_commit(store, s); /* and may come again */
 	sample_free(s);
