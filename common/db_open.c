@@ -66,8 +66,8 @@ static int migrate(struct aq_db *db, const struct aq_db_kind *kind, void *arg,
 /* What tells whose a database is, of one moment: somebody else may be setting
  * it up, and half of before with half of after is nobody's.
  */
-static int read_marks(struct aq_db *db, uint64_t *id, uint64_t *version,
-		      uint64_t *tables, struct aq_err *err)
+static int read_marks(struct aq_db *db, uint32_t ours, uint64_t *id,
+		      uint64_t *version, uint64_t *tables, struct aq_err *err)
 {
 	int rc = aq_db_run(db, "BEGIN", NULL, 0, NULL, NULL, err);
 
@@ -75,7 +75,7 @@ static int read_marks(struct aq_db *db, uint64_t *id, uint64_t *version,
 		rc = pragma(db, "PRAGMA application_id", id, err);
 	if (!rc)
 		rc = pragma(db, "PRAGMA user_version", version, err);
-	if (!rc)
+	if (!rc && *id != ours)
 		rc = pragma(db, "SELECT count(*) FROM sqlite_schema", tables,
 			    err);
 	return aq_db_end(db, rc, err);
@@ -86,7 +86,8 @@ static int identify(struct aq_db *db, const struct aq_db_kind *kind,
 		    const struct aq_db_how *how, struct aq_err *err)
 {
 	uint64_t id = 0, version = 0, tables = 0;
-	int rc = read_marks(db, &id, &version, &tables, err);
+	int rc = read_marks(db, kind->application_id, &id, &version, &tables,
+			    err);
 
 	if (rc)
 		return rc;

@@ -73,6 +73,9 @@ int aq_phase_epilog(const struct aq_job *job, struct aq_err *err)
 	return rc ? rc : aq_collect_start_if_due(conf, err);
 }
 
+/* References are locked until they are unlocked or closed: no other step waits for
+ * longer than a look-up takes, and one transaction is enough for both.
+ */
 static int take_reference(struct aq_stage *stage, const struct aq_conf *conf,
 			  const char *digest, struct aq_refs **ret,
 			  struct aq_err *err)
@@ -91,18 +94,10 @@ static int take_reference(struct aq_stage *stage, const struct aq_conf *conf,
 	if (!rc)
 		rc = aq_refs_open(conf, ret, err);
 	if (!rc)
+		rc = aq_refs_lock(*ret, err);
+	if (!rc)
 		rc = aq_refs_take(*ret, &stage->step, digest, err);
 	return rc;
-}
-
-/* Until this is written the reference holds all that serves the digest. */
-static void hold(struct aq_refs *refs, const struct aq_stage *stage)
-{
-	const char *name = strrchr(stage->answer->prefix, '/');
-
-	if (refs && name)
-		(void)!aq_refs_hold(refs, &stage->step, name + 1,
-				    (uint64_t)time(NULL), NULL);
 }
 
 /* Whether a failed look-up is a miss: the cache (busy, corrupt, full) is never
@@ -119,13 +114,36 @@ static int as_miss(int rc, const struct aq_err *why, struct aq_err *err)
 	return AQ_MISS;
 }
 
+/* The step's reference is taken; if this fails it holds all that serves the
+ * request.
+ */
+static int look_up(struct aq_stage *stage, const struct aq_conf *conf,
+		   const struct aq_request *req, struct aq_refs *refs,
+		   struct aq_err *err)
+{
+	static struct aq_err why;
+	int rc = as_miss(aq_look_up(conf, req, stage->answer, &why), &why, err);
+	const char *name;
+
+	if (rc)
+		return rc;
+	if (stage->is_refresh &&
+	    !aq_job_has_refreshed(conf, stage->step.job, stage->answer->key))
+		return AQ_MISS;
+	name = strrchr(stage->answer->prefix, '/');
+	if (name)
+		(void)!aq_refs_hold(refs, &stage->step, name + 1,
+				    (uint64_t)time(NULL), NULL);
+	return 0;
+}
+
 int aq_phase_stage(struct aq_stage *stage, struct aq_err *err)
 {
 	static struct aq_err why;
 	cleanup_conf struct aq_conf *conf = NULL;
 	cleanup_request struct aq_request *req = NULL;
 	cleanup_refs struct aq_refs *refs = NULL;
-	int rc = aq_conf_load(stage->conf_path, stage->node, &conf, err);
+	int end, rc = aq_conf_load(stage->conf_path, stage->node, &conf, err);
 
 	stage->ret_lease_fd = -1;
 	if (!rc)
@@ -133,24 +151,23 @@ int aq_phase_stage(struct aq_stage *stage, struct aq_err *err)
 				      conf, &req, err);
 	if (rc)
 		return rc;
+	end = take_reference(stage, conf, req->digest, &refs, &why);
+	if (!end) {
+		rc = look_up(stage, conf, req, refs, err);
+		end = aq_refs_unlock(refs, 0, &why);
+	}
 	/* A reference that cannot be had (a full disk) is no reason to fail a
 	 * task.  Nothing is collected while its lease is held without one; but
 	 * what was being collected just now is none to hit: the builder waits
 	 * for that, and looks.
 	 */
-	if (take_reference(stage, conf, req->digest, &refs, &why) != 0) {
+	if (end) {
 		(void)aq_fail(err, AQ_SYS, "no reference was taken: %s",
 			      why.text);
-		return AQ_MISS;
+		rc = AQ_MISS;
 	}
-	rc = as_miss(aq_look_up(conf, req, stage->answer, &why), &why, err);
-	if (!rc && stage->is_refresh &&
-	    !aq_job_has_refreshed(conf, stage->step.job, stage->answer->key)) {
+	if (rc == AQ_MISS) /* the builder's */
 		memset(stage->answer, 0, sizeof(*stage->answer));
-		return AQ_MISS;
-	}
-	if (!rc)
-		hold(refs, stage);
 	return rc;
 }
 

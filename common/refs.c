@@ -181,16 +181,12 @@ static int hold(struct aq_refs *refs, const char *where,
 {
 	char sql[256];
 	uint64_t n;
-	int rc = aq_db_begin(refs->db, err);
+	int rc;
 
-	if (rc)
-		return rc;
 	snprintf(sql, sizeof(sql), "UPDATE refs SET env = ?1 WHERE %s", where);
 	rc = aq_db_run(refs->db, sql, values, n_values, NULL, NULL, err);
 	n = aq_db_changes(refs->db);
-	if (!rc && n)
-		rc = note_uses(refs, env, n, now, err);
-	return aq_db_end(refs->db, rc, err);
+	return rc || !n ? rc : note_uses(refs, env, n, now, err);
 }
 
 int aq_refs_hold(struct aq_refs *refs, const struct aq_step *step,
@@ -212,8 +208,13 @@ int aq_refs_hold_waiting(struct aq_refs *refs, const char *digest,
 		AQ_TEXT(env), AQ_TEXT(digest),
 	};
 
-	return hold(refs, "digest = ?2 AND env = ''", values,
-		    ARRAY_LEN(values), env, now, err);
+	int rc = aq_db_begin(refs->db, err);
+
+	if (rc)
+		return rc;
+	rc = hold(refs, "digest = ?2 AND env = ''", values, ARRAY_LEN(values),
+		  env, now, err);
+	return aq_db_end(refs->db, rc, err);
 }
 
 int aq_refs_lock(struct aq_refs *refs, struct aq_err *err)

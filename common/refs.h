@@ -58,7 +58,8 @@ AQ_CHECK int aq_refs_drop(struct aq_refs *refs, const struct aq_step *step,
 AQ_CHECK int aq_refs_drop_job(struct aq_refs *refs, uint32_t job,
 			      struct aq_err *err);
 /* From now on the step's reference holds environment 'env'; one use of it is
- * counted, at 'now' (Unix seconds).
+ * counted, at 'now' (Unix seconds).  Also while aq_refs_lock() is held, as it is
+ * best.
  */
 AQ_CHECK int aq_refs_hold(struct aq_refs *refs, const struct aq_step *step,
 			  const char *env, uint64_t now, struct aq_err *err);
