@@ -121,6 +121,8 @@ static int make_prefix(struct build *b, struct aq_store **store,
 	int rc = aq_store_next_generation(*store, b->lock->digest,
 					  ret_generation, err);
 
+	if (!rc)
+		rc = bytecode_choose_compiler(b, *store, err);
 	aq_store_close(steal(store)); /* none is open during a build */
 	if (rc)
 		return rc;
@@ -128,12 +130,14 @@ static int make_prefix(struct build *b, struct aq_store **store,
 		 b->lock->digest, *ret_generation);
 	rc = prefix_drop_earlier(b, *ret_generation, err);
 	if (!rc)
+		rc = cage_prepare(b, err); /* with a place for the compiler */
+	if (!rc)
 		rc = prefix_start(b, name, err);
 	if (!rc)
 		rc = pip_install(b, err);
 	if (!rc && b->kind == AQ_ENV_INHERITED)
 		rc = layer_complete(b, err);
-	return rc || !bytecode_is_shared(b) ? rc : bytecode_link(b, err);
+	return rc ? rc : bytecode_link(b, err);
 }
 
 /* After a commit that failed: somebody who rebuilt the store from the manifests

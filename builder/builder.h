@@ -12,13 +12,13 @@
  *   pip.c        pip requirements; uv.c
  *   records.c    what clients print, as lines of a lock
  *   probe.c      what runs an environment's own programs; activation.c decides
- *   bytecode.c   byte-code that environments share
+ *   bytecode.c   byte-code that environments share; bytecode_*.c
  *   seal.c       root's walk over what was built
  *   run.c        a program in the cage, under a deadline; cage.c identity.c
  *
  * Two phases, two identities: `builder_user` runs the client and may write the
- * caches; `probe_user` runs what the packages brought and may write nothing
- * but byte-code.  Root runs nothing of either.
+ * caches; `probe_user` runs what the packages brought and may write none of them.
+ * Root runs nothing of either.
  */
 #ifndef AQ_BUILDER_H
 #define AQ_BUILDER_H
@@ -90,7 +90,12 @@ struct build {
 	char base_prefix[BUILD_PATH_MAX];
 	char stubs_name[64];        /* below work/stubs; stubs.c */
 	char stubs[BUILD_PATH_MAX]; /* the same in the cage */
-	char shown[AQ_ENV_NAME_SIZE]; /* a committed environment to see; or "" */
+	char compiler[AQ_ENV_NAME_SIZE]; /* the base that compiles; bytecode.h */
+	int compiler_fd; /* a lock: nobody collects it; or -1 */
+	/* Committed environments to see in the cage: what is inherited from, the
+	 * compiler, what is compiled.
+	 */
+	char shown[3][AQ_ENV_NAME_SIZE];
 
 	enum aq_env_kind kind; /* of what is being tried */
 	char reason[AQ_ENV_REASON_SIZE]; /* why it is no cheaper one */
@@ -117,10 +122,13 @@ AQ_CHECK bool identity_become(const struct identity *who);
  * of ours left.
  */
 AQ_CHECK int cage_prepare(struct build *b, struct aq_err *err);
-/* Take away the place where b->shown was to be seen. */
-void cage_clean_up(const struct build *b);
-/* In a child: own namespaces, work/ over cache_dir, and in it, read-only, the
- * base, if one is inherited from, and b->shown.  False: refused.
+/* From the next cage_prepare() on the committed environment 'name' is to be seen;
+ * take away the place for it.
+ */
+void cage_show(struct build *b, const char *name);
+void cage_hide(const struct build *b, const char *name);
+/* In a child: own namespaces, work/ over cache_dir, and in it, read-only,
+ * b->shown.  False: refused.
  */
 AQ_CHECK bool cage_enter(const struct build *b);
 /* Write the file STEM.KEY.SUFFIX that a program in the cage is to read; its
@@ -243,7 +251,7 @@ AQ_CHECK int pip_install(struct build *b, struct aq_err *err);
 AQ_CHECK int pip_check(struct build *b, struct aq_err *err);
 
 /* -- probe.c -- */
-/* Byte-compile, capture activation into 'ret_ops', check. */
+/* Capture activation into 'ret_ops', check. */
 AQ_CHECK int probe(struct build *b, struct aq_str *ret_ops,
 		   struct aq_err *err);
 
@@ -253,9 +261,6 @@ struct sizes {
 	uint64_t own, shared;
 };
 AQ_CHECK int seal(struct build *b, struct sizes *ret, struct aq_err *err);
-/* Give the prefix's directories to 'who'. */
-AQ_CHECK int seal_lend_directories(struct build *b, const struct identity *who,
-				   struct aq_err *err);
 
 /* -- prefix.c -- */
 /* The prefix 'name' with what b->lock has of conda packages, or an empty layer;

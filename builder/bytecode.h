@@ -6,16 +6,24 @@
  * file, or one with its content, does not get it, so that what is shared is
  * what that source gives.
  *
- * The base's interpreter compiles, with -I -S: no package's code runs.  Without
- * a base of that Python each environment compiles for itself (probe.c).
+ * The interpreter of the node's base of that Python compiles, with -I -S: no
+ * package's code runs.  Without such a base each environment is compiled by its
+ * own, as probe_user, and shares nothing of it.
+ *
+ *   bytecode.c          whose interpreter, for which environments, when
+ *   bytecode_compile.c  what the interpreter is told
+ *   bytecode_link.c     beside which sources the result belongs
  */
 #ifndef AQ_BUILDER_BYTECODE_H
 #define AQ_BUILDER_BYTECODE_H
 
 #include "builder/builder.h"
 
-/* Whether b->lock's environment shares byte-code. */
-bool bytecode_is_shared(const struct build *b);
+/* Choose whose interpreter compiles for b->lock: b->compiler, which is held from
+ * then on; "": there is no base of that Python.
+ */
+AQ_CHECK int bytecode_choose_compiler(struct build *b, struct aq_store *store,
+				      struct aq_err *err);
 
 /* Link what is there into the prefix that is being built; if some is missing
  * leave a mark: it is made once nobody waits (bytecode_catch_up()).

@@ -53,17 +53,24 @@ static int make_place(const struct build *b, int work_fd, const char *name,
 	return 0;
 }
 
-static const char *base_to_show(const struct build *b)
+void cage_show(struct build *b, const char *name)
 {
-	return b->base_manifest ? b->base.env : "";
+	for (size_t i = 0; i < ARRAY_LEN(b->shown); i++) {
+		if (strcmp(b->shown[i], name) == 0)
+			return;
+		if (!b->shown[i][0]) {
+			snprintf(b->shown[i], sizeof(b->shown[i]), "%s", name);
+			return;
+		}
+	}
 }
 
-void cage_clean_up(const struct build *b)
+void cage_hide(const struct build *b, const char *name)
 {
 	char path[BUILD_PATH_MAX + AQ_ENV_NAME_SIZE + 8];
 
-	snprintf(path, sizeof(path), "%s/envs/%s", b->work, b->shown);
-	if (!b->is_personal && b->shown[0])
+	snprintf(path, sizeof(path), "%s/envs/%s", b->work, name);
+	if (!b->is_personal)
 		(void)rmdir(path);
 }
 
@@ -82,9 +89,9 @@ int cage_prepare(struct build *b, struct aq_err *err)
 	/* conda's clients make a prefix themselves */
 	if (!rc && !b->is_personal)
 		rc = give_dir(fd, "envs", &b->builder, 0755, err);
-	if (!rc)
-		rc = make_place(b, fd, base_to_show(b), err);
-	return rc ? rc : make_place(b, fd, b->shown, err);
+	for (size_t i = 0; !rc && i < ARRAY_LEN(b->shown); i++)
+		rc = make_place(b, fd, b->shown[i], err);
+	return rc;
 }
 
 int cage_pass_file(struct build *b, const char *stem, const char *suffix,
@@ -191,6 +198,14 @@ static bool show(const struct build *b, const char *name)
 		     NULL) == 0;
 }
 
+static bool show_all(const struct build *b)
+{
+	for (size_t i = 0; i < ARRAY_LEN(b->shown); i++)
+		if (!show(b, b->shown[i]))
+			return false;
+	return true;
+}
+
 bool cage_enter(const struct build *b)
 {
 	unsigned int id;
@@ -202,7 +217,7 @@ bool cage_enter(const struct build *b)
 		       (is_unshared_in("self", id) || is_unshared_in("1", id));
 	return unshare(CLONE_NEWNS | CLONE_NEWIPC) == 0 &&
 	       is_private(was_unshared) &&
-	       show(b, base_to_show(b)) && show(b, b->shown) &&
+	       show_all(b) &&
 	       mount(b->work, b->inside, NULL, MS_BIND | MS_REC, NULL) == 0 &&
 	       mount(NULL, b->inside, NULL,
 		     MS_BIND | MS_REMOUNT | MS_NOSUID | MS_NODEV, NULL) == 0;

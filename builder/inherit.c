@@ -63,6 +63,7 @@ int inherit_hold_base(struct build *b, struct aq_err *err)
 		return aq_fail_prefix(err, "base %s ('%s')", b->base.python,
 				      b->base.env);
 	b->base_manifest = steal(&m);
+	cage_show(b, b->base.env);
 	return 0;
 }
 

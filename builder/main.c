@@ -203,7 +203,7 @@ static int answer(const struct options *o, struct aq_answer *a,
 		.is_explain = o->is_explain,
 		.progress_fd = AQ_BUILDER_FD_PROGRESS,
 		.alive_fd = o->is_detached ? -1 : AQ_BUILDER_FD_ALIVE,
-		.base_fd = -1, .key_fd = -1, .wait_fd = -1, .public_fd = -1, .log_fd = -1,
+		.base_fd = -1, .compiler_fd = -1, .key_fd = -1, .wait_fd = -1, .public_fd = -1, .log_fd = -1,
 	};
 	int rc = o->is_personal ? aq_conf_load_personal(o->conf_path, &conf, err) :
 				  aq_conf_load(o->conf_path, o->node, &conf, err);

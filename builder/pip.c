@@ -266,6 +266,7 @@ int pip_check(struct build *b, struct aq_err *err)
 	} else {
 		aq_strv_add_fmt(&cmd.argv, "%s/bin/python", b->prefix);
 		aq_strv_add(&cmd.argv, "-I");
+		aq_strv_add(&cmd.argv, "-B");
 		aq_strv_add(&cmd.argv, "-m");
 		aq_strv_add(&cmd.argv, "pip");
 		aq_strv_add(&cmd.argv, "check");

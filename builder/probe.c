@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an environment's own programs have to do before it is ready, as
- * probe_user: byte-code, activation, checks.  Nothing it prints is believed
+ * probe_user: activation, checks.  Nothing it prints is believed
  * further than that.
  */
 #include <dirent.h>
@@ -11,7 +11,6 @@
 
 #include "builder/activation.h"
 #include "builder/builder.h"
-#include "builder/bytecode.h"
 #include "common/db.h"
 #include "common/io.h"
 
@@ -221,23 +220,7 @@ static void start_python(const struct build *b, struct command *cmd)
 {
 	aq_strv_add_fmt(&cmd->argv, "%s/bin/python", b->prefix);
 	aq_strv_add(&cmd->argv, "-I");
-}
-
-/* Without byte-code every start in a read-only prefix is slow for ever.  A file
- * that does not compile (test data, templates) is no failure.
- */
-static int compile(struct build *b, struct aq_err *err)
-{
-	cleanup_command struct command cmd = COMMAND_INIT(&b->probe);
-
-	start_python(b, &cmd);
-	aq_strv_add(&cmd.argv, "-m");
-	aq_strv_add(&cmd.argv, "compileall");
-	aq_strv_add(&cmd.argv, "-qq");
-	aq_strv_add(&cmd.argv, "-j");
-	aq_strv_add(&cmd.argv, "0"); /* as many as there are processors */
-	aq_strv_add_fmt(&cmd.argv, "%s/lib", b->prefix);
-	return run(b, &cmd, err);
+	aq_strv_add(&cmd->argv, "-B"); /* one's own prefix can be written */
 }
 
 static const char check_script[] =
@@ -275,13 +258,10 @@ static int check(struct build *b, struct aq_err *err)
 
 int probe(struct build *b, struct aq_str *ret_ops, struct aq_err *err)
 {
-	int rc = seal_lend_directories(b, &b->probe, err);
+	int rc;
 
 	say(b, "checking");
-	if (!rc && b->lock->python && !bytecode_is_shared(b))
-		rc = compile(b, err);
-	if (!rc)
-		rc = capture(b, ret_ops, err);
+	rc = capture(b, ret_ops, err);
 	if (!rc && b->lock->python)
 		rc = check(b, err);
 	if (!rc && b->kind != AQ_ENV_INHERITED &&

@@ -354,6 +354,10 @@ static int make_env(struct build *b, const struct identity *who,
 			 "/usr/bin:/sbin:/bin");
 	aq_strv_add(env, "LANG=C.UTF-8");
 	aq_strv_add_fmt(env, "HOME=%s/home", b->inside);
+	/* what an interpreter would leave is checked against its source at each
+	 * start; bytecode.c makes what is not
+	 */
+	aq_strv_add(env, "PYTHONDONTWRITEBYTECODE=1");
 	aq_strv_add_fmt(env, "TMPDIR=%s/%s", b->inside, scratch);
 	if (*conf->ca_bundle) {
 		aq_strv_add_fmt(env, "SSL_CERT_FILE=%s", conf->ca_bundle);

@@ -18,7 +18,6 @@ struct walk {
 	struct build *b;
 	struct aq_usage usage;
 	dev_t dev;
-	const struct identity *lend_to; /* or NULL: seal */
 };
 
 static int refuse(const struct walk *w, const char *name, const char *what,
@@ -76,13 +75,6 @@ static int close_file(const struct walk *w, int dirfd, const char *name,
 static int treat_dir(const struct walk *w, int fd, const char *name,
 		     struct aq_err *err)
 {
-	const struct identity *to = w->lend_to;
-
-	if (to && w->b->is_personal)
-		return 0;
-	if (to)
-		return fchown(fd, to->uid, to->gid) == 0 ?
-			       0 : aq_fail_errno(err, "cannot lend '%s'", name);
 	if (!w->b->is_personal && fchown(fd, 0, 0) < 0)
 		return aq_fail_errno(err, "cannot own '%s'", name);
 	if (fchmod(fd, 0555) < 0)
@@ -106,8 +98,6 @@ static int walk_entry(struct walk *w, int dirfd, const char *name, int depth,
 		return rc;
 	if (S_ISDIR(st.st_mode))
 		return walk_dir(w, dirfd, name, depth + 1, err);
-	if (w->lend_to)
-		return 0;
 	if (!aq_usage_add(&w->usage, dirfd, name, &st))
 		return aq_fail(err, AQ_SYS, "out of memory");
 	return close_file(w, dirfd, name, &st, err);
@@ -133,7 +123,7 @@ static int walk_dir(struct walk *w, int dirfd, const char *name, int depth,
 	}
 	if (st.st_dev != w->dev)
 		return refuse(w, name, "which is a mount point", err);
-	if (!w->lend_to && !aq_usage_add(&w->usage, fd, ".", &st))
+	if (!aq_usage_add(&w->usage, fd, ".", &st))
 		return aq_fail(err, AQ_SYS, "out of memory");
 	while (!rc && (errno = 0, e = readdir(dir)))
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
@@ -151,14 +141,6 @@ static int walk(struct walk *w, struct aq_err *err)
 		return aq_fail_errno(err, "cannot examine '%s'", w->b->site);
 	w->dev = st.st_dev;
 	return walk_dir(w, AT_FDCWD, w->b->site, 0, err);
-}
-
-int seal_lend_directories(struct build *b, const struct identity *who,
-			  struct aq_err *err)
-{
-	struct walk w = { .b = b, .lend_to = who };
-
-	return walk(&w, err);
 }
 
 int seal(struct build *b, struct sizes *ret, struct aq_err *err)

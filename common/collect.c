@@ -32,23 +32,23 @@
 #define RESERVE "trash/.reserve"
 #define RESERVE_SIZE (1024 * 1024)
 
-int aq_collect_open(const char *dir, const char *sub, int *ret,
+int aq_collect_open(const struct aq_conf *conf, const char *sub, int *ret,
 		    struct aq_err *err)
 {
 	char path[PATH_SIZE];
 
-	snprintf(path, sizeof(path), "%s/%s", dir, sub);
+	snprintf(path, sizeof(path), "%s/%s", conf->cache_dir, sub);
 	return aq_open_dir(AT_FDCWD, path, ret, err);
 }
 
-int aq_collect_each_entry(const char *top, const char *sub,
+int aq_collect_each_entry(const struct aq_conf *conf, const char *sub,
 			  int (*fn)(const char *name, void *arg,
 				    struct aq_err *err),
 			  void *arg, struct aq_err *err)
 {
 	cleanup_closedir DIR *dir = NULL;
 	const struct dirent *e;
-	int fd = -1, rc = aq_collect_open(top, sub, &fd, err);
+	int fd = -1, rc = aq_collect_open(conf, sub, &fd, err);
 
 	if (rc)
 		return rc == AQ_MISS ? 0 : rc;
@@ -232,13 +232,13 @@ static int remove_one(const char *name, void *arg, struct aq_err *err)
 int aq_collect_empty_trash(const struct aq_conf *conf, struct aq_err *err)
 {
 	cleanup_close int trash = -1;
-	int rc = aq_collect_open(conf->cache_dir, "trash", &trash, err);
+	int rc = aq_collect_open(conf, "trash", &trash, err);
 
 	if (rc)
 		return rc == AQ_MISS ? 0 : rc;
 	(void)setpriority(PRIO_PROCESS, 0, NICE);
 	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_IDLE);
-	rc = aq_collect_each_entry(conf->cache_dir, "trash", remove_one, &trash, err);
+	rc = aq_collect_each_entry(conf, "trash", remove_one, &trash, err);
 	keep_reserve(conf, false);
 	return rc;
 }

@@ -68,7 +68,7 @@ static int look_at_entry(const char *name, void *arg, struct aq_err *err)
 	struct caches *c = arg;
 	bool is_unused = false;
 	uint64_t bytes = 0;
-	int rc = aq_collect_open(c->conf->cache_dir, c->sub, &dir, err);
+	int rc = aq_collect_open(c->conf, c->sub, &dir, err);
 
 	if (!rc && has_mark(c, dir, name))
 		rc = measure(dir, name, &is_unused, &bytes, err);
@@ -141,7 +141,7 @@ static int look_at_pointers(const char *name, void *arg, struct aq_err *err)
 
 	if (!aq_starts_with(name, "wheels-v"))
 		return 0;
-	rc = aq_collect_open(c->conf->cache_dir, WHEELS, &dir, err);
+	rc = aq_collect_open(c->conf, WHEELS, &dir, err);
 	return rc ? rc : drop_pointers(dir, name, 0, c->ids, err);
 }
 
@@ -153,12 +153,12 @@ static int collect_wheels(struct caches *c, struct aq_err *err)
 
 	c->ids = &ids;
 	c->sub = ARCHIVES;
-	rc = aq_collect_each_entry(c->conf->cache_dir, ARCHIVES, look_at_entry, c, err);
+	rc = aq_collect_each_entry(c->conf, ARCHIVES, look_at_entry, c, err);
 	if (!rc && ids.n && !c->is_dry)
-		rc = aq_collect_each_entry(c->conf->cache_dir, WHEELS, look_at_pointers, c,
+		rc = aq_collect_each_entry(c->conf, WHEELS, look_at_pointers, c,
 					   err);
 	if (!rc && ids.n)
-		rc = aq_collect_open(c->conf->cache_dir, ARCHIVES, &dir, err);
+		rc = aq_collect_open(c->conf, ARCHIVES, &dir, err);
 	for (size_t i = 0; !rc && !c->is_dry && i < ids.n; i++)
 		rc = aq_remove_tree(dir, ids.v[i], err);
 	c->ids = NULL;
@@ -179,7 +179,7 @@ static int look_at_archive(const char *name, void *arg, struct aq_err *err)
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
 		if (!aq_ends_with(name, ends[i]))
 			continue;
-		if (aq_collect_open(c->conf->cache_dir, c->sub, &dir, err) != 0)
+		if (aq_collect_open(c->conf, c->sub, &dir, err) != 0)
 			return AQ_SYS;
 		snprintf(stem, sizeof(stem), "%.*s",
 			 (int)(strlen(name) - strlen(ends[i])), name);
@@ -204,7 +204,7 @@ static int look_at_bytecode(const char *python, void *arg, struct aq_err *err)
 		return 0;
 	snprintf(sub, sizeof(sub), "work/bytecode/%s", python);
 	below.sub = sub;
-	rc = aq_collect_each_entry(c->conf->cache_dir, sub, look_at_entry, &below, err);
+	rc = aq_collect_each_entry(c->conf, sub, look_at_entry, &below, err);
 	c->bytes = below.bytes;
 	return rc;
 }
@@ -224,14 +224,14 @@ int aq_collect_caches(const struct aq_conf *conf, bool is_dry,
 	c.sub = "work/pkgs";
 	c.mark = "info"; /* an unpacked package: mamba keeps indexes there too */
 	if (!rc)
-		rc = aq_collect_each_entry(conf->cache_dir, c.sub, look_at_entry, &c, err);
+		rc = aq_collect_each_entry(conf, c.sub, look_at_entry, &c, err);
 	c.mark = NULL;
 	if (!rc)
-		rc = aq_collect_each_entry(conf->cache_dir, c.sub, look_at_archive, &c, err);
+		rc = aq_collect_each_entry(conf, c.sub, look_at_archive, &c, err);
 	if (!rc)
 		rc = collect_wheels(&c, err);
 	if (!rc)
-		rc = aq_collect_each_entry(conf->cache_dir, "work/bytecode", look_at_bytecode, &c,
+		rc = aq_collect_each_entry(conf, "work/bytecode", look_at_bytecode, &c,
 				err);
 	*ret_bytes = c.bytes;
 	return rc == AQ_BUSY ? 0 : rc;

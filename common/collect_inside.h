@@ -11,13 +11,13 @@
 /* Bytes free on cache_dir's file system. */
 AQ_CHECK int aq_collect_get_free(const struct aq_conf *conf, uint64_t *ret,
 				 struct aq_err *err);
-/* The directory 'sub' of 'top', cache_dir or run_dir. */
-AQ_CHECK int aq_collect_open(const char *top, const char *sub, int *ret,
-			     struct aq_err *err);
+/* The directory 'sub' of cache_dir. */
+AQ_CHECK int aq_collect_open(const struct aq_conf *conf, const char *sub,
+			     int *ret, struct aq_err *err);
 /* Call 'fn' for every entry of it that does not begin with a dot; not there is
  * no failure.
  */
-AQ_CHECK int aq_collect_each_entry(const char *top, const char *sub,
+AQ_CHECK int aq_collect_each_entry(const struct aq_conf *conf, const char *sub,
 				   int (*fn)(const char *name, void *arg,
 					     struct aq_err *err),
 				   void *arg, struct aq_err *err);

@@ -58,35 +58,16 @@ static int check_row(const struct orphans *o, const char *name,
 	return rc || children ? rc : AQ_MISS;
 }
 
-struct lock {
-	const struct aq_conf *conf;
-	const char *env;
-};
-
-/* AQ_BUSY: this lock is one of a build of that environment. */
-static int check_lock(const char *name, void *arg, struct aq_err *err)
-{
-	const struct lock *l = arg;
-	cleanup_close int fd = -1;
-
-	if (!aq_starts_with(name, AQ_FLOCK_LOCK) ||
-	    strncmp(name + strlen(AQ_FLOCK_LOCK), l->env, AQ_ENV_LOCK_DIGITS) != 0)
-		return 0;
-	return aq_flock_try(l->conf, name, AQ_FLOCK_EXCLUSIVE, &fd, err);
-}
-
 static int look_at(const char *name, void *arg, struct aq_err *err)
 {
 	struct orphans *o = arg;
-	struct lock lock = { o->conf, name };
 	int rc;
 
 	/* a base's mark, or not of our making */
 	if (!aq_env_is_name(name) || aq_strv_has(&o->held, name) ||
 	    check_row(o, name, err) != AQ_MISS)
 		return 0;
-	rc = aq_collect_each_entry(o->conf->run_dir, "locks", check_lock, &lock,
-				   err);
+	rc = aq_flock_check_build(o->conf, name, err);
 	if (rc)
 		return rc == AQ_BUSY ? 0 : rc;
 	/* its builder may have made the row and ended meanwhile */
@@ -111,9 +92,9 @@ int aq_collect_orphans(const struct aq_conf *conf, uint64_t *ret_n,
 	o.store = store;
 	rc = read_held(&o, err);
 	if (!rc)
-		rc = aq_collect_each_entry(conf->cache_dir, "meta", look_at, &o, err);
+		rc = aq_collect_each_entry(conf, "meta", look_at, &o, err);
 	if (!rc)
-		rc = aq_collect_each_entry(conf->cache_dir, "envs", look_at, &o, err);
+		rc = aq_collect_each_entry(conf, "envs", look_at, &o, err);
 	aq_strv_free(&o.held);
 	*ret_n = o.n;
 	return rc;

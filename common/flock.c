@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/flock.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,6 +12,9 @@
 #include <unistd.h>
 
 #include "common/io.h"
+#include "common/store.h"
+
+#define PATH_SIZE 1024
 
 /* How often a lock file may vanish between open and flock before it is no
  * coincidence.
@@ -129,4 +133,33 @@ int aq_flock_wait(const struct aq_conf *conf, const char *name,
 		nap();
 	}
 	return rc;
+}
+
+static int check_lock(const struct aq_conf *conf, const char *name,
+		      const char *env, struct aq_err *err)
+{
+	cleanup_close int fd = -1;
+
+	if (!aq_starts_with(name, AQ_FLOCK_LOCK) ||
+	    strncmp(name + strlen(AQ_FLOCK_LOCK), env, AQ_ENV_LOCK_DIGITS) != 0)
+		return 0;
+	return aq_flock_try(conf, name, AQ_FLOCK_EXCLUSIVE, &fd, err);
+}
+
+int aq_flock_check_build(const struct aq_conf *conf, const char *env,
+			 struct aq_err *err)
+{
+	cleanup_closedir DIR *dir = NULL;
+	const struct dirent *e;
+	char path[PATH_SIZE];
+	int rc = 0;
+
+	snprintf(path, sizeof(path), "%s/locks", conf->run_dir);
+	dir = opendir(path);
+	if (!dir)
+		return errno == ENOENT ?
+			0 : aq_fail_errno(err, "cannot read '%s'", path);
+	while (!rc && (errno = 0, e = readdir(dir)))
+		rc = check_lock(conf, e->d_name, env, err);
+	return rc || !errno ? rc : aq_fail_errno(err, "cannot read '%s'", path);
 }

@@ -35,7 +35,11 @@ AQ_CHECK int aq_flock_wait(const struct aq_conf *conf, const char *name,
 			   bool (*is_cancelled)(void *arg), void *arg,
 			   int *ret_fd, struct aq_err *err);
 
-/* The same for the file 'name' below 'dirfd' (or a path, with AT_FDCWD), which
+/* AQ_BUSY: somebody builds environment 'env', or another of the same lock. */
+AQ_CHECK int aq_flock_check_build(const struct aq_conf *conf, const char *env,
+				  struct aq_err *err);
+
+/* As aq_flock_try() for the file 'name' below 'dirfd' (or a path, with AT_FDCWD), which
  * is made 0600 whatever the umask; waits at most 'wait_ms', 0: not at all.
  */
 AQ_CHECK int aq_flock_at(int dirfd, const char *name, enum aq_flock_mode mode,

@@ -150,6 +150,11 @@ AQ_CHECK int aq_store_remove(struct aq_store *store, const char *env_name,
 AQ_CHECK int aq_store_next_generation(struct aq_store *store, const char *lock,
 				      uint32_t *ret, struct aq_err *err);
 
+/* What it takes on disk by now; AQ_MISS if it is not there. */
+AQ_CHECK int aq_store_set_sizes(struct aq_store *store, const char *env_name,
+				uint64_t own, uint64_t shared,
+				struct aq_err *err);
+
 /* Count one use; AQ_MISS if it is not there. */
 AQ_CHECK int aq_store_used(struct aq_store *store, const char *env_name,
 			   uint64_t now, struct aq_err *err);

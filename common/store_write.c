@@ -171,6 +171,28 @@ int aq_store_remove(struct aq_store *store, const char *env_name,
 			      aq_store_delete(store->db, env_name, err), err);
 }
 
+static int check_changed(struct aq_store *store, const char *env_name,
+			 struct aq_err *err)
+{
+	if (aq_db_changes(store->db) == 0)
+		return aq_fail(err, AQ_MISS, "'%s' is not there", env_name);
+	return 0;
+}
+
+int aq_store_set_sizes(struct aq_store *store, const char *env_name,
+		       uint64_t own, uint64_t shared, struct aq_err *err)
+{
+	const struct aq_db_value values[] = { AQ_TEXT(env_name),
+					      AQ_NUMBER(own),
+					      AQ_NUMBER(shared) };
+	int rc = aq_db_run(store->db,
+			   "UPDATE environments SET size_own = ?2,"
+			   " size_shared = ?3 WHERE name = ?1",
+			   values, ARRAY_LEN(values), NULL, NULL, err);
+
+	return rc ? rc : check_changed(store, env_name, err);
+}
+
 int aq_store_used(struct aq_store *store, const char *env_name, uint64_t now,
 		  struct aq_err *err)
 {
@@ -181,9 +203,7 @@ int aq_store_used(struct aq_store *store, const char *env_name, uint64_t now,
 			   " last_used = ?2 WHERE name = ?1",
 			   values, 2, NULL, NULL, err);
 
-	if (!rc && aq_db_changes(store->db) == 0)
-		return aq_fail(err, AQ_MISS, "'%s' is not there", env_name);
-	return rc;
+	return rc ? rc : check_changed(store, env_name, err);
 }
 
 /* -- generations -- */
