@@ -199,6 +199,7 @@ static int finish(struct build *b, uint32_t generation, struct aq_err *err)
 	env.build_ms = (uint64_t)(build_now_ms() - b->start_ms);
 	env.size_own = sizes.own;
 	env.size_shared = sizes.shared;
+	env.packages = (uint32_t)b->lock->n_items;
 	env.ops = ops.s;
 	env.ops_len = ops.len;
 	rc = commit(b, &env, err);

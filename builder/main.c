@@ -17,6 +17,7 @@
 #include "builder/bytecode.h"
 #include "builder/inherit.h"
 #include "common/build.h"
+#include "common/index.h"
 #include "common/io.h"
 #include "common/layout.h"
 #include "common/job.h"
@@ -190,6 +191,15 @@ static void let_go(struct build *b)
 	aq_close_fd(&b->wait_fd);
 }
 
+/* Users read what there is; a cache of one's own needs no index. */
+static void publish(const struct build *b)
+{
+	bool is_new = strcmp(b->answer->resolution, "reused") != 0;
+
+	if (!b->is_personal && !b->is_explain && (is_new || b->as_base))
+		(void)!aq_index_write(b->conf, NULL);
+}
+
 static int answer(const struct options *o, struct aq_answer *a,
 		  struct aq_err *err)
 {
@@ -230,6 +240,7 @@ static int answer(const struct options *o, struct aq_answer *a,
 	}
 	if (!rc) {
 		let_go(&b);
+		publish(&b);
 		bytecode_catch_up(&b);
 	}
 	aq_manifest_free(b.base_manifest);

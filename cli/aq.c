@@ -44,8 +44,10 @@ static const struct verb verbs[] = {
 	  "  list    the bases, and how many inherit from each\n"
 	  "  remove  let nothing inherit from it any more\n"
 	  "  sync    add every base that aq.conf names\n" },
-	{ "list", "", "the environments of the cache", cli_list, 0, 0, OPTION_JSON,
-	  false, "" },
+	{ "list", "", "the environments of the cache", cli_list, 0, 0,
+	  OPTION_JSON | OPTION_SORT | OPTION_REVERSE | OPTION_SHARED, false,
+	  "Yours, or as root the node's.  --shared: the node's as its public index tells,\n"
+	  "which has no uses and references.  A terminal shows what it has room for.\n" },
 	{ "show", "KEY|NAME|FILE", "one environment: where, what is in it, since when",
 	  cli_show, 1, 1, OPTION_JSON | OPTION_LOCK | OPTION_ISOLATED, false,
 	  "An environment is named by its key (64 digits), by its name or the beginning of\n"
@@ -144,7 +146,7 @@ static int load_conf(struct cli *cli)
 	struct aq_err err = { 0 };
 	int rc;
 
-	cli->is_personal = geteuid() != 0;
+	cli->is_personal = geteuid() != 0 && !cli->is_shared;
 	if (cli->is_personal)
 		rc = aq_conf_load_personal(cli->conf_path, &cli->conf, &err);
 	else

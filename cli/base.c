@@ -159,6 +159,7 @@ static int cli_base_remove(struct cli *cli)
 		rc = aq_store_base_unset(store, cli->argv[1], &err);
 	if (rc)
 		return cli_fail(&err);
+	env_publish(cli);
 	printf("base %s is none any more; what inherited from it goes on working\n",
 	       cli->argv[1]);
 	return CLI_OK;

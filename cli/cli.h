@@ -21,6 +21,7 @@
 #include "common/conf.h"
 #include "common/err.h"
 #include "common/request.h"
+#include "common/store.h"
 
 /* Exit codes; `aq run` ends with its command's, or one of env(1)'s. */
 enum cli_exit {
@@ -53,6 +54,9 @@ struct cli {
 	bool is_dry_run;       /* --dry-run: say what would be done */
 	bool is_reconcile;     /* --reconcile: ask Slurm which jobs exist */
 	uint64_t max_freed;    /* --max-freed, bytes; UINT64_MAX: any */
+	enum aq_store_order order; /* --sort */
+	bool is_reverse;       /* --reverse */
+	bool is_shared;        /* --shared: the node's cache, by its index */
 	const char *file;      /* --file, or NULL */
 	const char *as_base;   /* what is obtained becomes this base, or NULL */
 	int argc;              /* the verb's arguments */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/env.h"
 #include "cli/json.h"
 #include "cli/reconcile.h"
 #include "cli/term.h"
@@ -162,6 +163,8 @@ int cli_gc(struct cli *cli)
 		json_open(&c.json, "collected", '[');
 	}
 	rc = collect(&c, &err);
+	if (!cli->is_dry_run)
+		env_publish(cli);
 	summarise(&c);
 	aq_plan_free(&c.plan);
 	aq_usage_free(&c.usage);

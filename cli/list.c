@@ -1,83 +1,224 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* aq list: a table of columns, from which a terminal gets those that fit. */
 #include <stdio.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/env.h"
 #include "cli/json.h"
 #include "cli/term.h"
 #include "cli/units.h"
-
-#define LINE_FORMAT "%-26s %-9s %-9s %9s %6s  %s\n"
+#include "common/index.h"
 
 struct listing {
+	const struct cli *cli;
 	struct json json;
-	bool has_json;
-	uint64_t n;
-	uint64_t now; /* Unix seconds */
+	bool has_begun;
+	size_t width; /* of the terminal; 0: it is none */
+	uint64_t now;     /* Unix seconds */
+	uint64_t written; /* --shared: the index was, then */
 };
 
-static void print_line(struct listing *l, const struct aq_env *env)
+enum what {
+	NAME, KIND, PYTHON, PACKAGES, OWN, SHARED, USES, REFERENCES, USED, BUILT,
+	MARKS,
+};
+
+#define WIDE 100 /* columns of a terminal that has room for all */
+
+static const struct column {
+	enum what what;
+	const char *head;
+	int width;   /* negative: to the left */
+	size_t from; /* shown from this width of a terminal on */
+	bool is_in_index;
+} columns[] = {
+	{ NAME, "NAME", -22, 0, true },
+	{ KIND, "KIND", -9, 0, true },
+	{ PYTHON, "PYTHON", -7, 0, true },
+	{ PACKAGES, "PACKAGES", 8, WIDE, true },
+	{ OWN, "OWN", 6, 0, true },
+	{ SHARED, "SHARED", 6, WIDE, true },
+	{ USES, "USES", 5, 0, false },
+	{ REFERENCES, "REFS", 4, 0, false },
+	{ USED, "LAST USED", -12, 0, false },
+	{ BUILT, "BUILT", -12, 0, true },
+	{ MARKS, "", -1, 0, true }, /* what room is left */
+};
+
+static const char *number(uint64_t n, char buf[UNITS_SIZE])
 {
-	char size[UNITS_SIZE], ago[UNITS_SIZE], uses[UNITS_SIZE];
-
-	if (!l->n) {
-		char head[128];
-
-		snprintf(head, sizeof(head), LINE_FORMAT, "NAME", "KIND",
-			 "PYTHON", "SIZE", "USES", "LAST USED");
-		term_print_in(stdout, TERM_BOLD, head);
-	}
-	snprintf(uses, sizeof(uses), "%llu", (unsigned long long)env->uses);
-	printf(LINE_FORMAT, env->name, aq_env_kind_name(env->kind),
-	       env->python[0] ? env->python : "none",
-	       units_bytes(env->size_own + env->size_shared, size), uses,
-	       units_ago(env->last_used, l->now, ago));
+	snprintf(buf, UNITS_SIZE, "%llu", (unsigned long long)n);
+	return buf;
 }
 
-static int each(const struct aq_env *env, void *arg, struct aq_err *err)
+static const char *cell(const struct listing *l, const struct aq_listed *e,
+			enum what what, char buf[UNITS_SIZE])
+{
+	const struct aq_env *env = e->env;
+
+	switch (what) {
+	case NAME:
+		return env->name;
+	case KIND:
+		return aq_env_kind_name(env->kind);
+	case PYTHON:
+		return env->python[0] ? env->python : "none";
+	case PACKAGES:
+		return number(env->packages, buf);
+	case OWN:
+		return units_bytes(env->size_own, buf);
+	case SHARED:
+		return units_bytes(env->size_shared, buf);
+	case USES:
+		return number(env->uses, buf);
+	case REFERENCES:
+		return number(e->references, buf);
+	case USED:
+		return units_ago(env->last_used, l->now, buf);
+	case BUILT:
+		return units_ago(env->created, l->now, buf);
+	case MARKS:
+		return env_marks(e, buf);
+	}
+	return "";
+}
+
+/* When it was built matters less than when it was used, where that is known. */
+static bool is_shown(const struct listing *l, const struct column *c)
+{
+	if (l->cli->is_shared)
+		return c->is_in_index;
+	return c->what != BUILT && (!l->width || l->width >= c->from);
+}
+
+static void print_head(const struct listing *l)
+{
+	for (size_t i = 0; i < ARRAY_LEN(columns); i++) {
+		char text[64];
+
+		if (!is_shown(l, &columns[i]))
+			continue;
+		snprintf(text, sizeof(text), "%s%*s", i ? " " : "",
+			 columns[i].width, columns[i].head);
+		term_print_in(stdout, TERM_BOLD, text);
+	}
+	putchar('\n');
+}
+
+static void print_line(const struct listing *l, const struct aq_listed *e)
+{
+	char buf[UNITS_SIZE];
+
+	for (size_t i = 0; i < ARRAY_LEN(columns); i++)
+		if (is_shown(l, &columns[i]))
+			printf("%s%*s", i ? " " : "", columns[i].width,
+			       cell(l, e, columns[i].what, buf));
+	putchar('\n');
+}
+
+/* What the index knows of one. */
+static void write_public(struct json *j, const struct aq_listed *e)
+{
+	const struct aq_env *env = e->env;
+
+	json_text(j, "name", env->name);
+	json_text(j, "kind", aq_env_kind_name(env->kind));
+	json_text(j, "base", env->base[0] ? env->base : NULL);
+	json_text(j, "python", env->python[0] ? env->python : NULL);
+	json_number(j, "created", env->created);
+	json_number(j, "size_own", env->size_own);
+	json_number(j, "size_shared", env->size_shared);
+	json_bool(j, "pinned", env->pinned);
+	json_number(j, "package_count", env->packages);
+	json_bool(j, "current_base", e->is_base);
+	json_bool(j, "obsolete", e->is_obsolete);
+}
+
+/* Not before it is known that there is something to say. */
+static void begin(struct listing *l)
+{
+	if (l->has_begun)
+		return;
+	l->has_begun = true;
+	if (!l->cli->has_json) {
+		print_head(l);
+		return;
+	}
+	json_begin(&l->json, stdout);
+	json_text(&l->json, "cache_dir", l->cli->conf->cache_dir);
+	if (l->cli->is_shared)
+		json_number(&l->json, "written", l->written);
+	json_open(&l->json, "environments", '[');
+}
+
+static int each(const struct aq_listed *e, void *arg, struct aq_err *err)
 {
 	struct listing *l = arg;
 
 	(void)err;
-	if (l->has_json) {
+	begin(l);
+	if (l->cli->has_json) {
 		json_open(&l->json, NULL, '{');
-		env_write_json(&l->json, env);
+		if (l->cli->is_shared) {
+			write_public(&l->json, e);
+		} else {
+			env_write_json(&l->json, e->env);
+			env_write_standing(&l->json, e);
+		}
 		json_close(&l->json, '}');
 	} else {
-		print_line(l, env);
+		print_line(l, e);
 	}
-	l->n++;
 	return 0;
+}
+
+static int list(struct listing *l, struct aq_err *err)
+{
+	cleanup_store struct aq_store *store = NULL;
+	cleanup_refs struct aq_refs *refs = NULL;
+	const struct cli *cli = l->cli;
+	int rc;
+
+	if (cli->is_shared)
+		return aq_index_read(cli->conf, cli->order, cli->is_reverse,
+				     &l->written, each, l, err);
+	rc = env_open_store(cli, &store, err);
+	if (!rc)
+		rc = aq_refs_open_to_look(cli->conf, &refs, err);
+	return rc ? rc : aq_store_list(store, refs, cli->order,
+				       cli->is_reverse, each, l, err);
+}
+
+static void print_none(const struct cli *cli)
+{
+	if (cli->is_shared)
+		printf("the node has no public index yet, or nothing is in it: root's 'aq list' reads '%s'\n",
+		       cli->conf->cache_dir);
+	else if (cli->is_personal)
+		printf("no environments in '%s' yet: 'aq build FILE' makes one; 'aq list --shared' has the node's\n",
+		       cli->conf->cache_dir);
+	else
+		printf("no environments in '%s' yet: 'aq build FILE' makes one\n",
+		       cli->conf->cache_dir);
 }
 
 int cli_list(struct cli *cli)
 {
-	cleanup_store struct aq_store *store = NULL;
-	struct listing l = { .has_json = cli->has_json,
+	struct listing l = { .cli = cli, .width = term_columns(stdout),
 			     .now = (uint64_t)time(NULL) };
 	struct aq_err err = { 0 };
-	int rc = env_open_store(cli, &store, &err);
+	int rc = list(&l, &err);
 
 	/* no cache yet is an empty one */
 	if (rc && rc != AQ_MISS)
 		return cli_fail(&err);
 	if (cli->has_json) {
-		json_begin(&l.json, stdout);
-		json_text(&l.json, "cache_dir", cli->conf->cache_dir);
-		json_open(&l.json, "environments", '[');
-	}
-	if (store)
-		rc = aq_store_each(store, each, &l, &err);
-	else
-		rc = 0;
-	if (cli->has_json) {
+		begin(&l);
 		json_close(&l.json, ']');
 		json_end(&l.json);
-	} else if (!rc && !l.n) {
-		printf("no environments in '%s' yet: 'aq build FILE' makes one\n",
-		       cli->conf->cache_dir);
+	} else if (!l.has_begun) {
+		print_none(cli);
 	}
-	return rc ? cli_fail(&err) : CLI_OK;
+	return CLI_OK;
 }

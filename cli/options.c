@@ -2,6 +2,7 @@
 #include "cli/options.h"
 
 #include <getopt.h>
+#include <string.h>
 
 static bool set_config(struct cli *cli, const char *value)
 {
@@ -68,6 +69,36 @@ static bool set_lock(struct cli *cli, const char *value)
 	return true;
 }
 
+static bool set_sort(struct cli *cli, const char *value)
+{
+	static const char *const names[] = {
+		[AQ_STORE_BY_NAME] = "name",  [AQ_STORE_BY_SIZE] = "size",
+		[AQ_STORE_BY_OWN] = "own",    [AQ_STORE_BY_USES] = "uses",
+		[AQ_STORE_BY_USED] = "used",  [AQ_STORE_BY_CREATED] = "created",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(value, names[i]) == 0) {
+			cli->order = (enum aq_store_order)i;
+			return true;
+		}
+	return false;
+}
+
+static bool set_reverse(struct cli *cli, const char *value)
+{
+	(void)value;
+	cli->is_reverse = true;
+	return true;
+}
+
+static bool set_shared(struct cli *cli, const char *value)
+{
+	(void)value;
+	cli->is_shared = true;
+	return true;
+}
+
 static const struct spec {
 	unsigned int option; /* 0: of every verb */
 	const char *name;
@@ -89,6 +120,12 @@ static const struct spec {
 	{ OPTION_JSON, "json", set_json, NULL, "for programs" },
 	{ OPTION_LOCK, "lock", set_lock, NULL,
 	  "its packages as conda clients take them: a lock file" },
+	{ OPTION_SORT, "sort", set_sort, "WORD",
+	  "by name, size, own, uses, used or created" },
+	{ OPTION_REVERSE, "reverse", set_reverse, NULL,
+	  "the other way round" },
+	{ OPTION_SHARED, "shared", set_shared, NULL,
+	  "the node's cache, as its public index tells" },
 	{ 0, "config", set_config, "FILE",
 	  "read FILE instead of " AQ_CONF_PATH " ($AQ_CONF)" },
 	{ 0, "node", set_node, "NAME",

@@ -19,6 +19,9 @@ enum {
 	OPTION_RECONCILE = 1u << 5,
 	OPTION_JSON = 1u << 6,
 	OPTION_LOCK = 1u << 7,
+	OPTION_SORT = 1u << 8,
+	OPTION_REVERSE = 1u << 9,
+	OPTION_SHARED = 1u << 10,
 };
 
 enum options_outcome {

@@ -22,6 +22,7 @@ static int pin(struct cli *cli, bool is_on)
 		rc = aq_store_pin(store, env->name, is_on, &err);
 	if (rc)
 		return cli_fail(&err);
+	env_publish(cli);
 	printf("%s is %s\n", env->name,
 	       is_on ? "pinned: it is not collected" : "not pinned");
 	return CLI_OK;

@@ -9,6 +9,7 @@
 #include "cli/json.h"
 #include "cli/term.h"
 #include "cli/units.h"
+#include "cli/standing.h"
 #include "common/base.h"
 #include "common/explicit.h"
 #include "common/manifest.h"
@@ -72,13 +73,6 @@ static int find(const struct cli *cli, struct aq_store *store,
 		       what);
 }
 
-static void print_item(const char *name, const char *value)
-{
-	printf("%-12s", name);
-	term_print(stdout, value);
-	putchar('\n');
-}
-
 static void print_packages(const struct aq_lock *lock)
 {
 	for (size_t i = 0; i < lock->n_items; i++) {
@@ -111,27 +105,28 @@ static void print_times(const struct aq_env *env)
 }
 
 static void print_text(const struct aq_env *env, const char *prefix,
-		       const struct aq_manifest *m)
+		       const struct standing *s, const struct aq_manifest *m)
 {
 	char own[UNITS_SIZE], shared[UNITS_SIZE];
 
-	print_item("name", env->name);
-	print_item("prefix", prefix);
-	print_item("kind", aq_env_kind_name(env->kind));
-	print_item("python", env->python[0] ? env->python : "none");
+	env_print_item("name", env->name);
+	env_print_item("prefix", prefix);
+	env_print_item("kind", aq_env_kind_name(env->kind));
+	env_print_item("python", env->python[0] ? env->python : "none");
 	if (env->base[0])
-		print_item("base", env->base);
+		env_print_item("base", env->base);
 	if (env->reason[0])
-		print_item("because", env->reason);
+		env_print_item("because", env->reason);
 	print_times(env);
 	printf("%-12s%s of its own, %s shared\n", "size",
 	       units_bytes(env->size_own, own),
 	       units_bytes(env->size_shared, shared));
-	print_item("lock", env->lock);
+	standing_print(s);
+	env_print_item("lock", env->lock);
 	if (!m)
 		return;
-	print_item("key", m->key);
-	print_item("digest", m->digest);
+	env_print_item("key", m->key);
+	env_print_item("digest", m->digest);
 	print_packages(m->lock);
 }
 
@@ -171,12 +166,13 @@ static bool write_op(const struct aq_envop *op, void *arg)
 }
 
 static void write_json(const struct aq_env *env, const char *prefix,
-		       const struct aq_manifest *m)
+		       const struct standing *s, const struct aq_manifest *m)
 {
 	struct json j;
 
 	json_begin(&j, stdout);
 	env_write_json(&j, env);
+	standing_write(&j, s);
 	json_text(&j, "prefix", prefix);
 	json_open(&j, "activation", '[');
 	(void)aq_envops_each(env->ops, env->ops_len, write_op, &j);
@@ -232,6 +228,7 @@ int cli_show(struct cli *cli)
 	cleanup_env struct aq_env *env = NULL;
 	cleanup_manifest struct aq_manifest *manifest = NULL;
 	cleanup_str struct aq_str prefix = AQ_STR_INIT(4096);
+	cleanup_standing struct standing standing = STANDING_INIT;
 	struct aq_err err = { 0 };
 	int rc = env_open_store(cli, &store, &err);
 
@@ -241,6 +238,8 @@ int cli_show(struct cli *cli)
 		return cli_fail(&err);
 	if (cli->has_lock)
 		return print_lock(cli, store, env);
+	if (standing_read(cli, store, env, &standing, &err) != 0)
+		return cli_fail(&err);
 	if (aq_manifest_read(cli->conf, env->name, &manifest, &err) != 0) {
 		term_print_in(stderr, TERM_YELLOW, "warning: ");
 		fprintf(stderr, "its manifest cannot be read: ");
@@ -249,8 +248,8 @@ int cli_show(struct cli *cli)
 	}
 	aq_str_add_fmt(&prefix, "%s/envs/%s", cli->conf->cache_dir, env->name);
 	if (cli->has_json)
-		write_json(env, aq_str_get(&prefix), manifest);
+		write_json(env, aq_str_get(&prefix), &standing, manifest);
 	else
-		print_text(env, aq_str_get(&prefix), manifest);
+		print_text(env, aq_str_get(&prefix), &standing, manifest);
 	return CLI_OK;
 }

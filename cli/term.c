@@ -95,11 +95,13 @@ static void wipe(struct term_progress *p)
 	p->is_shown = false;
 }
 
-static size_t columns(void)
+size_t term_columns(FILE *out)
 {
 	struct winsize size;
 
-	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || !size.ws_col)
+	if (!isatty(fileno(out)))
+		return 0;
+	if (ioctl(fileno(out), TIOCGWINSZ, &size) < 0 || !size.ws_col)
 		return COLUMNS_DEFAULT;
 	return size.ws_col < COLUMNS_MIN ? COLUMNS_MIN : size.ws_col;
 }
@@ -133,13 +135,13 @@ void term_progress_tick(struct term_progress *p)
 {
 	int64_t ms = term_now_ms() - p->start_ms;
 	const char *text = p->last, *end = text + strlen(text);
-	size_t room = columns() - 1;
+	size_t room = term_columns(stderr);
 	char head[40];
 
 	if (!p->is_moving || ms < QUIET_MS)
 		return;
 	wipe(p);
-	room -= (size_t)snprintf(head, sizeof(head), "%c %3lld s  ",
+	room -= 1 + (size_t)snprintf(head, sizeof(head), "%c %3lld s  ",
 				 "|/-\\"[p->frame++ % 4],
 				 (long long)(ms / 1000));
 	fputs(head, stderr);

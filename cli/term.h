@@ -50,4 +50,7 @@ void term_progress_end(struct term_progress *p);
 
 int64_t term_now_ms(void);
 
+/* How many columns the terminal 'out' has; 0: it is none. */
+size_t term_columns(FILE *out);
+
 #endif

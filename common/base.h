@@ -58,6 +58,9 @@ AQ_CHECK int aq_store_base_set(struct aq_store *store, const char *python,
 /* How many environments inherit from 'env_name'. */
 AQ_CHECK int aq_store_children(struct aq_store *store, const char *env_name,
 			       uint64_t *ret, struct aq_err *err);
+/* Append their names, sorted. */
+AQ_CHECK int aq_store_child_names(struct aq_store *store, const char *env_name,
+				  struct aq_strv *ret, struct aq_err *err);
 /* From now on 'python' has none; AQ_MISS if it had none. */
 AQ_CHECK int aq_store_base_unset(struct aq_store *store, const char *python,
 				 struct aq_err *err);

@@ -30,10 +30,20 @@ struct aq_candidate {
 	uint64_t bytes;           /* that it alone holds */
 	bool is_pinned, is_base;  /* is_base: a current one */
 	bool is_held;             /* by a reference */
+	uint64_t n_references;
 	/* made by the plan */
 	bool is_victim;
-	uint32_t n_children;
+	uint32_t n_children; /* aq_candidates_count_children() too */
 };
+
+/* Among 'v', sorted by name: the one of that name, or NULL; how many inherit
+ * from each; and whether nobody will ask for it again, so that it goes at once.
+ */
+struct aq_candidate *aq_candidates_find(struct aq_candidate *v, size_t n,
+					const char *name);
+void aq_candidates_count_children(struct aq_candidate *v, size_t n);
+bool aq_candidate_is_obsolete(struct aq_candidate *v, size_t n,
+			      const struct aq_candidate *c);
 
 enum aq_collect_why {
 	AQ_COLLECT_OBSOLETE, /* its base was replaced, or is none any more */
@@ -74,8 +84,8 @@ AQ_CHECK int aq_plan_make(struct aq_candidate *v, size_t n,
 			  const struct aq_collect_state *state,
 			  struct aq_plan *ret, struct aq_err *err);
 
-/* All environments, sorted by name, with what 'refs' holds; the caller frees
- * *ret.
+/* All environments, sorted by name, with what 'refs' (NULL: nothing) hold; the
+ * caller frees *ret.
  */
 AQ_CHECK int aq_store_candidates(struct aq_store *store, struct aq_refs *refs,
 				 struct aq_candidate **ret, size_t *ret_n,

@@ -38,10 +38,15 @@ static int by_name(const void *a, const void *b)
 	return strcmp(a, ((const struct aq_candidate *)b)->name);
 }
 
+struct aq_candidate *aq_candidates_find(struct aq_candidate *v, size_t n,
+					const char *name)
+{
+	return *name && n ? bsearch(name, v, n, sizeof(*v), by_name) : NULL;
+}
+
 static struct aq_candidate *find(const struct planning *p, const char *name)
 {
-	return *name && p->n ?
-		bsearch(name, p->v, p->n, sizeof(*p->v), by_name) : NULL;
+	return aq_candidates_find(p->v, p->n, name);
 }
 
 static int by_use(const void *a, const void *b)
@@ -63,13 +68,19 @@ static bool can_go(const struct aq_candidate *c)
 /* Keys name the current base: what inherits from another one, and a former base
  * that nobody asked for but as a base, will not be asked for again.
  */
-static bool is_obsolete(const struct planning *p, const struct aq_candidate *c)
+bool aq_candidate_is_obsolete(struct aq_candidate *v, size_t n,
+			      const struct aq_candidate *c)
 {
-	const struct aq_candidate *base = find(p, c->base);
+	const struct aq_candidate *base = aq_candidates_find(v, n, c->base);
 
 	if (c->kind == AQ_ENV_BASE)
-		return !c->uses;
+		return !c->is_base && !c->uses;
 	return c->base[0] && !(base && base->is_base);
+}
+
+static bool is_obsolete(const struct planning *p, const struct aq_candidate *c)
+{
+	return aq_candidate_is_obsolete(p->v, p->n, c);
 }
 
 static uint64_t age_of(const struct planning *p, const struct aq_candidate *c)
@@ -126,6 +137,18 @@ static uint64_t over(uint64_t a, uint64_t b)
 	return a > b ? a - b : 0;
 }
 
+void aq_candidates_count_children(struct aq_candidate *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		v[i].n_children = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct aq_candidate *base = aq_candidates_find(v, n, v[i].base);
+
+		if (base)
+			base->n_children++;
+	}
+}
+
 static void prepare(struct planning *p)
 {
 	const struct aq_collect_state *s = p->state;
@@ -136,15 +159,9 @@ static void prepare(struct planning *p)
 	for (size_t i = 0; i < p->n; i++) {
 		p->order[i] = &p->v[i];
 		p->v[i].is_victim = false;
-		p->v[i].n_children = 0;
 		p->plan->n_held += p->v[i].is_held;
 	}
-	for (size_t i = 0; i < p->n; i++) {
-		struct aq_candidate *base = find(p, p->v[i].base);
-
-		if (base)
-			base->n_children++;
-	}
+	aq_candidates_count_children(p->v, p->n);
 	qsort(p->order, p->n, sizeof(*p->order), by_use);
 }
 

@@ -13,13 +13,6 @@
 #define PATH_SIZE 1024
 #define AQ AQ_BINDIR "/aq"
 
-static int add_size(const struct aq_env *env, void *arg, struct aq_err *err)
-{
-	(void)err;
-	*(uint64_t *)arg += env->size_own;
-	return 0;
-}
-
 /* The package caches are not counted: that takes a walk, which aq gc makes. */
 static int is_due(const struct aq_conf *conf, bool *ret, struct aq_err *err)
 {
@@ -32,7 +25,7 @@ static int is_due(const struct aq_conf *conf, bool *ret, struct aq_err *err)
 		return rc;
 	rc = aq_store_open(conf, AQ_STORE_READ, &store, err);
 	if (!rc)
-		rc = aq_store_each(store, add_size, &size, err);
+		rc = aq_store_size(store, &size, err);
 	*ret = !rc && size > conf->max_size;
 	/* the next epilog asks again */
 	return rc == AQ_BUSY || rc == AQ_MISS || rc == AQ_CORRUPT ? 0 : rc;

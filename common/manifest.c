@@ -337,6 +337,7 @@ int aq_manifest_read(const struct aq_conf *conf, const char *name,
 		return rc;
 	m->env->pinned = faccessat(fd, AQ_MANIFEST_PIN, F_OK,
 				   AT_SYMLINK_NOFOLLOW) == 0;
+	m->env->packages = (uint32_t)m->lock->n_items;
 	*ret = steal(&m);
 	return 0;
 }

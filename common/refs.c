@@ -15,7 +15,7 @@
 #define BUSY_MS 1000    /* half of a hook's worker's time */
 
 struct aq_refs {
-	struct aq_db *db;
+	struct aq_db *db; /* NULL: to look only, and there is none */
 	const struct aq_conf *conf;
 };
 
@@ -87,12 +87,12 @@ static int begin_boot(struct aq_refs *refs, const char *boot_id,
 	return aq_db_end(refs->db, rc, err);
 }
 
-int aq_refs_open_at_boot(const struct aq_conf *conf, const char *boot_id,
-			 struct aq_refs **ret, struct aq_err *err)
+static int open_db(const struct aq_conf *conf, enum aq_db_mode mode,
+		   struct aq_refs **ret, struct aq_err *err)
 {
-	const struct aq_db_how how = { .mode = AQ_DB_WRITE,
+	const struct aq_db_how how = { .mode = mode,
 				       .busy_ms = BUSY_MS,
-				       .replaces_damaged = true };
+				       .replaces_damaged = mode == AQ_DB_WRITE };
 	cleanup_refs struct aq_refs *refs = calloc(1, sizeof(*refs));
 	char path[PATH_SIZE];
 	int rc;
@@ -105,8 +105,46 @@ int aq_refs_open_at_boot(const struct aq_conf *conf, const char *boot_id,
 		return aq_fail(err, AQ_SYS, "'%s' is too long a path",
 			       conf->run_dir);
 	rc = aq_db_open(path, &refs_kind, &how, &refs->db, err);
+	if (rc)
+		return rc;
+	*ret = steal(&refs);
+	return 0;
+}
+
+int aq_refs_open_at_boot(const struct aq_conf *conf, const char *boot_id,
+			 struct aq_refs **ret, struct aq_err *err)
+{
+	cleanup_refs struct aq_refs *refs = NULL;
+	int rc = open_db(conf, AQ_DB_WRITE, &refs, err);
+
 	if (!rc)
 		rc = begin_boot(refs, boot_id, err);
+	if (rc)
+		return rc;
+	*ret = steal(&refs);
+	return 0;
+}
+
+int aq_refs_open_to_look(const struct aq_conf *conf, struct aq_refs **ret,
+			 struct aq_err *err)
+{
+	cleanup_refs struct aq_refs *refs = NULL;
+	char boot_id[AQ_BOOT_ID_SIZE];
+	int rc = aq_boot_id(boot_id, err);
+
+	if (!rc)
+		rc = open_db(conf, AQ_DB_READ, &refs, err);
+	if (!rc)
+		rc = aq_db_run(refs->db, "SELECT id FROM boot", NULL, 0,
+			       is_same_boot, boot_id, err);
+	if (rc == AQ_MISS) { /* what jobs hold is told all the same */
+		aq_refs_close(refs);
+		refs = calloc(1, sizeof(*refs));
+		if (!refs)
+			return aq_fail(err, AQ_SYS, "out of memory");
+		refs->conf = conf;
+		rc = 0;
+	}
 	if (rc)
 		return rc;
 	*ret = steal(&refs);
@@ -237,7 +275,8 @@ static int call_holds(const struct aq_db_row *row, void *arg,
 {
 	const struct holds *h = arg;
 
-	return h->fn(aq_db_text(row, 0), aq_db_text(row, 1), h->arg, err);
+	return h->fn(aq_db_text(row, 0), aq_db_text(row, 1),
+		     aq_db_number(row, 2), h->arg, err);
 }
 
 static int call_job_holds(uint32_t job, const char *node, const char *digest,
@@ -247,16 +286,17 @@ static int call_job_holds(uint32_t job, const char *node, const char *digest,
 
 	(void)job;
 	(void)node;
-	return *digest ? h->fn("", digest, h->arg, err) : 0;
+	return *digest ? h->fn("", digest, 1, h->arg, err) : 0;
 }
 
 int aq_refs_each_held(struct aq_refs *refs, aq_refs_holds_fn *fn, void *arg,
 		      struct aq_err *err)
 {
 	struct holds h = { fn, arg };
-	int rc = aq_db_run(refs->db,
-			   "SELECT DISTINCT env, iif(env = '', digest, '')"
-			   " FROM refs", NULL, 0, call_holds, &h, err);
+	int rc = !refs->db ? AQ_MISS : aq_db_run(refs->db,
+			   "SELECT env, iif(env = '', digest, '') AS what,"
+			   " count(*) FROM refs GROUP BY env, what",
+			   NULL, 0, call_holds, &h, err);
 
 	return rc && rc != AQ_MISS ?
 		rc : aq_job_each(refs->conf, call_job_holds, &h, err);
@@ -438,6 +478,10 @@ int aq_refs_count(struct aq_refs *refs, const char *digest, uint64_t *ret,
 {
 	const struct aq_db_value values[] = { AQ_TEXT(digest) };
 
+	if (!refs->db) {
+		*ret = 0;
+		return 0;
+	}
 	return aq_db_run(refs->db,
 			 "SELECT count(*) FROM refs"
 			 " WHERE ?1 IS NULL OR digest = ?1",
@@ -468,7 +512,7 @@ int aq_refs_each(struct aq_refs *refs, aq_refs_each_fn fn, void *arg,
 		 struct aq_err *err)
 {
 	struct each e = { fn, arg };
-	int rc = aq_db_run(refs->db,
+	int rc = !refs->db ? AQ_MISS : aq_db_run(refs->db,
 			   "SELECT job, step, het, node, digest, env FROM refs"
 			   " ORDER BY job, step, het, node",
 			   NULL, 0, call_each, &e, err);

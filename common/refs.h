@@ -35,7 +35,13 @@ struct aq_refs;
  */
 AQ_CHECK int aq_refs_open(const struct aq_conf *conf, struct aq_refs **ret,
 			  struct aq_err *err);
-/* The same in the boot 'boot_id' (random(4)). */
+/* To look only (aq_refs_each(), aq_refs_each_held(), aq_refs_count()): nothing is
+ * made, set aside or dropped; not there, or of another boot, is empty.
+ * AQ_CORRUPT: damaged.
+ */
+AQ_CHECK int aq_refs_open_to_look(const struct aq_conf *conf,
+				  struct aq_refs **ret, struct aq_err *err);
+/* As aq_refs_open() in the boot 'boot_id' (random(4)). */
 AQ_CHECK int aq_refs_open_at_boot(const struct aq_conf *conf,
 				  const char *boot_id, struct aq_refs **ret,
 				  struct aq_err *err);
@@ -83,11 +89,11 @@ AQ_CHECK int aq_refs_check_leases(struct aq_refs *refs, struct aq_err *err);
 AQ_CHECK int aq_refs_lock(struct aq_refs *refs, struct aq_err *err);
 AQ_CHECK int aq_refs_unlock(struct aq_refs *refs, int rc, struct aq_err *err);
 
-/* Call 'fn' for everything that is held, by steps and by jobs as a whole, of all
- * nodes: an environment, or (env "") what serves a digest.
+/* Call 'fn' for everything that is held, by 'n' steps or by a job as a whole, of
+ * all nodes: an environment, or (env "") what serves a digest.
  */
-typedef int aq_refs_holds_fn(const char *env, const char *digest, void *arg,
-			     struct aq_err *err);
+typedef int aq_refs_holds_fn(const char *env, const char *digest, uint64_t n,
+			     void *arg, struct aq_err *err);
 AQ_CHECK int aq_refs_each_held(struct aq_refs *refs, aq_refs_holds_fn *fn,
 			       void *arg, struct aq_err *err);
 

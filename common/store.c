@@ -107,11 +107,12 @@ int aq_store_open(const struct aq_conf *conf, enum aq_store_mode mode,
 
 /* -- reading environments -- */
 
-#define ENV_COLUMNS                                                            \
+#define ENV_COLUMNS_WITH(ops)                                                  \
 	"e.name, e.lock, e.generation, e.kind, e.base, e.python, e.created,"   \
 	" e.last_used, e.uses, e.build_ms, e.size_own, e.size_shared,"         \
-	" e.pinned, e.ops, e.reason"
-#define ENV_N_COLUMNS 15
+	" e.pinned, " ops ", e.reason, e.packages"
+#define ENV_COLUMNS ENV_COLUMNS_WITH("e.ops")
+#define ENV_N_COLUMNS 16
 
 static int read_env(const struct aq_db_row *row, struct aq_env **ret,
 		    struct aq_err *err)
@@ -147,6 +148,7 @@ static int read_env(const struct aq_db_row *row, struct aq_env **ret,
 	e->size_own = aq_db_number(row, 10);
 	e->size_shared = aq_db_number(row, 11);
 	e->pinned = aq_db_number(row, 12) != 0;
+	e->packages = (uint32_t)aq_db_number(row, 15);
 	*ret = steal(&e);
 	return 0;
 }
@@ -246,19 +248,22 @@ static int take_only(const struct aq_db_row *row, void *arg,
 int aq_store_find_name(struct aq_store *store, const char *name,
 		       struct aq_env **ret, struct aq_err *err)
 {
-	const struct aq_db_value values[] = { AQ_TEXT(name),
-					      AQ_NUMBER(strlen(name)) };
+	char end[AQ_ENV_NAME_SIZE + 1];
+	const struct aq_db_value values[] = { AQ_TEXT(name), AQ_TEXT(end) };
 	struct aq_env *env = NULL;
 	int rc;
 
-	if (!*name)
+	if (!*name || strlen(name) >= AQ_ENV_NAME_SIZE)
 		return aq_fail(err, AQ_MISS, "not there");
+	/* behind all that begins so: names have digits, a to f, and '-' */
+	snprintf(end, sizeof(end), "%sg", name);
 	/* a whole name comes first, and alone */
 	rc = aq_db_run(store->db,
 		       "SELECT " ENV_COLUMNS " FROM environments e"
-		       " WHERE e.name = ?1 OR (substr(e.name, 1, ?2) = ?1 AND"
-		       "  NOT EXISTS (SELECT 1 FROM environments"
-		       "   WHERE name = ?1)) LIMIT 2",
+		       " WHERE e.name >= ?1 AND e.name < ?2 AND"
+		       "  (e.name = ?1 OR NOT EXISTS"
+		       "   (SELECT 1 FROM environments WHERE name = ?1))"
+		       " LIMIT 2",
 		       values, ARRAY_LEN(values), take_only, &env, err);
 	if (rc) {
 		aq_env_free(env);
@@ -310,10 +315,52 @@ static int call_each(const struct aq_db_row *row, void *arg,
 int aq_store_each(struct aq_store *store, aq_store_each_fn fn, void *arg,
 		  struct aq_err *err)
 {
+	return aq_store_each_by(store, AQ_STORE_BY_NAME, false, fn, arg, err);
+}
+
+#define EACH "SELECT " ENV_COLUMNS_WITH("NULL") " FROM environments e ORDER BY "
+
+int aq_store_each_by(struct aq_store *store, enum aq_store_order order,
+		     bool is_reverse, aq_store_each_fn fn, void *arg,
+		     struct aq_err *err)
+{
+	static const char *const sql[][2] = {
+		[AQ_STORE_BY_NAME] = { EACH "e.name", EACH "e.name DESC" },
+		[AQ_STORE_BY_SIZE] = {
+			EACH "e.size_own + e.size_shared DESC, e.name",
+			EACH "e.size_own + e.size_shared, e.name" },
+		[AQ_STORE_BY_OWN] = { EACH "e.size_own DESC, e.name",
+				      EACH "e.size_own, e.name" },
+		[AQ_STORE_BY_USES] = { EACH "e.uses DESC, e.name",
+				       EACH "e.uses, e.name" },
+		[AQ_STORE_BY_USED] = { EACH "e.last_used DESC, e.name",
+				       EACH "e.last_used, e.name" },
+		[AQ_STORE_BY_CREATED] = { EACH "e.created DESC, e.name",
+					  EACH "e.created, e.name" },
+	};
 	struct each e = { fn, arg };
-	int rc = aq_db_run(store->db,
-			   "SELECT " ENV_COLUMNS " FROM environments e"
-			   " ORDER BY e.name", NULL, 0, call_each, &e, err);
+	int rc = aq_db_run(store->db, sql[order][is_reverse], NULL, 0,
+			   call_each, &e, err);
 
 	return rc == AQ_MISS ? 0 : rc;
+}
+
+int aq_store_digests(struct aq_store *store, const char *env_name,
+		     struct aq_strv *ret, struct aq_err *err)
+{
+	const struct aq_db_value values[] = { AQ_TEXT(env_name) };
+	int rc = aq_db_run(store->db,
+			   "SELECT DISTINCT r.digest FROM keys k"
+			   " JOIN requests r ON r.key = k.key WHERE k.env = ?1",
+			   values, 1, aq_store_add_text, ret, err);
+
+	return rc && rc != AQ_MISS ? rc :
+				     aq_strv_done(ret, "the digests", err);
+}
+
+int aq_store_size(struct aq_store *store, uint64_t *ret, struct aq_err *err)
+{
+	return aq_db_run(store->db,
+			 "SELECT coalesce(sum(size_own), 0) FROM environments",
+			 NULL, 0, aq_store_get_number, ret, err);
 }

@@ -51,6 +51,7 @@ struct aq_env {
 	/* why it is not of a cheaper kind, for people; no control characters */
 	char reason[AQ_ENV_REASON_SIZE];
 	bool pinned;
+	uint32_t packages; /* of its lock: a base's are not among them */
 	char *ops; /* activation, serialised (common/envops.h) */
 	size_t ops_len;
 };
@@ -181,11 +182,36 @@ AQ_CHECK int aq_store_typical(struct aq_store *store, enum aq_env_kind kind,
 			      uint64_t *ret_size_own, struct aq_err *err);
 
 /* Call 'each' for every environment, sorted by name, until it returns
- * non-zero, which is returned.
+ * non-zero, which is returned.  They come without their activation (ops_len 0),
+ * which is most of a row.
  */
 typedef int (*aq_store_each_fn)(const struct aq_env *env, void *arg,
 				struct aq_err *err);
 AQ_CHECK int aq_store_each(struct aq_store *store, aq_store_each_fn each,
 			   void *arg, struct aq_err *err);
+
+/* What a list is sorted by: names from the lowest, numbers from the greatest,
+ * times from the latest; what is equal by name.
+ */
+enum aq_store_order {
+	AQ_STORE_BY_NAME,
+	AQ_STORE_BY_SIZE, /* own and shared */
+	AQ_STORE_BY_OWN,
+	AQ_STORE_BY_USES,
+	AQ_STORE_BY_USED, /* last use */
+	AQ_STORE_BY_CREATED,
+};
+/* The same in that order, or the other way round. */
+AQ_CHECK int aq_store_each_by(struct aq_store *store, enum aq_store_order order,
+			      bool is_reverse, aq_store_each_fn each, void *arg,
+			      struct aq_err *err);
+
+/* Append the digests of the requests that lead to 'env_name', each once. */
+AQ_CHECK int aq_store_digests(struct aq_store *store, const char *env_name,
+			      struct aq_strv *ret, struct aq_err *err);
+
+/* The bytes that all environments hold alone, by their rows. */
+AQ_CHECK int aq_store_size(struct aq_store *store, uint64_t *ret,
+			   struct aq_err *err);
 
 #endif

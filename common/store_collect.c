@@ -13,48 +13,80 @@
 #include "common/manifest.h"
 #include "common/store_inside.h"
 
-#define HELD_MAX (64 * 1024 * 1024) /* bytes of names: a million of them */
+#define HELD_MAX (1024 * 1024) /* environments that references hold */
 
 /* -- what references hold -- */
 
-struct held {
-	struct aq_store *store;
-	struct aq_strv *names;
+struct held_one {
+	char name[AQ_ENV_NAME_SIZE];
+	uint64_t n; /* references */
 };
 
-static int add_name(const struct aq_db_row *row, void *arg, struct aq_err *err)
+struct held {
+	struct aq_store *store;
+	struct held_one *v; /* sorted by name once read_held() is through */
+	size_t n, size;
+	uint64_t references; /* of what is being added */
+};
+
+static int hold(struct held *h, const char *name, struct aq_err *err)
 {
-	(void)err;
-	aq_strv_add(arg, aq_db_text(row, 0));
+	struct held_one *new;
+
+	if (h->n == h->size) {
+		size_t size = h->size ? 2 * h->size : 256;
+
+		new = size > HELD_MAX ? NULL :
+					realloc(h->v, size * sizeof(*new));
+		if (!new)
+			return aq_fail(err, AQ_SYS, "out of memory for what references hold");
+		h->v = new;
+		h->size = size;
+	}
+	new = &h->v[h->n];
+	new->n = h->references;
+	/* what is no name is nothing that could be collected */
+	h->n += aq_copy_text(new->name, sizeof(new->name), name);
 	return 0;
 }
 
-static int add_held(const char *env, const char *digest, void *arg,
+static int hold_row(const struct aq_db_row *row, void *arg, struct aq_err *err)
+{
+	return hold(arg, aq_db_text(row, 0), err);
+}
+
+static int add_held(const char *env, const char *digest, uint64_t n, void *arg,
 		    struct aq_err *err)
 {
 	const struct aq_db_value values[] = { AQ_TEXT(digest) };
-	const struct held *h = arg;
+	struct held *h = arg;
 	int rc;
 
-	if (*env) {
-		aq_strv_add(h->names, env);
-		return 0;
-	}
+	h->references = n;
+	if (*env)
+		return hold(h, env, err);
 	rc = aq_db_run(h->store->db,
 		       "SELECT DISTINCT env FROM requests JOIN keys USING (key)"
-		       " WHERE digest = ?1", values, 1, add_name, h->names, err);
+		       " WHERE digest = ?1", values, 1, hold_row, h, err);
 	return rc == AQ_MISS ? 0 : rc;
 }
 
-static int read_held(struct aq_store *store, struct aq_refs *refs,
-		     struct aq_strv *ret, struct aq_err *err)
+static int compare_held(const void *a, const void *b)
 {
-	struct held h = { store, ret };
-	int rc = aq_refs_each_held(refs, add_held, &h, err);
+	return strcmp(((const struct held_one *)a)->name,
+		      ((const struct held_one *)b)->name);
+}
 
-	if (!rc)
-		rc = aq_strv_done(ret, "what references hold", err);
-	aq_strv_sort_unique(ret);
+/* Free ret->v whatever it returns. */
+static int read_held(struct aq_store *store, struct aq_refs *refs,
+		     struct held *ret, struct aq_err *err)
+{
+	int rc;
+
+	*ret = (struct held){ .store = store };
+	rc = refs ? aq_refs_each_held(refs, add_held, ret, err) : 0;
+	if (ret->n)
+		qsort(ret->v, ret->n, sizeof(*ret->v), compare_held);
 	return rc;
 }
 
@@ -63,18 +95,24 @@ static int read_held(struct aq_store *store, struct aq_refs *refs,
 struct candidates {
 	struct aq_candidate *v;
 	size_t n, size;
-	const struct aq_strv *held; /* sorted, as the rows are */
+	const struct held *held; /* sorted, as the rows are */
 	size_t at;
 };
 
-static bool is_held(struct candidates *c, const char *name)
+/* How many references hold 'name'. */
+static uint64_t count_held(struct candidates *c, const char *name)
 {
-	int diff = -1;
+	uint64_t n = 0;
+	int diff;
 
-	while (c->at < c->held->n &&
-	       (diff = strcmp(c->held->v[c->at], name)) < 0)
-		c->at++;
-	return diff == 0;
+	for (; c->at < c->held->n; c->at++) {
+		diff = strcmp(c->held->v[c->at].name, name);
+		if (diff > 0)
+			break;
+		if (diff == 0)
+			n += c->held->v[c->at].n;
+	}
+	return n;
 }
 
 static int add_candidate(const struct aq_db_row *row, void *arg,
@@ -100,8 +138,9 @@ static int add_candidate(const struct aq_db_row *row, void *arg,
 		.bytes = aq_db_number(row, 5),
 		.is_pinned = aq_db_number(row, 6) != 0,
 		.is_base = aq_db_number(row, 7) != 0,
-		.is_held = is_held(c, aq_db_text(row, 0)),
+		.n_references = count_held(c, aq_db_text(row, 0)),
 	};
+	new->is_held = new->n_references != 0;
 	if (!aq_copy_text(new->name, sizeof(new->name), aq_db_text(row, 0)) ||
 	    !aq_copy_text(new->base, sizeof(new->base), aq_db_text(row, 1)))
 		return aq_fail(err, AQ_CORRUPT, "the row of an environment is damaged");
@@ -116,13 +155,14 @@ int aq_store_candidates(struct aq_store *store, struct aq_refs *refs,
 			struct aq_candidate **ret, size_t *ret_n,
 			struct aq_err *err)
 {
-	cleanup_strv struct aq_strv held = AQ_STRV_INIT(HELD_MAX);
+	struct held held;
 	struct candidates c = { .held = &held };
 	int rc = read_held(store, refs, &held, err);
 
 	if (!rc)
 		rc = aq_db_run(store->db, CANDIDATES " ORDER BY name", NULL, 0,
 			       add_candidate, &c, err);
+	free(held.v);
 	if (rc && rc != AQ_MISS) {
 		free(c.v);
 		return rc;
@@ -138,7 +178,7 @@ static int collect(struct aq_store *store, struct aq_refs *refs,
 		   const char *name, struct aq_err *err)
 {
 	const struct aq_db_value values[] = { AQ_TEXT(name) };
-	cleanup_strv struct aq_strv held = AQ_STRV_INIT(HELD_MAX);
+	struct held held;
 	struct candidates c = { .held = &held };
 	uint64_t children = 0;
 	bool can_go;
@@ -147,6 +187,7 @@ static int collect(struct aq_store *store, struct aq_refs *refs,
 	if (!rc)
 		rc = aq_db_run(store->db, CANDIDATES " WHERE name = ?1", values,
 			       1, add_candidate, &c, err);
+	free(held.v);
 	can_go = !rc && !c.v->is_held && !c.v->is_pinned && !c.v->is_base;
 	free(c.v);
 	if (!rc)

@@ -13,6 +13,14 @@ struct aq_store {
 	char cache_dir[STORE_PATH_SIZE];
 };
 
+/* For aq_db_run(): the row's first column to the uint64_t 'arg'; or appended to
+ * the struct aq_strv 'arg'.
+ */
+int aq_store_get_number(const struct aq_db_row *row, void *arg,
+			struct aq_err *err);
+int aq_store_add_text(const struct aq_db_row *row, void *arg,
+		      struct aq_err *err);
+
 /* Insert an environment / what ties a request to one, inside a transaction.
  * AQ_BUSY: another of that name is there already (the very same is accepted);
  * AQ_MISS: the environment to bind to is not.

@@ -87,6 +87,7 @@ wait_for() {
     "show" "show a b" "run" "run req.yaml" "run req.yaml --" "check --node" \
     "run --json req.yaml -- true" "check --lock req.yaml" "--lock list" \
     "gc x" "pin" "unpin a b" "gc --max-freed 5X" "gc --max-freed" "list --dry-run" \
+    "list --sort" "list --sort colour" "show x --reverse" "--shared gc" \
     "build --reconcile req.yaml" "show --lock" "show --lock --json req.yaml" "--json show req.yaml --lock"; do
     # shellcheck disable=SC2086 # words
     run -2 --separate-stderr aq $words
@@ -182,7 +183,7 @@ wait_for() {
   aq build req.yaml
   run -0 aq list
   has "${lines[0]}" "NAME"
-  has "${lines[1]}" "created   3.9.6        2.5 MB"
+  has "${lines[1]}" "created   3.9.6          2 2.5 MB    0 B     0    0 "
   name=$(aq list --json | jq -r '.environments[0].name')
   key=$(aq build --json req.yaml | jq -r .key)
   by_name=$(aq show --json "$name")
@@ -195,6 +196,83 @@ wait_for() {
   run -0 aq show req.yaml
   has "$output" "packages    demo 1.0"
   has "$output" "key         $key"
+  [[ $(jq '.package_count == (.packages | length)' <<<"$by_name") == true ]]
+}
+
+# three NAME...: environments of three sizes and ages, sorted by name in NAMES;
+# the first is pinned, and the second inherits from none that is a base
+three() {
+  local i
+  for i in scipy pandas flask; do
+    request ok
+    sed -i "s/numpy >= 2/$i/" req.yaml
+    aq build req.yaml
+  done
+  mapfile -t NAMES < <(aq list --json | jq -r '.environments[].name')
+  python3 - "$(aq list --json | jq -r .cache_dir)/cache.db" "${NAMES[@]}" <<'PY'
+import sqlite3, sys, time
+db = sqlite3.connect(sys.argv[1])
+for i, name in enumerate(sys.argv[2:]):
+    db.execute("UPDATE environments SET size_own = ?, size_shared = ?, uses = ?, last_used = ?,"
+               " created = ? WHERE name = ?", ((i + 1) * 10, 100 - i * 40, 5, int(time.time()) - 86400 * (300 - i), 2000 - i, name))
+db.execute("UPDATE environments SET base = 'gone' WHERE name = ?", (sys.argv[3],))
+db.commit()
+PY
+  aq pin "${NAMES[0]}"
+}
+
+@test "list is sorted as asked, in text and JSON, and marks what is marked" {
+  three
+  order() { aq list --json "$@" | jq -r '.environments[].name' | while read -r n; do
+    for i in 0 1 2; do [[ ${NAMES[i]} != "$n" ]] || printf %s "$i"; done; done; }
+  [[ $(order) == 012 && $(order --sort name) == 012 && $(order --reverse) == 210 ]]
+  [[ $(order --sort own) == 210 && $(order --sort own --reverse) == 012 ]]
+  [[ $(order --sort size) == 012 && $(order --sort size --reverse) == 210 ]]
+  [[ $(order --sort uses) == 012 && $(order --sort uses --reverse) == 012 ]]
+  [[ $(order --sort used) == 210 && $(order --sort created) == 012 ]]
+  run -0 aq list --sort own
+  [[ ${lines[1]} == "${NAMES[2]} "* && ${lines[2]} == *" obsolete" && ${lines[3]} == *" pinned" ]]
+  aq list --json | jq -e '[.environments[] | [.pinned, .obsolete, .current_base, .references, .children]]
+    == [[true, false, false, 0, 0], [false, true, false, 0, 0], [false, false, false, 0, 0]]'
+  run -0 aq show "${NAMES[0]}"
+  has "$output" "marked      pinned"
+}
+
+@test "list on a terminal has the columns that fit, and no line is longer" {
+  three
+  for width in 80 100 120; do
+    on_terminal bash -c "stty cols $width; aq list" >wide
+    [[ $(tr -d '\r' <wide | sed 's/\x1b\[[0-9]*m//g' | wc -L) -le $width ]]
+  done
+  has "$(<wide)" "PACKAGES"
+  lacks "$(on_terminal bash -c 'stty cols 99; aq list')" "PACKAGES"
+}
+
+@test "list --shared is what everybody may know of the node's cache" {
+  run -0 --separate-stderr aq list --shared
+  has "$output" "no public index yet"
+  aq list --shared --json | jq -e '.environments == [] and .written == 0'
+  [[ $EUID -eq 0 ]] || skip "only root writes the index"
+  three
+  [[ $(stat -c %a run-public/index) == 644 ]]
+  aq list --shared --json | jq -e --arg a "${NAMES[0]}" '.written > 0 and (.environments | length == 3) and
+    (.environments[0] | .name == $a and .pinned and .package_count == 2 and .size_own == 10 and has("uses") == false) and
+    (.environments[1] | .base == "gone" and .obsolete)'
+  [[ $(aq list --shared --json --sort own | jq -r '.environments[0].name') == "${NAMES[2]}" ]]
+  [[ $(aq list --shared --json --reverse | jq -r '.environments[0].name') == "${NAMES[2]}" ]]
+  run -0 aq list --shared
+  has "${lines[0]}" "BUILT"
+  lacks "$output" "USES"
+  run -1 --separate-stderr aq list --shared --sort uses
+  has "$stderr" "does not tell uses"
+  # what is collected goes from it
+  aq unpin "${NAMES[0]}"
+  printf 'max_size = 1\ngrace = 0\nmax_age = 0\n' >>aq.conf
+  aq gc
+  aq list --shared --json | jq -e '.environments == []'
+  echo x >>run-public/index
+  run -3 --separate-stderr aq list --shared
+  has "$stderr" "damaged"
 }
 
 @test "show --lock prints a file that conda clients take, and check too" {

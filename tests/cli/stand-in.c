@@ -123,6 +123,7 @@ static int build(struct stand_in *s, struct aq_err *err)
 	binding.context = context;
 	snprintf(env.name, sizeof(env.name), "%.20s-1", lock->digest);
 	memcpy(env.lock, lock->digest, sizeof(env.lock));
+	env.packages = (uint32_t)lock->n_items;
 	snprintf(env.python, sizeof(env.python), "3.9.6");
 	snprintf(prefix, sizeof(prefix), "%s/envs/%s", s->conf->cache_dir,
 		 env.name);

@@ -90,6 +90,7 @@ struct sample *sample(unsigned int n, uint32_t generation)
 				  .build_ms = 7,
 				  .size_own = 11,
 				  .size_shared = 13,
+				  .packages = 1,
 				  .ops = s->ops,
 				  .ops_len = ops.len };
 	memcpy(s->env.lock, s->lock->digest, sizeof(s->env.lock));

@@ -330,9 +330,10 @@ static struct seen look(const struct aq_conf *conf)
 	return s;
 }
 
-static int add_digest(const char *env, const char *digest, void *arg,
-		      struct aq_err *err)
+static int add_digest(const char *env, const char *digest, uint64_t n,
+		      void *arg, struct aq_err *err)
 {
+	(void)n;
 	(void)err;
 	assert_string_equal(env, "");
 	aq_strv_add(arg, digest);
