@@ -6,6 +6,17 @@
 #include "cli/cli.h"
 #include "common/text.h"
 
+/* How many bytes 'text' begins with that stand for themselves. */
+static size_t plain_len(const char *text, const char *end)
+{
+	const char *at = text;
+
+	while (at < end && *at >= ' ' && *at < 0x7f && *at != '"' &&
+	       *at != '\\')
+		at++;
+	return (size_t)(at - text);
+}
+
 static void quote(FILE *out, const char *text)
 {
 	const char *end = text + strlen(text);
@@ -15,6 +26,12 @@ static void quote(FILE *out, const char *text)
 	for (; text < end; text += len) {
 		unsigned char c = (unsigned char)*text;
 
+		/* almost all there is, so at once */
+		len = plain_len(text, end);
+		if (len) {
+			fwrite(text, 1, len, out);
+			continue;
+		}
 		len = aq_utf8_len(text, end);
 		if (len == 0) {
 			len = 1;
@@ -34,9 +51,11 @@ static void quote(FILE *out, const char *text)
 
 static void indent(const struct json *j)
 {
-	fputc('\n', j->out);
-	for (unsigned int i = 0; i < j->depth; i++)
-		fputs("  ", j->out);
+	static const char blanks[] = "\n                                ";
+	size_t len = 1 + 2 * j->depth;
+
+	fwrite(blanks, 1, len < sizeof(blanks) ? len : sizeof(blanks) - 1,
+	       j->out);
 }
 
 /* What stands before a value. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* aq list: a table of columns, from which a terminal gets those that fit. */
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "cli/cli.h"
@@ -106,14 +107,31 @@ static void print_head(const struct listing *l)
 	putchar('\n');
 }
 
+/* As printf's %*s, which takes half of the time that a long list takes. */
+static void put_cell(const char *text, int width)
+{
+	static const char blanks[] = "                                ";
+	size_t wanted = (size_t)(width < 0 ? -width : width);
+	size_t len = strlen(text), pad = wanted > len ? wanted - len : 0;
+
+	if (width > 0)
+		fwrite(blanks, 1, pad, stdout);
+	fwrite(text, 1, len, stdout);
+	if (width < 0)
+		fwrite(blanks, 1, pad, stdout);
+}
+
 static void print_line(const struct listing *l, const struct aq_listed *e)
 {
 	char buf[UNITS_SIZE];
 
-	for (size_t i = 0; i < ARRAY_LEN(columns); i++)
-		if (is_shown(l, &columns[i]))
-			printf("%s%*s", i ? " " : "", columns[i].width,
-			       cell(l, e, columns[i].what, buf));
+	for (size_t i = 0; i < ARRAY_LEN(columns); i++) {
+		if (!is_shown(l, &columns[i]))
+			continue;
+		if (i)
+			putchar(' ');
+		put_cell(cell(l, e, columns[i].what, buf), columns[i].width);
+	}
 	putchar('\n');
 }
 

@@ -19,6 +19,7 @@ struct aq_db {
 	pid_t owner; /* no handle crosses a fork */
 	int lock_fd; /* or -1: aq_db_keep() */
 	int left_ms; /* of the time that may be spent waiting for locks */
+	uint64_t scanned;
 };
 struct aq_db_row {
 	sqlite3_stmt *stmt;
@@ -93,6 +94,11 @@ uint64_t aq_db_changes(const struct aq_db *db)
 	return (uint64_t)sqlite3_changes(db->handle);
 }
 
+uint64_t aq_db_scanned(const struct aq_db *db)
+{
+	return db->scanned;
+}
+
 static int bind(sqlite3_stmt *stmt, int at, const struct aq_db_value *v)
 {
 	switch (v->type) {
@@ -152,6 +158,8 @@ int aq_db_run(struct aq_db *db, const char *sql,
 			rc = fail(db, "database", err);
 	if (!rc)
 		rc = step_all(db, stmt, each, arg, err);
+	db->scanned += (uint64_t)sqlite3_stmt_status(
+		stmt, SQLITE_STMTSTATUS_FULLSCAN_STEP, 0);
 	sqlite3_finalize(stmt);
 	return rc;
 }

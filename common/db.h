@@ -95,6 +95,9 @@ AQ_CHECK int aq_db_run(struct aq_db *db, const char *sql,
 /* How many rows the last statement changed. */
 uint64_t aq_db_changes(const struct aq_db *db);
 
+/* How many rows statements walked over for want of an index, so far. */
+uint64_t aq_db_scanned(const struct aq_db *db);
+
 /* Run statements without values or rows, separated by semicolons. */
 AQ_CHECK int aq_db_script(struct aq_db *db, const char *sql,
 			  struct aq_err *err);

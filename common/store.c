@@ -111,7 +111,8 @@ int aq_store_open(const struct aq_conf *conf, enum aq_store_mode mode,
 	"e.name, e.lock, e.generation, e.kind, e.base, e.python, e.created,"   \
 	" e.last_used, e.uses, e.build_ms, e.size_own, e.size_shared,"         \
 	" e.pinned, " ops ", e.reason, e.packages"
-#define ENV_COLUMNS ENV_COLUMNS_WITH("e.ops")
+#define ENV_COLUMNS                                                            \
+	ENV_COLUMNS_WITH("(SELECT ops FROM activations a WHERE a.env = e.name)")
 #define ENV_N_COLUMNS 16
 
 static int read_env(const struct aq_db_row *row, struct aq_env **ret,

@@ -26,7 +26,8 @@ static int check_same(struct aq_db *db, const struct aq_env *e,
 	};
 	uint64_t n = 0;
 	int rc = aq_db_run(db,
-			   "SELECT count(*) FROM environments WHERE name = ?1"
+			   "SELECT count(*) FROM environments"
+			   " JOIN activations ON env = name WHERE name = ?1"
 			   " AND lock = ?2 AND created = ?3 AND build_ms = ?4"
 			   " AND ops = ?5",
 			   values, ARRAY_LEN(values), get_count, &n, err);
@@ -47,8 +48,12 @@ int aq_store_insert(struct aq_db *db, const struct aq_env *e,
 		AQ_NUMBER(e->created),   AQ_NUMBER(e->last_used),
 		AQ_NUMBER(e->uses),      AQ_NUMBER(e->build_ms),
 		AQ_NUMBER(e->size_own),  AQ_NUMBER(e->size_shared),
-		AQ_NUMBER(e->pinned),    AQ_BLOB(e->ops ? e->ops : "", e->ops_len),
-		AQ_TEXT(e->reason),      AQ_NUMBER(e->packages),
+		AQ_NUMBER(e->pinned),    AQ_TEXT(e->reason),
+		AQ_NUMBER(e->packages),
+	};
+	const struct aq_db_value activation[] = {
+		AQ_TEXT(e->name),
+		AQ_BLOB(e->ops ? e->ops : "", e->ops_len),
 	};
 	int rc;
 
@@ -57,12 +62,15 @@ int aq_store_insert(struct aq_db *db, const struct aq_env *e,
 			       e->name);
 	rc = aq_db_run(db,
 		       "INSERT INTO environments VALUES"
-		       "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,"
-		       " ?16)"
+		       "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)"
 		       " ON CONFLICT DO NOTHING",
 		       values, ARRAY_LEN(values), NULL, NULL, err);
-
-	return rc || aq_db_changes(db) ? rc : check_same(db, e, err);
+	if (!rc && aq_db_changes(db) == 0)
+		return check_same(db, e, err);
+	return rc ? rc :
+		    aq_db_run(db, "INSERT INTO activations VALUES(?1, ?2)",
+			      activation, ARRAY_LEN(activation), NULL, NULL,
+			      err);
 }
 
 /* The last one tied to a key is the one that it gives from now on. */

@@ -6,7 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "common/store.h"
+#include "common/base.h"
+#include "common/store_inside.h"
 #include "tests/unit/cachedir.h"
 
 static struct aq_store *must_open(const struct aq_conf *conf,
@@ -356,6 +357,62 @@ static void failures_have_a_cap(void **state)
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, cachedir_setup, cachedir_teardown)
 
+/* Whatever a look-up asks, it walks over no table. */
+static void looking_up_walks_over_nothing(void **state)
+{
+	enum { N = 50 };
+	cleanup_store struct aq_store *store =
+		must_open(*state, AQ_STORE_WRITE);
+	cleanup_strv struct aq_strv digests = AQ_STRV_INIT(N);
+	struct sample *last = NULL;
+	struct aq_err err = { 0 };
+	uint64_t before, n;
+
+	for (unsigned int i = 0; i < N; i++) {
+		struct sample *s = sample(i, 1);
+
+		snprintf(s->env.base, sizeof(s->env.base), "base-%u", i % 3);
+		must_commit(store, s);
+		if (last)
+			sample_free(last);
+		last = s;
+	}
+	before = aq_db_scanned(store->db);
+	for (unsigned int i = 0; i < 5; i++) {
+		cleanup_env struct aq_env *env = NULL;
+		char begin[] = "0123456789ab";
+
+		memcpy(begin, last->env.name, strlen(begin));
+		if (i == 0)
+			assert_int_equal(find(store, last, &env), 0);
+		else if (i == 1)
+			assert_int_equal(aq_store_find_key(store, last->key,
+							   &env, &err), 0);
+		else if (i == 2)
+			assert_int_equal(aq_store_find_lock(
+				store, last->env.lock, &env, &err), 0);
+		else
+			assert_int_equal(aq_store_find_name(
+				store, i == 3 ? begin : last->env.name, &env,
+				&err), 0);
+		assert_string_equal(env->name, last->env.name);
+	}
+	assert_int_equal(aq_store_children(store, "base-1", &n, &err), 0);
+	assert_int_equal(n, 17);
+	assert_int_equal(aq_store_digests(store, last->env.name, &digests,
+					  &err), 0);
+	assert_int_equal(digests.n, 1);
+	assert_int_equal(aq_store_used(store, last->env.name, 1, &err), 0);
+	assert_int_equal(aq_store_fail_get(store, last->key, 1, &err), AQ_MISS);
+	assert_int_equal(aq_store_remove(store, last->env.name, &err), 0);
+	assert_int_equal(aq_db_scanned(store->db), before);
+	/* what does walk is seen to */
+	assert_int_equal(aq_store_size(store, &n, &err), 0);
+	assert_int_equal(n, 11 * (N - 1));
+	assert_true(aq_db_scanned(store->db) > before);
+	sample_free(last);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -371,6 +428,7 @@ int main(void)
 		TEST(generations_pass_over_what_lies_about),
 		TEST(failures_are_remembered_for_a_time),
 		TEST(failures_have_a_cap),
+		TEST(looking_up_walks_over_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
