@@ -7,7 +7,8 @@
  *   build.c      the build itself: resolve, make, probe, seal, commit
  *   resolve.c    which lock, of which kind; explain.c says it
  *   prefix.c     where it is made
- *   client.c     the table of clients; rattler.c mamba.c bundled.c are dialects
+ *   client.c     the table of clients; rattler.c mamba.c bundled.c are dialects;
+ *                clients.c finds them
  *   inherit.c    layers over a base; stubs.c layer.c
  *   pip.c        pip requirements; uv.c
  *   records.c    what clients print, as lines of a lock
@@ -27,6 +28,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "builder/clients.h"
+#include "builder/identity.h"
 #include "common/answer.h"
 #include "common/base.h"
 #include "common/conf.h"
@@ -48,12 +51,6 @@ enum build_verdict {
 	BUILD_FAULT,   /* network, disk: BUILD_FAULT_TTL */
 	BUILD_REFUSED, /* the request cannot be met: failure_ttl */
 	BUILD_ENDED,   /* signal, cancel, time-out, limit: never */
-};
-
-struct identity {
-	uid_t uid;
-	gid_t gid;
-	char name[64];
 };
 
 struct build {
@@ -109,13 +106,6 @@ struct build {
 };
 
 int64_t build_now_ms(void);
-
-/* -- identity.c -- */
-/* The account 'name', which must not be root.  Personal: oneself. */
-AQ_CHECK int identity_find(const char *name, bool is_personal,
-			   struct identity *ret, struct aq_err *err);
-/* Become 'who' for good, and make sure; in a child before exec. */
-AQ_CHECK bool identity_become(const struct identity *who);
 
 /* -- cage.c -- */
 /* Make the place for builds below work/ and clean up what an interrupted one
@@ -211,8 +201,6 @@ AQ_CHECK int client_solve(struct build *b, struct aq_str *lines,
 /* Whether the client can prefer the base's packages. */
 bool client_can_constrain(struct build *b);
 AQ_CHECK int client_link(struct build *b, struct aq_err *err);
-/* An executable of that name in the system's directories, or the path itself. */
-bool client_find(const char *name, char *ret, size_t size);
 /* Append the request's channels, "--channel URL" each, in order; its conda
  * specs, python first.
  */

@@ -9,59 +9,27 @@
 
 #define SPECS_MAX 4096
 
-/* In the order in which `client = auto` looks for them. */
 static const struct dialect *const dialects[] = {
 	&dialect_rattler, &dialect_micromamba, &dialect_mamba,
 	&dialect_conda,   &dialect_bundled,
 };
 
-bool client_find(const char *name, char *ret, size_t size)
-{
-	static const char *const dirs[] = { "/usr/local/bin", "/usr/bin",
-					    "/bin", "/opt/conda/bin" };
-
-	if (name[0] == '/')
-		return access(name, X_OK) == 0 && aq_copy_text(ret, size, name);
-	snprintf(ret, size, "%s/%s", AQ_PKGLIBEXECDIR, name);
-	if (access(ret, X_OK) == 0)
-		return true;
-	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
-		snprintf(ret, size, "%s/%s", dirs[i], name);
-		if (access(ret, X_OK) == 0)
-			return true;
-	}
-	return false;
-}
-
 static int choose(struct build *b, const struct dialect **ret,
 		  char *program, size_t size, struct aq_err *err)
 {
-	const char *client = b->conf->client;
-	const char *slash = strrchr(client, '/');
-	const char *name = slash ? slash + 1 : client;
-	bool is_auto = strcmp(client, "auto") == 0;
+	const char *name;
+	int rc;
 
 	/* a word in aq.conf is no verdict: the next task may find it mended */
 	b->verdict = BUILD_ENDED;
-	for (size_t i = 0; i < ARRAY_LEN(dialects); i++) {
-		const struct dialect *d = dialects[i];
-
-		if (!is_auto && strcmp(name, d->name) != 0)
-			continue;
-		if (client_find(is_auto ? d->name : client, program, size)) {
-			*ret = d;
-			b->verdict = BUILD_FAULT;
-			return 0;
-		}
-		if (!is_auto)
-			return aq_fail(err, AQ_SYS, "the conda client '%s' is not there: see 'client' in aq.conf",
-				       client);
-	}
-	if (is_auto)
-		return aq_fail(err, AQ_SYS, "no conda client is installed on this node: see 'client' in aq.conf");
-	return aq_fail(err, AQ_SYS,
-		       "'%s' is no conda client that is known: 'client' in aq.conf takes rattler, micromamba, mamba, conda, aq-rattler, or a path that ends in one",
-		       client);
+	rc = client_choose(b->conf->client, &name, program, size, err);
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < ARRAY_LEN(dialects); i++)
+		if (strcmp(name, dialects[i]->name) == 0)
+			*ret = dialects[i];
+	b->verdict = BUILD_FAULT;
+	return 0;
 }
 
 /* The map may lack a channel that a request from another host names. */

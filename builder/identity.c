@@ -4,7 +4,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "builder/builder.h"
+#include "builder/identity.h"
+#include "common/str.h"
 
 int identity_find(const char *name, bool is_personal, struct identity *ret,
 		  struct aq_err *err)

@@ -12,12 +12,7 @@
 
 bool uv_find(const struct build *b, char *ret, size_t size)
 {
-	const char *client = b->conf->pip_client;
-
-	if (strcmp(client, "pip") == 0)
-		return false;
-	return client_find(strcmp(client, "auto") == 0 ? "uv" : client, ret,
-			   size);
+	return client_choose_pip(b->conf->pip_client, ret, size, NULL) == 0;
 }
 
 static void start(const struct build *b, struct command *cmd, const char *uv,

@@ -62,6 +62,10 @@ static const struct verb verbs[] = {
 	  "max_age too, and what was used least lately while max_size or min_free of\n"
 	  "aq.conf ask for room; then entries of the package caches that no environment\n"
 	  "shares.  Never what a job uses, what is pinned, or a base.\n" },
+	{ "doctor", "", "what is wrong with this installation, and what to do",
+	  cli_doctor, 0, 0, OPTION_JSON, false,
+	  "Slurm, the plugin, aq.conf, accounts, directories, clients, channels: what is\n"
+	  "wrong, and the remedy.  As root it sees everything.  Exit: 3 if there are errors.\n" },
 	{ "run", "FILE -- COMMAND [ARGUMENT]...",
 	  "run a command in a request's environment, without Slurm", cli_run, 2,
 	  ARGUMENTS_MAX, OPTION_ISOLATED | OPTION_REFRESH, true,
@@ -184,7 +188,8 @@ static int run_verb(struct cli *cli, const struct verb *verb, int argc,
 	}
 	if (cli->argc < verb->min || cli->argc > verb->max)
 		return usage(verb);
-	code = load_conf(cli);
+	/* what is wrong with aq.conf is what doctor is there to say */
+	code = verb->run == cli_doctor ? CLI_OK : load_conf(cli);
 	if (code)
 		return verb->takes_command ? CLI_NO_ENVIRONMENT : code;
 	code = verb->run(cli);

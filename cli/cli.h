@@ -3,11 +3,14 @@
  *
  *   aq.c       the table of verbs, help
  *   options.c  the table of options
- *   base.c build.c check.c explain.c gc.c list.c pin.c run.c show.c   a verb each
+ *   base.c build.c check.c doctor.c explain.c gc.c list.c pin.c run.c show.c
+ *              a verb each; doctor.h has the parts of that one
  *   obtain.c   an environment for a request: found, or built while we wait
  *   term.c     what a terminal gets that a pipe does not
  *   json.c     output for programs
  *   env.c      environments of the cache
+ *   program.c  other programs, asked for what they print
+ *   standing.c who holds an environment, and what inherits from it
  *   say.c      warnings and failures
  *   units.c    sizes and times for people
  *
@@ -68,6 +71,7 @@ struct cli {
 int cli_base(struct cli *cli);
 int cli_check(struct cli *cli);
 int cli_build(struct cli *cli);
+int cli_doctor(struct cli *cli);
 int cli_explain(struct cli *cli);
 int cli_gc(struct cli *cli);
 int cli_list(struct cli *cli);

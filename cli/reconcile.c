@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/reconcile.h"
 
-#include <fcntl.h>
-#include <spawn.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include "cli/program.h"
 #include "common/job.h"
 #include "common/procs.h"
 #include "common/refs.h"
 
-extern char **environ;
+#define LIMIT_MS 60000 /* a busy slurmctld answers late */
+#define OUTPUT_MAX (16 * 1024 * 1024) /* bytes; a million jobs */
 
 /* %A: each element of an array has its own id (squeue(1)). */
 static const char *const squeue[] = { "squeue", "--noheader", "--all",
@@ -82,48 +79,16 @@ static void note(struct known *k, uint32_t id)
 		job->is_alive = true;
 }
 
-/* squeue's process and its standard output. */
-static int start_squeue(pid_t *ret_pid, int *ret_fd, struct aq_err *err)
-{
-	cleanup_close int from = -1, to = -1;
-	posix_spawn_file_actions_t actions;
-	int fds[2], rc;
-
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return aq_fail_errno(err, "cannot make a pipe");
-	from = fds[0];
-	to = fds[1];
-	rc = posix_spawn_file_actions_init(&actions);
-	if (!rc) {
-		rc = posix_spawn_file_actions_adddup2(&actions, to, 1);
-		if (!rc)
-			rc = posix_spawnp(ret_pid, squeue[0], &actions, NULL,
-					  (char *const *)(uintptr_t)squeue,
-					  environ);
-		posix_spawn_file_actions_destroy(&actions);
-	}
-	if (rc)
-		return aq_fail(err, AQ_SYS, "cannot run squeue: %s",
-			       strerror(rc));
-	*ret_fd = steal_fd(&from);
-	return 0;
-}
-
 static int ask_slurm(struct known *k, struct aq_err *err)
 {
-	cleanup_fclose FILE *f = NULL;
-	char line[64];
-	int fd = -1, status = -1, rc;
-	pid_t pid;
+	cleanup_str struct aq_str out = AQ_STR_INIT(OUTPUT_MAX);
+	int rc = program_run(squeue, NULL, LIMIT_MS, &out, err);
 
-	rc = start_squeue(&pid, &fd, err);
 	if (rc)
-		return rc;
-	f = fdopen(fd, "r");
-	while (f && fgets(line, sizeof(line), f))
+		return aq_fail_prefix(err, "whether jobs still exist is not known");
+	for (const char *line = aq_str_get(&out); *line;
+	     line = aq_next_line(line))
 		note(k, (uint32_t)strtoul(line, NULL, 10));
-	if (waitpid(pid, &status, 0) != pid || status != 0 || !f)
-		return aq_fail(err, AQ_SYS, "squeue failed: whether jobs still exist is not known");
 	return 0;
 }
 

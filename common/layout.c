@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/io.h"
+
+#define PATH_SIZE 1024
 
 struct subdir {
 	const char *name;
@@ -55,30 +58,66 @@ static int make_path(const char *path, mode_t mode, int *ret_fd,
 	return rc ? rc : aq_open_dir(AT_FDCWD, path, ret_fd, err);
 }
 
-static int make_all(const char *path, mode_t mode, const struct subdir *dirs,
-		    size_t n, struct aq_err *err)
+/* A directory and what is below it. */
+struct place {
+	const char *path;
+	mode_t mode;
+	const struct subdir *dirs;
+	size_t n;
+};
+#define N_PLACES 3
+
+static void list_places(const struct aq_conf *conf, struct place ret[N_PLACES])
+{
+	const struct place places[N_PLACES] = {
+		{ conf->cache_dir, 0755, cache_dirs, ARRAY_LEN(cache_dirs) },
+		{ conf->run_dir, 0700, run_dirs, ARRAY_LEN(run_dirs) },
+		{ conf->public_dir, 0755, public_dirs, ARRAY_LEN(public_dirs) },
+	};
+
+	memcpy(ret, places, sizeof(places));
+}
+
+static int make_all(const struct place *p, struct aq_err *err)
 {
 	cleanup_close int fd = -1;
-	int rc = make_path(path, mode, &fd, err);
+	int rc = make_path(p->path, p->mode, &fd, err);
 
-	for (size_t i = 0; !rc && i < n; i++) {
-		rc = aq_make_dir(fd, dirs[i].name, dirs[i].mode, err);
+	for (size_t i = 0; !rc && i < p->n; i++) {
+		rc = aq_make_dir(fd, p->dirs[i].name, p->dirs[i].mode, err);
 		if (rc)
-			return aq_fail_prefix(err, "'%s'", path);
+			return aq_fail_prefix(err, "'%s'", p->path);
 	}
 	return rc;
 }
 
 int aq_layout_prepare(const struct aq_conf *conf, struct aq_err *err)
 {
-	int rc = make_all(conf->cache_dir, 0755, cache_dirs,
-			  ARRAY_LEN(cache_dirs), err);
+	struct place places[N_PLACES];
+	int rc = 0;
 
-	if (!rc)
-		rc = make_all(conf->run_dir, 0700, run_dirs,
-			      ARRAY_LEN(run_dirs), err);
-	if (!rc)
-		rc = make_all(conf->public_dir, 0755, public_dirs,
-			      ARRAY_LEN(public_dirs), err);
+	list_places(conf, places);
+	for (size_t i = 0; !rc && i < N_PLACES; i++)
+		rc = make_all(&places[i], err);
 	return rc;
+}
+
+void aq_layout_each(const struct aq_conf *conf,
+		    void (*fn)(const char *path, mode_t mode, void *arg),
+		    void *arg)
+{
+	struct place places[N_PLACES];
+	char path[PATH_SIZE];
+
+	list_places(conf, places);
+	for (size_t i = 0; i < N_PLACES; i++) {
+		const struct place *p = &places[i];
+
+		fn(p->path, p->mode, arg);
+		for (size_t j = 0; j < p->n; j++) {
+			snprintf(path, sizeof(path), "%s/%s", p->path,
+				 p->dirs[j].name);
+			fn(path, p->dirs[j].mode, arg);
+		}
+	}
 }

@@ -17,4 +17,9 @@
  */
 AQ_CHECK int aq_layout_prepare(const struct aq_conf *conf, struct aq_err *err);
 
+/* Call 'fn' for each of them, the outer ones first. */
+void aq_layout_each(const struct aq_conf *conf,
+		    void (*fn)(const char *path, mode_t mode, void *arg),
+		    void *arg);
+
 #endif

@@ -59,7 +59,7 @@ wait_for() {
 
 @test "help names every verb and goes to standard output" {
   run -0 --separate-stderr aq --help
-  for verb in check build explain base list show pin unpin gc run; do
+  for verb in check build explain base list show pin unpin gc doctor run; do
     has "$output" "  $verb "
     run -0 --separate-stderr aq "$verb" --help
     has "${lines[0]}" "usage: aq $verb"
@@ -378,6 +378,23 @@ LOCK
   echo 'colour = blue' >>aq.conf
   run -0 --separate-stderr aq list
   has "$stderr" "aq.conf:4: unknown key 'colour'"
+}
+
+@test "doctor says what is wrong and what to do, in text and JSON" {
+  echo 'chanels = x' >>aq.conf
+  run -3 --separate-stderr aq doctor
+  has "$output" "aq.conf:4: unknown key 'chanels'"
+  has "$output" "-> write 'channels'"
+  has "${lines[-1]}" " errors, "
+  run -3 --separate-stderr aq doctor --json
+  jq -e '.schema == 1 and .errors > 0 and ([.findings[] | select(.level == "error")] | length) == .errors
+    and ([.findings[] | select(.level == "warning")] | length) == .warnings
+    and (.findings | map(select(.level != "ok")) | all(.remedy != null))' <<<"$output"
+  # even where no other verb starts
+  echo 'failure_ttl = soon' >aq.conf
+  run -3 --separate-stderr aq doctor
+  has "$output" "aq.conf:1"
+  has "$output" "aq.conf cannot be read"
 }
 
 @test "gc and pin in a cache of one's own, in text and JSON" {

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "builder/identity.h"
+#include "cli/term.h"
+
+#define NAP_MS 5
+
+/* In the child: nothing of ours but standard output is the program's. */
+__attribute__((noreturn)) static void execute(const char *const argv[],
+					      const struct identity *who, int fd)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0 || dup2(null, 0) < 0 || dup2(fd, 1) < 0 ||
+	    dup2(null, 2) < 0 || setpgid(0, 0) < 0 || chdir("/") < 0 ||
+	    (who && !identity_become(who)))
+		_exit(126);
+	/* a client is asked for its version, and writes nothing anywhere */
+	if (who && setenv("HOME", "/nonexistent", 1) < 0)
+		_exit(126);
+	execvp(argv[0], (char *const *)(uintptr_t)argv);
+	_exit(127);
+}
+
+/* Until it ends, or 'deadline_ms' (CLOCK_MONOTONIC). */
+static bool read_all(int fd, int64_t deadline_ms, struct aq_str *out)
+{
+	char buf[4096];
+
+	for (;;) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		int64_t left = deadline_ms - term_now_ms();
+		ssize_t n;
+
+		if (left <= 0)
+			return false;
+		if (poll(&p, 1, (int)left) < 0 && errno != EINTR)
+			return false;
+		if (!p.revents)
+			continue;
+		n = read(fd, buf, sizeof(buf));
+		if (n == 0)
+			return true;
+		if (n > 0)
+			aq_str_add_mem(out, buf, (size_t)n);
+		else if (errno != EINTR)
+			return false;
+	}
+}
+
+/* It may close its output and go on. */
+static bool wait_for(pid_t pid, int64_t deadline_ms, int *ret_status)
+{
+	while (term_now_ms() < deadline_ms) {
+		pid_t got = waitpid(pid, ret_status, WNOHANG);
+
+		if (got != 0)
+			return got == pid;
+		poll(NULL, 0, NAP_MS);
+	}
+	return false;
+}
+
+static int finish(pid_t pid, const char *name, int from, int limit_ms,
+		  struct aq_str *out, struct aq_err *err)
+{
+	int64_t deadline = term_now_ms() + limit_ms;
+	int status = -1;
+
+	if (!read_all(from, deadline, out) ||
+	    !wait_for(pid, deadline, &status)) {
+		(void)kill(-pid, SIGKILL);
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
+		return aq_fail(err, AQ_SYS, "'%s' took longer than %d s", name,
+			       limit_ms / 1000);
+	}
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		return aq_fail(err, AQ_SYS, "'%s' is not there", name);
+	return status ? aq_fail(err, AQ_SYS, "'%s' failed", name) : 0;
+}
+
+int program_run(const char *const argv[], const char *user, int limit_ms,
+		struct aq_str *out, struct aq_err *err)
+{
+	cleanup_close int from = -1, to = -1;
+	struct identity who;
+	bool is_other = user && geteuid() == 0;
+	int fds[2], rc = 0;
+	pid_t pid;
+
+	if (is_other)
+		rc = identity_find(user, false, &who, err);
+	if (rc)
+		return rc;
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return aq_fail_errno(err, "cannot make a pipe");
+	from = fds[0];
+	to = fds[1];
+	pid = fork();
+	if (pid < 0)
+		return aq_fail_errno(err, "cannot start '%s'", argv[0]);
+	if (pid == 0)
+		execute(argv, is_other ? &who : NULL, to);
+	(void)setpgid(pid, pid);
+	aq_close_fd(&to);
+	rc = finish(pid, argv[0], from, limit_ms, out, err);
+	return rc ? rc : aq_str_done(out, argv[0], err);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Another program, asked for what it prints. */
+#ifndef AQ_CLI_PROGRAM_H
+#define AQ_CLI_PROGRAM_H
+
+#include "common/err.h"
+#include "common/str.h"
+
+/* Run 'argv' (found in PATH unless it is a path), as 'user' if that is not NULL
+ * and we are root, for at most 'limit_ms'; its standard output is appended to
+ * 'out'.  AQ_SYS: it cannot be run, took longer, or ended with another code than
+ * 0.
+ */
+AQ_CHECK int program_run(const char *const argv[], const char *user,
+			 int limit_ms, struct aq_str *out, struct aq_err *err);
+
+#endif
