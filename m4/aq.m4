@@ -48,6 +48,19 @@ AC_DEFUN([AQ_CHECK_SLURM], [
   AC_SUBST([slurmplugindir])
 ])
 
+# AQ_BASH_COMPLETION: where bash-completion looks for what programs of our prefix
+# complete; not where its own lie, which may be outside of the prefix.
+AC_DEFUN([AQ_BASH_COMPLETION], [
+  AC_ARG_WITH([bash-completion-dir],
+    [AS_HELP_STRING([--with-bash-completion-dir=DIR], [where bash's completion of aq goes, or 'no' (default: DATADIR/bash-completion/completions)])],
+    [], [with_bash_completion_dir=yes])
+  AS_CASE([$with_bash_completion_dir],
+    [yes], [bashcompletiondir='${datadir}/bash-completion/completions'],
+    [bashcompletiondir=$with_bash_completion_dir])
+  AM_CONDITIONAL([BASH_COMPLETION], [test "x$with_bash_completion_dir" != xno])
+  AC_SUBST([bashcompletiondir])
+])
+
 # AQ_SANITIZE: --enable-sanitize builds everything but the plugin's rim with
 # ASan and UBSan (Slurm's programs cannot load a sanitized plugin without a
 # preload; the rim's logic is sanitized in the unit tests and the fake).

@@ -77,6 +77,39 @@ wait_for() {
   [[ $(sed -n 's/^\.It Fl -\([a-z-]\+\).*/--\1/p' "$page" | grep -v -- '--version' | sort -u) == "$options" ]]
 }
 
+# completes WORD...: what bash offers for the last of them
+completes() {
+  (
+    # shellcheck source=/dev/null
+    . "$(dirname "$BATS_TEST_FILENAME")/../../packaging/bash-completion/aq"
+    COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+    _aq aq "${!#}" "${COMP_WORDS[COMP_CWORD - 1]}"
+    printf '%s\n' "${COMPREPLY[@]}" | sort
+  )
+}
+
+@test "bash completes verbs, options, names, files and words" {
+  local verb
+  [[ $(completes aq '') == "$(aq --help | sed -n 's/^  \([a-z]\+\) .*/\1/p' | sort)" ]]
+  [[ $(completes aq --config aq.conf gc --no) == "--node" ]]
+  for verb in $(completes aq ''); do
+    [[ $(completes aq "$verb" --) == "$(aq "$verb" --help | sed -n 's/^  \(--[a-z-]\+\).*/\1/p' | sort)" ]]
+  done
+  touch other.yaml
+  [[ $(completes aq check o) == other.yaml && $(completes aq base add 3.9 --file o) == other.yaml ]]
+  [[ $(completes aq base '') == $'add\nlist\nremove\nsync' ]]
+  # every word that --sort takes, and no other
+  for word in $(completes aq list --sort ''); do aq list --sort "$word" >/dev/null; done
+  [[ $(completes aq list --sort = u) == $'used\nuses' && $(completes aq list --sort =) == *created* ]]
+  [[ $(aq list --help | grep -A1 -- --sort | grep -oE "$(completes aq list --sort '' | paste -sd'|')" | sort -u | wc -l) == 6 ]]
+  aq build req.yaml 2>/dev/null
+  name=$(aq list --json | jq -r '.environments[0].name')
+  [[ $(completes aq pin "${name:0:5}") == "$name" && $(completes aq show "${name:0:5}") == "$name" ]]
+  [[ $(completes aq show o) == other.yaml && -z $(completes aq pin o) ]]
+  has "$(completes aq run req.yaml -- ech)" "echo"
+  [[ -z $(completes aq no-such-verb '') ]]
+}
+
 @test "the version is configure's" {
   run -0 aq --version
   [[ $output == "aq (slurm-aq) "[0-9]* ]]
