@@ -186,7 +186,7 @@ int main(int argc, char **argv)
 	cleanup_request struct aq_request *req = NULL;
 	static char text[AQ_REQUEST_CANONICAL_MAX + 1];
 	const char *conf_path = NULL;
-	bool is_personal = false;
+	bool is_personal = false, is_explain = false;
 	struct stand_in s = { 0 };
 	struct aq_err err = { 0 };
 	ssize_t n;
@@ -196,6 +196,7 @@ int main(int argc, char **argv)
 		if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
 			conf_path = argv[++i];
 		is_personal |= strcmp(argv[i], "--personal") == 0;
+		is_explain |= strcmp(argv[i], "--explain") == 0;
 	}
 	s.answer = mmap(NULL, sizeof(*s.answer), PROT_READ | PROT_WRITE,
 			MAP_SHARED, AQ_BUILDER_FD_ANSWER, 0);
@@ -210,6 +211,10 @@ int main(int argc, char **argv)
 	s.req = req;
 	if (!rc)
 		rc = behave(&s, &err);
+	/* it was built all the same, but is described as it would have been */
+	if (!rc && is_explain)
+		snprintf(s.answer->text, sizeof(s.answer->text),
+			 "base 3.9 0123456789abcdef0123-1\nbecause of a test\nadd conda demo 1.0\n");
 	if (rc)
 		aq_answer_fail(s.answer, (enum aq_class)rc, err.text);
 	return 0;
