@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck disable=SC2154 # bats sets stderr
 # aq doctor on a real installation: nothing is wrong; then one thing at a time is.
+# And what users and root are told of the cache.
 
 load lib
 
@@ -154,4 +155,30 @@ finds() {
   finds state ok "nothing is left over"
   echo "min_free = 100000T" >>"$AQ_CONF"
   finds space warning "less than min_free" "aq gc"
+}
+
+# held_by NAME JOB STEP: whether aq show says so
+held_by() {
+  aq --node n1 show "$1" --json |
+    jq -e --argjson job "$2" --arg step "$3" '.references > 0 and
+      (.held_by | any(.job == $job and .step == $step and .node == "n1" and .by_request == false))'
+}
+
+is_in_index() { as_user AQ_CONF="$AQ_CONF" aq --node n1 list --shared | grep "^$1 " >/dev/null; }
+
+@test "a user reads the node's cache by its public index; root sees which step holds what" {
+  local job name
+  job=$(it_submit -w n1 --aq-requirements="$(it_small)" --wrap "while [ ! -e $IT_SUBMIT/go ]; do sleep 0.1; done")
+  wait_until "$IT_JOB_SECONDS" it_job_is RUNNING "$job"
+  wait_until "$IT_JOB_SECONDS" test -e "$IT_DIR/nodes/n1/run-public/index"
+  name=$(aq --node n1 list --json | jq -r '.environments[0].name')
+  wait_until "$IT_JOB_SECONDS" is_in_index "$name"
+  wait_until "$IT_JOB_SECONDS" held_by "$name" "$job" batch
+  run -0 aq --node n1 show "$name"
+  assert_contains "$output" "held by     step $job.batch on n1"
+  touch "$IT_SUBMIT/go"
+  it_wait "$job"
+  it_begin
+  aq --node n1 list --json | jq -e '.environments[0].references == 0'
+  run ! as_user cat "$(it_cache n1)/cache.db"
 }
