@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -207,6 +208,8 @@ int main(int argc, char **argv)
 	const struct verb *verb;
 	int code;
 
+	/* there is one thread: no lock is taken for each word of a long list */
+	__fsetlocking(stdout, FSETLOCKING_BYCALLER);
 	if (cli.conf_path && !*cli.conf_path)
 		cli.conf_path = NULL;
 	code = read_options(&cli, NULL, argc, argv, false);
