@@ -20,7 +20,6 @@
 #include "common/flock.h"
 #include "common/io.h"
 #include "common/manifest.h"
-#include "common/refs.h"
 
 static struct aq_binding binding(const struct build *b)
 {
@@ -32,36 +31,24 @@ static struct aq_binding binding(const struct build *b)
 
 /* -- what is there already -- */
 
-/* The steps that wait for this hold it, and nothing else, from now on; until
- * this is written they hold all that serves their digest.
- */
-static void hold(const struct build *b, const struct aq_env *env)
-{
-	cleanup_refs struct aq_refs *refs = NULL;
-
-	if (!b->is_personal && !b->is_explain &&
-	    aq_refs_open(b->conf, &refs, NULL) == 0)
-		(void)!aq_refs_hold_waiting(refs, b->req->digest, env->name,
-					    (uint64_t)time(NULL), NULL);
-}
-
 int build_answer(struct build *b, const struct aq_env *env,
-		       const char *resolution, struct aq_err *err)
+		 enum aq_tally_what outcome, struct aq_err *err)
 {
 	snprintf(b->name, sizeof(b->name), "%s", env->name);
-	hold(b, env);
+	outcome_found(b, env, outcome);
 	return aq_answer_fill(b->answer, b->conf, env, b->key, b->req,
-			      resolution, err);
+			      outcome_resolution(outcome), err);
 }
 
 /* Tie the request to 'env', which serves it, and answer. */
 static int bind_and_answer(struct build *b, struct aq_store *store,
-			   const struct aq_env *env, struct aq_err *err)
+			   const struct aq_env *env,
+			   enum aq_tally_what outcome, struct aq_err *err)
 {
 	const struct aq_binding tie = binding(b);
 	int rc = aq_store_bind(store, env->name, &tie, err);
 
-	return rc ? rc : build_answer(b, env, "reused", err);
+	return rc ? rc : build_answer(b, env, outcome, err);
 }
 
 int build_look_again(struct build *b, struct aq_err *err)
@@ -72,7 +59,11 @@ int build_look_again(struct build *b, struct aq_err *err)
 
 	if (!rc)
 		rc = aq_store_find_key(store, b->key, &env, err);
-	return rc ? rc : bind_and_answer(b, store, env, err);
+	return rc ? rc :
+		    bind_and_answer(b, store, env,
+				    b->has_waited ? AQ_TALLY_WAITED :
+						    AQ_TALLY_HIT,
+				    err);
 }
 
 /* AQ_USER or AQ_SYS: this key failed not long ago, and would again. */
@@ -84,7 +75,7 @@ static int recall_failure(struct build *b, struct aq_err *err)
 	if (!rc)
 		rc = aq_store_fail_get(store, b->key, (uint64_t)time(NULL),
 				       err);
-	b->verdict = BUILD_ENDED; /* it is remembered already */
+	b->verdict = BUILD_NOT_KEPT; /* it is already */
 	return rc == AQ_MISS ? 0 : rc;
 }
 
@@ -97,7 +88,8 @@ static void remember_failure(struct build *b, const struct aq_err *why)
 	int rc;
 
 	/* what is there is as good as it was */
-	if (b->verdict == BUILD_ENDED || b->is_refresh)
+	if (b->verdict == BUILD_ENDED || b->verdict == BUILD_NOT_KEPT ||
+	    b->is_refresh)
 		return;
 	rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, &err);
 	if (!rc)
@@ -172,6 +164,8 @@ static int commit(struct build *b, const struct aq_env *env, struct aq_err *err)
 		rc = aq_store_commit(store, env, &tie, err);
 	if (rc)
 		take_back(b, env);
+	else
+		outcome_note_build(b, store, env);
 	return rc;
 }
 
@@ -207,10 +201,7 @@ static int finish(struct build *b, uint32_t generation, struct aq_err *err)
 		return rc;
 	b->answer->build_ms = env.build_ms;
 	b->answer->new_bytes = sizes.own;
-	say(b, "built in %.1f s, %.1f MB of its own and %.1f MB shared with the package cache",
-	    (double)env.build_ms / 1e3, (double)sizes.own / 1e6,
-	    (double)sizes.shared / 1e6);
-	return build_answer(b, &env, aq_env_kind_name(b->kind), err);
+	return build_answer(b, &env, outcome_of_kind(b->kind), err);
 }
 
 /* Make the environment of b->lock, unless another key has led to it before. */
@@ -232,7 +223,7 @@ static int make(struct build *b, struct aq_err *err)
 		return rc;
 	rc = aq_store_find_lock(store, b->lock->digest, &env, err);
 	if (!rc)
-		rc = bind_and_answer(b, store, env, err);
+		rc = bind_and_answer(b, store, env, AQ_TALLY_BOUND, err);
 	if (rc != AQ_MISS) /* collected meanwhile: made again */
 		return rc;
 	rc = make_prefix(b, &store, &generation, err);

@@ -4,6 +4,7 @@
  *   main.c       enter clean, read the request, answer
  *   turn.c       one build a key: wait for one's turn, notice who still waits
  *   say.c        progress for the user and for other waiters
+ *   outcome.c    what came of it, counted and said
  *   build.c      the build itself: resolve, make, probe, seal, commit
  *   resolve.c    which lock, of which kind; explain.c says it
  *   prefix.c     where it is made
@@ -38,6 +39,7 @@
 #include "common/manifest.h"
 #include "common/request.h"
 #include "common/store.h"
+#include "common/tally.h"
 
 #define BUILD_PATH_MAX 1024
 
@@ -51,6 +53,7 @@ enum build_verdict {
 	BUILD_FAULT,   /* network, disk: BUILD_FAULT_TTL */
 	BUILD_REFUSED, /* the request cannot be met: failure_ttl */
 	BUILD_ENDED,   /* signal, cancel, time-out, limit: never */
+	BUILD_NOT_KEPT, /* remembered already, or a word in aq.conf: never */
 };
 
 struct build {
@@ -64,6 +67,7 @@ struct build {
 	char *context;
 	char key[AQ_SHA256_HEX_SIZE];
 	bool is_personal; /* one identity, no cage */
+	bool has_waited;  /* for another builder of the key */
 	int progress_fd;  /* or -1 */
 	int alive_fd;     /* or -1: nobody waits, and none is needed */
 	int key_fd;       /* the key's lock, once it is our turn */
@@ -103,6 +107,7 @@ struct build {
 	char site[BUILD_PATH_MAX];   /* where root finds it while it is built */
 
 	enum build_verdict verdict;
+	struct aq_tally tally; /* what is to be counted of it */
 };
 
 int64_t build_now_ms(void);
@@ -175,6 +180,25 @@ void say_start(struct build *b); /* from now on others may read along */
 void say_end(struct build *b);
 /* Pass on what the builder whose turn it is says; '*at' is where we are. */
 void say_others(struct build *b, size_t *at);
+
+/* -- outcome.c -- */
+/* AQ_RESOLUTION's word, for a look-up that came out like that. */
+const char *outcome_resolution(enum aq_tally_what outcome);
+/* That of a build. */
+enum aq_tally_what outcome_of_kind(enum aq_env_kind kind);
+/* 'env' was just built and committed: note what it took, and what inheriting
+ * saved.
+ */
+void outcome_note_build(struct build *b, struct aq_store *store,
+			const struct aq_env *env);
+/* The steps that wait for 'env' hold it, and nothing else, from now on; until
+ * this is written they hold all that serves their digest.  Count it, and what
+ * was noted of a build, and say it.
+ */
+void outcome_found(struct build *b, const struct aq_env *env,
+		   enum aq_tally_what outcome);
+/* Count a failure of class 'rc'. */
+void outcome_failed(struct build *b, int rc);
 
 /* -- turn.c -- */
 AQ_CHECK int turn_take(struct build *b, struct aq_err *err);
@@ -290,9 +314,9 @@ AQ_CHECK int explain(struct build *b, struct aq_err *err);
 bool build_is_over(void *build);
 /* It is our turn and the environment is missing: build, commit, answer. */
 AQ_CHECK int build(struct build *b, struct aq_err *err);
-/* Answer with 'env'; 'resolution' is how the key came to it. */
+/* Answer with 'env'; 'outcome' is how the key came to it. */
 AQ_CHECK int build_answer(struct build *b, const struct aq_env *env,
-			  const char *resolution, struct aq_err *err);
+			  enum aq_tally_what outcome, struct aq_err *err);
 /* The environment that was just answered becomes base b->as_base. */
 AQ_CHECK int build_become_base(struct build *b, struct aq_err *err);
 /* Answer from the store, if it has the key by now.  AQ_MISS: it has not. */

@@ -21,7 +21,7 @@ static int choose(struct build *b, const struct dialect **ret,
 	int rc;
 
 	/* a word in aq.conf is no verdict: the next task may find it mended */
-	b->verdict = BUILD_ENDED;
+	b->verdict = BUILD_NOT_KEPT;
 	rc = client_choose(b->conf->client, &name, program, size, err);
 	if (rc)
 		return rc;

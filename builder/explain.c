@@ -50,7 +50,7 @@ int explain(struct build *b, struct aq_err *err)
 	if (!rc)
 		rc = find_same_lock(b, &same, err);
 	if (!rc)
-		rc = build_answer(b, same, "reused", err);
+		rc = build_answer(b, same, AQ_TALLY_BOUND, err);
 	if (rc != AQ_MISS)
 		return rc;
 	if (b->base_manifest)

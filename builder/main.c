@@ -238,6 +238,8 @@ static int answer(const struct options *o, struct aq_answer *a,
 		b.deadline_ms = b.start_ms + (int64_t)conf->build_timeout * 1000;
 		rc = serve(&b, err);
 	}
+	if (rc && conf)
+		outcome_failed(&b, rc);
 	if (!rc) {
 		let_go(&b);
 		publish(&b);

@@ -16,7 +16,6 @@
 struct waiting {
 	struct build *b;
 	size_t at; /* in the other builder's progress */
-	bool is_told;
 };
 
 static void lock_name(const struct build *b, const char *kind, char *ret,
@@ -56,9 +55,9 @@ static bool stop_waiting(void *arg)
 
 	if (is_step_gone(w->b))
 		return true;
-	if (!w->is_told)
+	if (!w->b->has_waited)
 		say(w->b, "waiting: another job builds the same environment");
-	w->is_told = true;
+	w->b->has_waited = true;
 	say_others(w->b, &w->at);
 	return false;
 }

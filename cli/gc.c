@@ -106,6 +106,10 @@ static int collect(struct collection *c, struct aq_err *err)
 	if (!rc)
 		rc = aq_collect_caches(conf, c->cli->is_dry_run, &c->caches,
 				       err);
+	if (!c->cli->is_dry_run)
+		aq_collect_count(conf, c->n_gone, c->freed + c->caches);
+	if (!rc && !c->cli->is_dry_run)
+		aq_collect_note_end(conf);
 	return rc;
 }
 

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/term.h"
@@ -14,6 +15,7 @@
 #include "common/io.h"
 #include "common/layout.h"
 #include "common/lookup.h"
+#include "common/tally.h"
 
 void obtain_free(struct aq_answer *answer)
 {
@@ -149,11 +151,53 @@ static int judge(const struct aq_answer *a, struct aq_err *err)
 	return aq_fail(err, (enum aq_class)a->class, "%s", a->text);
 }
 
+/* As the hook counts a step's. */
+static void count_hit(const struct cli *cli, const struct aq_answer *a)
+{
+	const struct aq_tally hit = { .n[AQ_TALLY_HIT] = 1 };
+	const char *name = strrchr(a->prefix, '/');
+	cleanup_refs struct aq_refs *refs = NULL;
+
+	if (name && aq_refs_open(cli->conf, &refs, NULL) == 0)
+		(void)!aq_refs_add_tally(refs, name + 1, (uint64_t)time(NULL),
+					 &hit, NULL);
+}
+
+/* 'us': what looking up took, 0 if the builder found it. */
+static void say_found(const struct aq_answer *a, uint64_t us)
+{
+	char line[256];
+
+	if (!aq_is_verbose(getenv(AQ_VERBOSE)) ||
+	    strcmp(a->resolution, "reused") != 0)
+		return;
+	aq_answer_describe(a, us, line, sizeof(line));
+	fputs("aq: ", stderr);
+	term_print(stderr, line);
+	fputc('\n', stderr);
+}
+
+static int look_up(const struct cli *cli, const struct aq_request *req,
+		   struct aq_answer *answer, uint64_t *ret_us,
+		   struct aq_err *err)
+{
+	int64_t start = term_now_us();
+	int rc = aq_look_up(cli->conf, req, answer, err);
+
+	if (rc)
+		return rc;
+	*ret_us = (uint64_t)(term_now_us() - start);
+	if (!cli->is_explain)
+		count_hit(cli, answer);
+	return 0;
+}
+
 int obtain(const struct cli *cli, const struct aq_request *req,
 	   struct aq_answer **ret, struct aq_err *err)
 {
 	cleanup_answer struct aq_answer *answer = NULL;
 	cleanup_close int fd = -1;
+	uint64_t us = 0;
 	int rc = make_answer(&fd, &answer, err);
 
 	if (!rc)
@@ -162,14 +206,17 @@ int obtain(const struct cli *cli, const struct aq_request *req,
 		return rc;
 	rc = cli->as_base || cli->is_refresh ?
 		     AQ_MISS :
-		      aq_look_up(cli->conf, req, answer, err);
+		     look_up(cli, req, answer, &us, err);
 	/* the cache busy or damaged is a miss: the builder sees to it */
 	if (rc == AQ_MISS || rc == AQ_BUSY || rc == AQ_CORRUPT) {
 		rc = build(cli, req, fd, err);
 		if (!rc)
 			rc = judge(answer, err);
 	}
-	if (!rc)
-		*ret = steal(&answer);
-	return rc;
+	if (rc)
+		return rc;
+	if (!cli->is_explain)
+		say_found(answer, us);
+	*ret = steal(&answer);
+	return 0;
 }

@@ -14,12 +14,17 @@
 #define COLUMNS_MIN 20
 #define LINE_MAX_BYTES 4096 /* a builder's lines have 512 at most */
 
-int64_t term_now_ms(void)
+int64_t term_now_us(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t term_now_ms(void)
+{
+	return term_now_us() / 1000;
 }
 
 bool term_is(FILE *out)

@@ -25,6 +25,10 @@ const char *units_ms(uint64_t ms, char buf[UNITS_SIZE])
 
 	if (ms < 59950)
 		snprintf(buf, UNITS_SIZE, "%.1f s", (double)ms / 1000);
+	else if (s >= 3600)
+		snprintf(buf, UNITS_SIZE, "%llu h %llu min",
+			 (unsigned long long)(s / 3600),
+			 (unsigned long long)(s / 60 % 60));
 	else
 		snprintf(buf, UNITS_SIZE, "%llu min %llu s",
 			 (unsigned long long)(s / 60),

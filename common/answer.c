@@ -11,11 +11,29 @@ bool aq_answer_is_sound(const struct aq_answer *a)
 	return a->magic == AQ_ANSWER_MAGIC &&
 	       __atomic_load_n(&a->done, __ATOMIC_ACQUIRE) == 1 &&
 	       a->class >= AQ_OK && a->class <= AQ_CORRUPT &&
-	       IS_TERMINATED(a->resolution) && IS_TERMINATED(a->key) &&
-	       IS_TERMINATED(a->lock) && IS_TERMINATED(a->prefix) &&
+	       IS_TERMINATED(a->resolution) && IS_TERMINATED(a->made) &&
+	       IS_TERMINATED(a->key) && IS_TERMINATED(a->lock) && IS_TERMINATED(a->prefix) &&
 	       IS_TERMINATED(a->log) && IS_TERMINATED(a->text) &&
 	       a->ops_len <= sizeof(a->ops) &&
 	       aq_envops_is_sound(a->ops, a->ops_len);
+}
+
+bool aq_is_verbose(const char *value)
+{
+	return value && *value && strcmp(value, "0") != 0;
+}
+
+void aq_answer_describe(const struct aq_answer *a, uint64_t us, char *ret,
+			size_t size)
+{
+	const char *slash = strrchr(a->prefix, '/');
+	char took[48] = "";
+
+	if (us)
+		snprintf(took, sizeof(took), ", found in %.1f ms",
+			 (double)us / 1e3);
+	snprintf(ret, size, "%s %s (%s)%s", a->resolution,
+		 slash ? slash + 1 : a->prefix, a->made, took);
 }
 
 void aq_answer_fail(struct aq_answer *a, enum aq_class class, const char *text)

@@ -24,6 +24,7 @@ struct aq_answer {
 	uint64_t build_ms; /* what the build took; 0 if reused */
 	uint64_t new_bytes; /* new on disk; 0 if reused */
 	char resolution[16]; /* reused|inherited|linked|created */
+	char made[48];       /* how it came about at first, for people */
 	char key[72];        /* 64 hex digits */
 	char lock[72];       /* 64 hex digits */
 	char prefix[AQ_ANSWER_PATH_MAX];
@@ -36,6 +37,15 @@ struct aq_answer {
  * terminated, ops well formed.  Pure; any process.
  */
 bool aq_answer_is_sound(const struct aq_answer *a);
+
+/* What AQ_VERBOSE's value, or NULL, asks for: one line of a hit too. */
+#define AQ_VERBOSE "AQ_VERBOSE"
+bool aq_is_verbose(const char *value);
+/* That line: which environment a sound 'a' says, how it came about, how long
+ * looking it up took in microseconds (0: that is not known).
+ */
+void aq_answer_describe(const struct aq_answer *a, uint64_t us, char *ret,
+			size_t size);
 
 /* Fill 'a' with a failure of 'class' and 'text' and mark it done. */
 void aq_answer_fail(struct aq_answer *a, enum aq_class class,

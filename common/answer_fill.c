@@ -29,12 +29,15 @@ int aq_answer_fill(struct aq_answer *a, const struct aq_conf *conf,
 	cleanup_str struct aq_str ops = AQ_STR_INIT(AQ_ENVOPS_MAX);
 	int n = snprintf(a->prefix, sizeof(a->prefix), "%s/envs/%s",
 			 conf->cache_dir, env->name);
+	char made[AQ_ENV_MADE_SIZE];
 	int rc;
 
+	aq_env_say_made(env, made);
 	if (n < 0 || (size_t)n >= sizeof(a->prefix) ||
 	    !aq_copy_text(a->key, sizeof(a->key), key) ||
 	    !aq_copy_text(a->lock, sizeof(a->lock), env->lock) ||
-	    !aq_copy_text(a->resolution, sizeof(a->resolution), resolution))
+	    !aq_copy_text(a->resolution, sizeof(a->resolution), resolution) ||
+	    !aq_copy_text(a->made, sizeof(a->made), made))
 		return aq_fail(err, AQ_SYS, "the answer does not fit");
 	aq_str_add_mem(&ops, env->ops, env->ops_len);
 	aq_envops_add(&ops, AQ_ENVOP_SET, "AQ_ENV_PREFIX", a->prefix);

@@ -18,6 +18,7 @@
 #include "common/flock.h"
 #include "common/io.h"
 #include "common/manifest.h"
+#include "common/tally.h"
 #include "common/usage.h"
 
 #define PATH_SIZE 1024
@@ -31,6 +32,8 @@
  */
 #define RESERVE "trash/.reserve"
 #define RESERVE_SIZE (1024 * 1024)
+/* A file whose time says when a collection ended last. */
+#define ENDED "trash/.ended"
 
 int aq_collect_open(const struct aq_conf *conf, const char *sub, int *ret,
 		    struct aq_err *err)
@@ -119,6 +122,37 @@ int aq_collect_begin(const struct aq_conf *conf, int *ret_fd,
 	if (!rc)
 		keep_reserve(conf, true);
 	return rc;
+}
+
+/* -- ending -- */
+
+void aq_collect_count(const struct aq_conf *conf, uint64_t n, uint64_t bytes)
+{
+	const struct aq_tally tally = { .n[AQ_TALLY_COLLECTED] = n,
+					.n[AQ_TALLY_COLLECTED_BYTES] = bytes };
+	cleanup_refs struct aq_refs *refs = NULL;
+
+	if (aq_refs_open(conf, &refs, NULL) == 0)
+		(void)!aq_refs_add_tally(refs, NULL, (uint64_t)time(NULL),
+					 &tally, NULL);
+}
+
+void aq_collect_note_end(const struct aq_conf *conf)
+{
+	cleanup_close int cache = -1, fd = -1;
+
+	if (aq_open_dir(AT_FDCWD, conf->cache_dir, &cache, NULL) == 0 &&
+	    aq_open_own(cache, ENDED, &fd, NULL) == 0)
+		(void)futimens(fd, NULL);
+}
+
+uint64_t aq_collect_last(const struct aq_conf *conf)
+{
+	char path[PATH_SIZE];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/" ENDED, conf->cache_dir);
+	return lstat(path, &st) == 0 ? (uint64_t)st.st_mtim.tv_sec : 0;
 }
 
 /* -- planning -- */

@@ -96,7 +96,7 @@ AQ_CHECK int aq_store_candidates(struct aq_store *store, struct aq_refs *refs,
  */
 AQ_CHECK int aq_store_collect(struct aq_store *store, struct aq_refs *refs,
 			      const char *name, struct aq_err *err);
-/* Add the uses that 'refs' counted to the rows. */
+/* Add the uses that 'refs' counted to the rows, and move what else it did. */
 AQ_CHECK int aq_store_take_uses(struct aq_store *store, struct aq_refs *refs,
 				struct aq_err *err);
 /* Pin or unpin: in its manifest's directory too, from which the row can be
@@ -137,6 +137,16 @@ AQ_CHECK int aq_collect_caches(const struct aq_conf *conf, bool is_dry,
 /* Remove what is in trash/, at idle priority. */
 AQ_CHECK int aq_collect_empty_trash(const struct aq_conf *conf,
 				    struct aq_err *err);
+/* Bytes free on cache_dir's file system, to who is not root. */
+AQ_CHECK int aq_collect_get_free(const struct aq_conf *conf, uint64_t *ret,
+				 struct aq_err *err);
+/* Count what a collection took, also one that failed half-way; note that one has
+ * ended well; when the last one did, in Unix seconds (0: never).  For `aq stats`:
+ * what cannot be written is not.
+ */
+void aq_collect_count(const struct aq_conf *conf, uint64_t n, uint64_t bytes);
+void aq_collect_note_end(const struct aq_conf *conf);
+uint64_t aq_collect_last(const struct aq_conf *conf);
 /* If a limit is passed, as far as that can be said at once, start `aq gc` in a
  * session of its own, its output to logs/gc.log.  For an epilog's worker, which
  * has no descriptors that anybody waits for.

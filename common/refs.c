@@ -7,17 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/db.h"
 #include "common/job.h"
 #include "common/lease.h"
+#include "common/refs_inside.h"
+#include "common/tally.h"
 
 #define PATH_SIZE 1024
 #define BUSY_MS 1000    /* half of a hook's worker's time */
-
-struct aq_refs {
-	struct aq_db *db; /* NULL: to look only, and there is none */
-	const struct aq_conf *conf;
-};
 
 static const char *const migrations[] = {
 	"CREATE TABLE boot(id TEXT NOT NULL);"
@@ -28,8 +24,11 @@ static const char *const migrations[] = {
 	") WITHOUT ROWID;"
 	"CREATE INDEX refs_by_digest ON refs(digest);"
 	"CREATE TABLE uses("
-	"  env TEXT PRIMARY KEY, n INTEGER NOT NULL, first INTEGER NOT NULL,"
-	"  last INTEGER NOT NULL"
+	"  env TEXT PRIMARY KEY, n INTEGER NOT NULL, hits INTEGER NOT NULL,"
+	"  first INTEGER NOT NULL, last INTEGER NOT NULL"
+	") WITHOUT ROWID;"
+	"CREATE TABLE counts("
+	"  name TEXT PRIMARY KEY, n INTEGER NOT NULL, first INTEGER NOT NULL"
 	") WITHOUT ROWID;",
 };
 
@@ -193,38 +192,26 @@ int aq_refs_drop(struct aq_refs *refs, const struct aq_step *step,
 
 /* -- what they hold -- */
 
-static int get_number(const struct aq_db_row *row, void *arg,
-		     struct aq_err *err)
+int aq_refs_get_number(const struct aq_db_row *row, void *arg,
+		       struct aq_err *err)
 {
 	(void)err;
 	*(uint64_t *)arg = aq_db_number(row, 0);
 	return 0;
 }
 
-static int note_uses(struct aq_refs *refs, const char *env, uint64_t n,
-		     uint64_t now, struct aq_err *err)
-{
-	const struct aq_db_value values[] = { AQ_TEXT(env), AQ_NUMBER(n),
-					      AQ_NUMBER(now) };
-
-	return aq_db_run(refs->db,
-			 "INSERT INTO uses VALUES(?1, ?2, ?3, ?3)"
-			 " ON CONFLICT DO UPDATE SET n = n + ?2, last = ?3",
-			 values, ARRAY_LEN(values), NULL, NULL, err);
-}
-
 static int hold(struct aq_refs *refs, const char *where,
 		const struct aq_db_value *values, size_t n_values,
-		const char *env, uint64_t now, struct aq_err *err)
+		uint64_t now, const struct aq_tally *tally, struct aq_err *err)
 {
 	char sql[256];
-	uint64_t n;
 	int rc;
 
 	snprintf(sql, sizeof(sql), "UPDATE refs SET env = ?1 WHERE %s", where);
 	rc = aq_db_run(refs->db, sql, values, n_values, NULL, NULL, err);
-	n = aq_db_changes(refs->db);
-	return rc || !n ? rc : note_uses(refs, env, n, now, err);
+	return rc ? rc :
+		    aq_refs_note(refs, values[0].text,
+				 aq_db_changes(refs->db), now, tally, err);
 }
 
 int aq_refs_hold(struct aq_refs *refs, const struct aq_step *step,
@@ -234,13 +221,15 @@ int aq_refs_hold(struct aq_refs *refs, const struct aq_step *step,
 		AQ_TEXT(env), AQ_NUMBER(step->job), AQ_NUMBER(step->step),
 		AQ_NUMBER(step->het), AQ_TEXT(refs->conf->node),
 	};
+	const struct aq_tally hit = { .n[AQ_TALLY_HIT] = 1 };
 
 	return hold(refs, "job = ?2 AND step = ?3 AND het = ?4 AND node = ?5",
-		    values, ARRAY_LEN(values), env, now, err);
+		    values, ARRAY_LEN(values), now, &hit, err);
 }
 
 int aq_refs_hold_waiting(struct aq_refs *refs, const char *digest,
-			 const char *env, uint64_t now, struct aq_err *err)
+			 const char *env, uint64_t now,
+			 const struct aq_tally *tally, struct aq_err *err)
 {
 	const struct aq_db_value values[] = {
 		AQ_TEXT(env), AQ_TEXT(digest),
@@ -251,7 +240,7 @@ int aq_refs_hold_waiting(struct aq_refs *refs, const char *digest,
 	if (rc)
 		return rc;
 	rc = hold(refs, "digest = ?2 AND env = ''", values, ARRAY_LEN(values),
-		  env, now, err);
+		  now, tally, err);
 	return aq_db_end(refs->db, rc, err);
 }
 
@@ -300,42 +289,6 @@ int aq_refs_each_held(struct aq_refs *refs, aq_refs_holds_fn *fn, void *arg,
 
 	return rc && rc != AQ_MISS ?
 		rc : aq_job_each(refs->conf, call_job_holds, &h, err);
-}
-
-struct uses {
-	aq_refs_uses_fn *fn;
-	void *arg;
-};
-
-static int call_uses(const struct aq_db_row *row, void *arg,
-		     struct aq_err *err)
-{
-	const struct uses *u = arg;
-
-	return u->fn(aq_db_text(row, 0), aq_db_number(row, 1),
-		     aq_db_number(row, 2), u->arg, err);
-}
-
-int aq_refs_each_use(struct aq_refs *refs, aq_refs_uses_fn *fn, void *arg,
-		     struct aq_err *err)
-{
-	struct uses u = { fn, arg };
-	int rc = aq_db_run(refs->db, "SELECT env, n, last FROM uses",
-			   NULL, 0, call_uses, &u, err);
-
-	return rc == AQ_MISS ? 0 : rc;
-}
-
-int aq_refs_oldest_use(struct aq_refs *refs, uint64_t *ret,
-		       struct aq_err *err)
-{
-	return aq_db_run(refs->db, "SELECT coalesce(min(first), 0) FROM uses",
-			 NULL, 0, get_number, ret, err);
-}
-
-int aq_refs_clear_uses(struct aq_refs *refs, struct aq_err *err)
-{
-	return aq_db_run(refs->db, "DELETE FROM uses", NULL, 0, NULL, NULL, err);
 }
 
 /* -- a job's end -- */
@@ -458,7 +411,7 @@ static int check_lease(const struct aq_step *step, const char *node, void *arg,
 	int rc = aq_db_run(refs->db,
 			   "SELECT count(*) FROM refs WHERE job = ?1"
 			   " AND step = ?2 AND het = ?3 AND node = ?4",
-			   values, ARRAY_LEN(values), get_number, &n, err);
+			   values, ARRAY_LEN(values), aq_refs_get_number, &n, err);
 
 	if (rc || n)
 		return rc;
@@ -485,7 +438,7 @@ int aq_refs_count(struct aq_refs *refs, const char *digest, uint64_t *ret,
 	return aq_db_run(refs->db,
 			 "SELECT count(*) FROM refs"
 			 " WHERE ?1 IS NULL OR digest = ?1",
-			 values, 1, get_number, ret, err);
+			 values, 1, aq_refs_get_number, ret, err);
 }
 
 struct each {

@@ -25,6 +25,7 @@ struct aq_step {
 };
 
 struct aq_refs;
+struct aq_tally; /* common/tally.h */
 
 /* Open conf->run_dir/refs.db, creating it; 'conf' must outlive it.  References
  * of another boot are dropped.  A damaged file is set aside as
@@ -63,16 +64,25 @@ AQ_CHECK int aq_refs_drop(struct aq_refs *refs, const struct aq_step *step,
  */
 AQ_CHECK int aq_refs_drop_job(struct aq_refs *refs, uint32_t job,
 			      struct aq_err *err);
-/* From now on the step's reference holds environment 'env'; one use of it is
- * counted, at 'now' (Unix seconds).  Also while aq_refs_lock() is held, as it is
- * best.
+/* From now on the step's reference holds environment 'env', which it found; one
+ * use of it and one hit are counted, at 'now' (Unix seconds).  Also while
+ * aq_refs_lock() is held, as it is best.
  */
 AQ_CHECK int aq_refs_hold(struct aq_refs *refs, const struct aq_step *step,
 			  const char *env, uint64_t now, struct aq_err *err);
-/* The same for all steps with 'digest' that know of no environment yet. */
+/* The same for all steps with 'digest' that know of no environment yet, with
+ * what 'tally' counts instead of a hit.
+ */
 AQ_CHECK int aq_refs_hold_waiting(struct aq_refs *refs, const char *digest,
 				  const char *env, uint64_t now,
+				  const struct aq_tally *tally,
 				  struct aq_err *err);
+/* Count no more than what 'tally' does: hits are hits of 'env', which may be
+ * NULL where there are none.
+ */
+AQ_CHECK int aq_refs_add_tally(struct aq_refs *refs, const char *env,
+			       uint64_t now, const struct aq_tally *tally,
+			       struct aq_err *err);
 /* Drop references of steps on conf->node whose lease is free and whose job has
  * had its epilog.
  */
@@ -100,11 +110,19 @@ AQ_CHECK int aq_refs_each_held(struct aq_refs *refs, aq_refs_holds_fn *fn,
 /* Uses that were counted since aq_refs_clear_uses(), in Unix seconds: kept here
  * so that a step's start waits for no disk, moved to cache.db in bulk.
  */
-typedef int aq_refs_uses_fn(const char *env, uint64_t n, uint64_t last,
+struct aq_use {
+	uint64_t n;    /* steps that hold it; may be 0 */
+	uint64_t hits; /* look-ups that found it */
+	uint64_t last; /* when */
+};
+typedef int aq_refs_uses_fn(const char *env, const struct aq_use *use,
 			    void *arg, struct aq_err *err);
 AQ_CHECK int aq_refs_each_use(struct aq_refs *refs, aq_refs_uses_fn *fn,
 			      void *arg, struct aq_err *err);
-/* When the first of them was; 0: there are none. */
+/* What else was, added to 'ret'. */
+AQ_CHECK int aq_refs_tally(struct aq_refs *refs, struct aq_tally *ret,
+			   struct aq_err *err);
+/* When the first of all that was; 0: there is none. */
 AQ_CHECK int aq_refs_oldest_use(struct aq_refs *refs, uint64_t *ret,
 				struct aq_err *err);
 AQ_CHECK int aq_refs_clear_uses(struct aq_refs *refs, struct aq_err *err);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base.h"
 #include "common/store_inside.h"
 #include "common/store_schema.h"
 
@@ -41,6 +42,22 @@ bool aq_env_is_name(const char *name)
 
 	return digits == AQ_ENV_LOCK_DIGITS && name[digits] == '-' &&
 	       aq_parse_u64(name + digits + 1, UINT32_MAX, &generation);
+}
+
+void aq_env_say_made(const struct aq_env *env, char ret[AQ_ENV_MADE_SIZE])
+{
+	char python[AQ_BASE_PYTHON_SIZE];
+
+	/* a layer has its base's Python */
+	aq_base_name_of(env->python, python);
+	if (env->kind == AQ_ENV_INHERITED && *python)
+		snprintf(ret, AQ_ENV_MADE_SIZE, "inherited from base %s",
+			 python);
+	else
+		snprintf(ret, AQ_ENV_MADE_SIZE, "%s",
+			 env->kind == AQ_ENV_BASE ?
+				 "built as a base" :
+				 aq_env_kind_name(env->kind));
 }
 
 void aq_store_close(struct aq_store *store)

@@ -33,6 +33,7 @@ enum aq_env_kind {
 };
 /* "created", "linked", "inherited", "base": also AQ_RESOLUTION's words. */
 const char *aq_env_kind_name(enum aq_env_kind kind);
+#define AQ_ENV_MADE_SIZE 48 /* room for the longest of the next */
 
 /* One environment. */
 struct aq_env {
@@ -63,6 +64,11 @@ void aq_env_make_name(const char *lock, uint32_t generation,
 bool aq_env_is_name(const char *name);
 /* Whether env->name is that of its lock and generation. */
 bool aq_env_is_named_well(const struct aq_env *env);
+
+/* How it came about, for people: "created", "inherited from base 3.9", "built
+ * as a base".
+ */
+void aq_env_say_made(const struct aq_env *env, char ret[AQ_ENV_MADE_SIZE]);
 
 void aq_env_free(struct aq_env *env);
 DEFINE_CLEANUP(aq_env);

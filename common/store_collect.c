@@ -12,6 +12,7 @@
 #include "common/io.h"
 #include "common/manifest.h"
 #include "common/store_inside.h"
+#include "common/tally.h"
 
 #define HELD_MAX (1024 * 1024) /* environments that references hold */
 
@@ -210,13 +211,15 @@ int aq_store_collect(struct aq_store *store, struct aq_refs *refs,
 
 /* -- uses -- */
 
-static int take_use(const char *env, uint64_t n, uint64_t last, void *arg,
+static int take_use(const char *env, const struct aq_use *use, void *arg,
 		    struct aq_err *err)
 {
-	const struct aq_db_value values[] = { AQ_TEXT(env), AQ_NUMBER(n),
-					      AQ_NUMBER(last) };
+	const struct aq_db_value values[] = { AQ_TEXT(env), AQ_NUMBER(use->n),
+					      AQ_NUMBER(use->last) };
 	struct aq_store *store = arg;
 
+	if (!use->n)
+		return 0;
 	/* it may be gone */
 	return aq_db_run(store->db,
 			 "UPDATE environments SET uses = uses + ?2,"
@@ -233,7 +236,9 @@ int aq_store_take_uses(struct aq_store *store, struct aq_refs *refs,
 		return rc;
 	rc = aq_db_begin(store->db, err);
 	if (!rc) {
-		rc = aq_refs_each_use(refs, take_use, store, err);
+		rc = aq_store_take_tally(store, refs, err);
+		if (!rc)
+			rc = aq_refs_each_use(refs, take_use, store, err);
 		rc = aq_db_end(store->db, rc, err);
 	}
 	if (!rc)

@@ -43,7 +43,10 @@ static const char *const migrations[] = {
 	"  python TEXT PRIMARY KEY,"
 	"  env TEXT NOT NULL REFERENCES environments(name)"
 	") WITHOUT ROWID;"
-	"CREATE INDEX bases_by_env ON bases(env);",
+	"CREATE INDEX bases_by_env ON bases(env);"
+	"CREATE TABLE counts("
+	"  name TEXT PRIMARY KEY, n INTEGER NOT NULL, first INTEGER NOT NULL"
+	") WITHOUT ROWID;",
 };
 
 const struct aq_db_kind aq_store_kind = {

@@ -109,6 +109,7 @@ struct rim_step {
 	struct aq_stage stage;
 	struct aq_answer *answer; /* shared with tasks and builder */
 	int answer_fd;
+	uint64_t look_up_us; /* that looking it up took */
 	int lease_fd;
 	int request_fd;
 	int progress[2]; /* read by tasks, written by the builder */

@@ -264,6 +264,21 @@ static void enter(spank_t sp, const char *ops, size_t len,
 	}
 }
 
+/* Once a node and step, and nothing but one variable is read for it. */
+static void say_if_verbose(spank_t sp, const struct rim_step *step)
+{
+	char value[8], line[256];
+	spank_err_t rc = spank_getenv(sp, AQ_VERBOSE, value, sizeof(value));
+
+	if (rc != ESPANK_NOSPACE &&
+	    (rc != ESPANK_SUCCESS || !aq_is_verbose(value)))
+		return;
+	aq_answer_describe(step->answer,
+			   step->state == RIM_HIT ? step->look_up_us : 0, line,
+			   sizeof(line));
+	say(line);
+}
+
 void rim_task_enter(spank_t sp, struct rim_step *step)
 {
 	const struct aq_answer *a = step->answer;
@@ -290,5 +305,7 @@ void rim_task_enter(spank_t sp, struct rim_step *step)
 		fail_task(step, "the build of the environment ended without a word (was it killed?): submit again; the next one starts afresh");
 	if (a->class != AQ_OK)
 		fail_task(step, a->text);
+	if (strcmp(a->resolution, "reused") == 0 && is_first_local_task(sp))
+		say_if_verbose(sp, step);
 	enter(sp, a->ops, a->ops_len, step);
 }

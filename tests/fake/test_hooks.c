@@ -114,6 +114,24 @@ static void test_built_then_reused(void **state)
 	assert_node_is_clean();
 }
 
+static void test_verbose_says_a_hit_once(void **state)
+{
+	const char *line = "aq: n1: reused 00112233445566778899-1 (created), found in ";
+	const char *first;
+
+	(void)state;
+	run_job("a.yaml");
+	fake->n_tasks = 4;
+	run_job("a.yaml");
+	assert_null(strstr(fake_stderr(), line));
+	setenv("AQ_VERBOSE", "1", 1);
+	run_job("a.yaml");
+	unsetenv("AQ_VERBOSE");
+	first = strstr(fake_stderr(), line);
+	assert_non_null(first);
+	assert_null(strstr(first + 1, line));
+}
+
 static void test_several_tasks_one_build(void **state)
 {
 	const char *first;
@@ -444,6 +462,7 @@ int main(void)
 		TEST(test_isolated_is_part_of_the_request),
 		TEST(test_flags_need_a_request),
 		TEST(test_refresh_makes_a_hit_a_miss),
+		TEST(test_verbose_says_a_hit_once),
 		TEST(test_several_tasks_one_build),
 		TEST(test_errors_before_queueing),
 		TEST(test_last_one_counts),

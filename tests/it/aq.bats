@@ -119,7 +119,7 @@ YAML
   run -0 --separate-stderr user aq build --json twice.yaml
   wait $!
   assert_equal "$(jq .prefix <<<"$output")" "$(jq .prefix "$IT_DIR/one")"
-  assert_equal "$(printf '%s\n' "$stderr" "$(<"$IT_DIR/one.err")" | grep -c '^aq: built in')" 1
+  assert_equal "$(printf '%s\n' "$stderr" "$(<"$IT_DIR/one.err")" | grep -c '^aq: created in')" 1
 }
 
 @test "a user's own base, a layer over it, and its byte-code" {

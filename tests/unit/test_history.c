@@ -19,6 +19,7 @@
 #include "common/job.h"
 #include "common/lease.h"
 #include "common/manifest.h"
+#include "common/tally.h"
 #include "tests/unit/cachedir.h"
 
 #define REQUESTS 8 /* the last half inherit from the base of their time */
@@ -119,7 +120,7 @@ static void build(struct model *m, unsigned int n)
 		memcpy(s->env.name, there->name, sizeof(s->env.name));
 	}
 	assert_int_equal(aq_refs_hold_waiting(refs, s->digest, s->env.name, 5,
-					      NULL), 0);
+					      &(struct aq_tally){ 0 }, NULL), 0);
 	for (size_t j = 0; j < JOBS; j++)
 		for (size_t i = 0; i < STEPS; i++) {
 			struct step *step = &m->jobs[j].steps[i];
