@@ -67,6 +67,9 @@ static const struct verb verbs[] = {
 	  cli_doctor, 0, 0, OPTION_JSON, false,
 	  "Slurm, the plugin, aq.conf, accounts, directories, clients, channels: what is\n"
 	  "wrong, and the remedy.  As root it sees everything.  Exit: 3 if there are errors.\n" },
+	{ "stats", "", "what the cache saves, and what it holds", cli_stats, 0,
+	  0, OPTION_JSON | OPTION_PROMETHEUS | OPTION_OUTPUT, false,
+	  "Look-ups by how they came out, what builds took and reuse saved, sizes.\n" },
 	{ "run", "FILE -- COMMAND [ARGUMENT]...",
 	  "run a command in a request's environment, without Slurm", cli_run, 2,
 	  ARGUMENTS_MAX, OPTION_ISOLATED | OPTION_REFRESH, true,

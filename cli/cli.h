@@ -4,7 +4,8 @@
  *   aq.c       the table of verbs, help
  *   options.c  the table of options
  *   base.c build.c check.c doctor.c explain.c gc.c list.c pin.c run.c show.c
- *              a verb each; doctor.h has the parts of that one
+ *   stats.c    a verb each; doctor.h has the parts of that one, prometheus.c is
+ *              a form of stats
  *   obtain.c   an environment for a request: found, or built while we wait
  *   term.c     what a terminal gets that a pipe does not
  *   json.c     output for programs
@@ -51,6 +52,8 @@ struct cli {
 	bool is_personal;      /* without root: one's own cache */
 	bool has_json;         /* --json */
 	bool has_lock;         /* --lock */
+	bool has_prometheus;   /* --prometheus */
+	const char *output;    /* --output, or NULL: standard output */
 	bool is_explain;       /* nothing is built */
 	bool is_refresh;       /* --refresh: resolve afresh */
 	bool is_isolated;      /* --isolated: inherit from no base */
@@ -78,6 +81,7 @@ int cli_list(struct cli *cli);
 int cli_pin(struct cli *cli);
 int cli_unpin(struct cli *cli);
 int cli_show(struct cli *cli);
+int cli_stats(struct cli *cli);
 int cli_run(struct cli *cli);
 
 /* Say what 'err' holds on standard error, as "aq: TEXT"; lines that begin with

@@ -99,6 +99,19 @@ static bool set_shared(struct cli *cli, const char *value)
 	return true;
 }
 
+static bool set_prometheus(struct cli *cli, const char *value)
+{
+	(void)value;
+	cli->has_prometheus = true;
+	return true;
+}
+
+static bool set_output(struct cli *cli, const char *value)
+{
+	cli->output = value;
+	return *value != '\0';
+}
+
 static const struct spec {
 	unsigned int option; /* 0: of every verb */
 	const char *name;
@@ -126,6 +139,10 @@ static const struct spec {
 	  "the other way round" },
 	{ OPTION_SHARED, "shared", set_shared, NULL,
 	  "the node's cache, as its public index tells" },
+	{ OPTION_PROMETHEUS, "prometheus", set_prometheus, NULL,
+	  "for Prometheus: node_exporter's textfile collector" },
+	{ OPTION_OUTPUT, "output", set_output, "FILE",
+	  "write that to FILE, which is replaced at once" },
 	{ 0, "config", set_config, "FILE",
 	  "read FILE instead of " AQ_CONF_PATH " ($AQ_CONF)" },
 	{ 0, "node", set_node, "NAME",
@@ -194,9 +211,9 @@ bool options_check(const struct cli *cli, const char *verb,
 				table[i].name);
 			return false;
 		}
-	if (cli->has_lock && cli->has_json) {
-		fputs("aq: --lock and --json are two forms of output: give "
-		      "one of them\n", stderr);
+	if (cli->has_json + cli->has_lock + cli->has_prometheus > 1) {
+		fputs("aq: --json, --lock and --prometheus are forms of "
+		      "output: give one of them\n", stderr);
 		return false;
 	}
 	return true;

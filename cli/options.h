@@ -22,6 +22,8 @@ enum {
 	OPTION_SORT = 1u << 8,
 	OPTION_REVERSE = 1u << 9,
 	OPTION_SHARED = 1u << 10,
+	OPTION_PROMETHEUS = 1u << 11,
+	OPTION_OUTPUT = 1u << 12,
 };
 
 enum options_outcome {

@@ -59,7 +59,7 @@ wait_for() {
 
 @test "help names every verb and goes to standard output" {
   run -0 --separate-stderr aq --help
-  for verb in check build explain base list show pin unpin gc doctor run; do
+  for verb in check build explain base list show pin unpin gc doctor stats run; do
     has "$output" "  $verb "
     run -0 --separate-stderr aq "$verb" --help
     has "${lines[0]}" "usage: aq $verb"
@@ -121,7 +121,8 @@ completes() {
     "run --json req.yaml -- true" "check --lock req.yaml" "--lock list" \
     "gc x" "pin" "unpin a b" "gc --max-freed 5X" "gc --max-freed" "list --dry-run" \
     "list --sort" "list --sort colour" "show x --reverse" "--shared gc" \
-    "build --reconcile req.yaml" "show --lock" "show --lock --json req.yaml" "--json show req.yaml --lock"; do
+    "build --reconcile req.yaml" "show --lock" "show --lock --json req.yaml" "--json show req.yaml --lock" \
+    "stats x" "stats --json --prometheus" "stats --output" "stats --output=" "list --prometheus" "list --output x"; do
     # shellcheck disable=SC2086 # words
     run -2 --separate-stderr aq $words
     has "$stderr" "usage: aq"
@@ -463,6 +464,76 @@ LOCK
   aq gc
 }
 
+@test "stats of nothing is zeros, and makes nothing" {
+  run -0 --separate-stderr aq stats
+  has "$output" "look-ups      0"
+  has "$output" "environments  0"
+  has "$output" "last: never"
+  [[ -z $stderr && ! -e lib && ! -e home/.cache ]]
+}
+
+@test "stats in text and JSON: hits, what they saved, what there is, a collection" {
+  aq build req.yaml # the stand-in counts nothing: 1.5 s, 2.5 MB
+  aq run req.yaml -- true
+  aq run req.yaml -- true
+  for moved in false true; do
+    run -0 aq stats
+    has "$output" "look-ups      2, 2 hits (100 %)"
+    has "$output" "saved         3.0 s and 5.0 MB by reuse"
+    lacks "$output" "inheritance"
+    has "$output" "environments  1, 1 created; 0 pinned"
+    has "$output" "2.5 MB of their own"
+    jq -e '.schema == 1 and .counts.hit == 2 and .counts.reuse_ms == 3000 and .counts.reuse_bytes == 5000000
+      and .counts.refused == 0 and .environments.created == {n: 1, size_own: 2500000, size_shared: 0}
+      and .free > 0 and .since > 1000000000' <<<"$(aq stats --json)"
+    [[ $(aq stats --json | jq '.last_collection > 0') == "$moved" ]]
+    echo "max_age = 0" >>aq.conf # the stand-in's are old
+    aq gc >/dev/null
+  done
+  # explain, show and list look nothing up that would be used
+  aq explain req.yaml && aq show req.yaml && aq list
+  jq -e '.counts.hit == 2' <<<"$(aq stats --json)"
+}
+
+@test "stats --prometheus has lines of its format only, and a type for each" {
+  run -0 --separate-stderr aq stats --prometheus
+  text=$output
+  run -1 grep -vE '^(# (HELP aq_[a-z_]+ .+|TYPE aq_[a-z_]+ (counter|gauge))|aq_[a-z_]+(\{([a-z_]+="[^"]*",?)+\})? [0-9.]+)$' <<<"$text"
+  [[ $(sed -n 's/^aq_\([a-z_]*\).*/\1/p' <<<"$text" | sort -u) == "$(sed -n 's/^# TYPE aq_\([a-z_]*\) .*/\1/p' <<<"$text" | sort)" ]]
+  # counters, and nothing else, are called totals
+  [[ $(sed -n 's/^# TYPE \(aq_[a-z_]*_total\) .*/\1/p' <<<"$text") == "$(sed -n 's/^# TYPE \(.*\) counter$/\1/p' <<<"$text")" ]]
+}
+
+@test "stats --output replaces the file at once, whoever reads it" {
+  umask 077
+  mkdir out
+  echo old >out/aq.prom
+  exec 9<out/aq.prom
+  run -0 --separate-stderr aq stats --prometheus --output out/aq.prom
+  [[ -z $output && -z $stderr && $(cat <&9) == old ]]
+  [[ $(ls -A out) == aq.prom && $(stat -c %a out/aq.prom) == 644 ]]
+  has "$(<out/aq.prom)" 'aq_lookups_total{outcome="hit"} 0'
+  cd out
+  aq stats --json --output here.json
+  jq -e .schema here.json
+  # and leaves nothing where it cannot
+  mkdir directory
+  run -3 --separate-stderr aq stats --output directory
+  has "$stderr" "cannot write 'directory'"
+  run -3 --separate-stderr aq stats --output absent/aq.prom
+  has "$stderr" "absent/aq.prom"
+  [[ -z $(ls -A directory) && $(ls -A) == $'aq.prom\ndirectory\nhere.json' ]]
+}
+
+@test "AQ_VERBOSE says which environment was found" {
+  AQ_VERBOSE=1 run -0 --separate-stderr aq run req.yaml -- true
+  lacks "$stderr" reused
+  AQ_VERBOSE=1 run -0 --separate-stderr aq run req.yaml -- true
+  [[ $stderr =~ ^aq:\ reused\ [0-9a-f]{20}-1\ \(created\),\ found\ in\ [0-9.]+\ ms$ ]]
+  AQ_VERBOSE=0 run -0 --separate-stderr aq run req.yaml -- true
+  [[ -z $stderr ]]
+}
+
 @test "run executes the command in the environment, with the request's variables" {
   run -0 --separate-stderr aq run req.yaml -- hello one "two  three"
   [[ $output == "hello from "*"/envs/"*" one two  three" ]]
@@ -581,6 +652,7 @@ PY
     say gc gc --dry-run
     say "base list" base list
     say doctor doctor
+    say stats stats
   } >printed
   python3 "$(dirname "$BATS_TEST_FILENAME")/json_doc.py" "$top/docs/json.md" <printed
   # each verb that has --json has a table

@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROW = re.compile(r"\| `([^`]+)` \| ([a-z, ]+) \|")
 # Objects whose members' names are data.
-FREE = {"variables"}
+FREE = {"variables", "counts", "environments"}
 
 
 def read_tables(text: str) -> dict[str, dict[str, set[str]]]:

@@ -52,10 +52,14 @@ next_one_builds() {
   build_with none -0
 }
 
+# counted: what `aq stats` counts, as {"created":1}
+counted() { aq stats --json | jq -c '.counts | with_entries(select(.value > 0))'; }
+
 fails() {
   build_with "$1" "${3:--3}"
   assert_contains "$stderr" "$2"
   nothing_is_left
+  [[ $(counted) =~ ^\{\"(fault|refused|ended)\":1\}$ ]]
   next_one_builds
 }
 
@@ -96,6 +100,7 @@ fails() {
   build_with hang -3
   echo "build_timeout = 100" >>"$AQ_CONF"
   assert_contains "$stderr" "longer than build_timeout"
+  assert_equal "$(counted)" '{"ended":1}'
   nothing_is_left
   build_with none -0
 }
@@ -105,6 +110,7 @@ fails() {
   assert_contains "$stderr" "error sending request"
   build_with none -3
   assert_contains "$stderr" "error sending request"
+  assert_equal "$(counted)" '{"fault":2}'
   now=$(date +%s)
   sqlite3 "$IT_DIR/lib/cache.db" "UPDATE failures SET since = $now - 31"
   build_with none -0

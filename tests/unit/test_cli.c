@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/json.h"
+#include "cli/stats.h"
 #include "cli/term.h"
 #include "cli/units.h"
 
@@ -124,6 +125,9 @@ static void times_are_read_by_people(void **state)
 	assert_string_equal(units_ms(59949, buf), "59.9 s");
 	assert_string_equal(units_ms(59950, buf), "1 min 0 s");
 	assert_string_equal(units_ms(245000, buf), "4 min 5 s");
+	assert_string_equal(units_ms(3599499, buf), "59 min 59 s");
+	assert_string_equal(units_ms(3599500, buf), "1 h 0 min");
+	assert_string_equal(units_ms(108720000, buf), "30 h 12 min");
 	assert_string_equal(units_ago(0, 5, buf), "never");
 	assert_string_equal(units_ago(100, 159, buf), "now");
 	assert_string_equal(units_ago(100, 160, buf), "1 min ago");
@@ -188,6 +192,45 @@ static void progress_in_a_pipe_is_lines(void **state)
 	fclose(f);
 }
 
+static const char *find_line(const char *text, const char *begin)
+{
+	const char *at = strstr(text, begin);
+
+	if (!at)
+		fail_msg("no line '%s' in: %s", begin, text);
+	return at ? at + strlen(begin) : "";
+}
+
+static void prometheus_gets_base_units_and_escaped_labels(void **state)
+{
+	const struct aq_conf conf = {
+		.node = (char[]){ "n\n1" },
+		.cache_dir = (char[]){ "/a\"b\\c/\xc3\xa4\xff" },
+	};
+	struct stats s = { .conf = &conf, .version = "1.2" };
+	struct output o;
+
+	(void)state;
+	s.tally.n[AQ_TALLY_BUILD_MS] = 61007;
+	s.tally.n[AQ_TALLY_INHERIT_BYTES] = UINT64_MAX;
+	s.tally.n[AQ_TALLY_ENDED] = 3;
+	prometheus_write(begin(&o), &s);
+	fclose(o.file);
+	assert_true(aq_starts_with(find_line(o.text, "\naq_info"),
+		"{version=\"1.2\",node=\"n\\n1\",cache_dir=\"/a\\\"b\\\\c/\xc3\xa4\xef\xbf\xbd\"} 1\n"));
+	assert_true(aq_starts_with(find_line(o.text, "\naq_build_seconds_total"),
+				   " 61.007\n"));
+	assert_true(aq_starts_with(find_line(o.text, "\naq_saved_bytes_total{by=\"inheritance\"}"),
+				   " 18446744073709551615\n"));
+	assert_true(aq_starts_with(find_line(o.text, "\naq_lookups_total{outcome=\"ended\"}"),
+				   " 3\n"));
+	/* what is not known is not said */
+	assert_null(strstr(o.text, "aq_free_bytes"));
+	assert_null(strstr(o.text, "aq_last_collection"));
+	assert_int_equal(o.text[o.len - 1], '\n');
+	free(o.text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +242,7 @@ int main(void)
 		cmocka_unit_test(text_from_elsewhere_is_harmless),
 		cmocka_unit_test(no_colour_where_no_terminal_is),
 		cmocka_unit_test(progress_in_a_pipe_is_lines),
+		cmocka_unit_test(prometheus_gets_base_units_and_escaped_labels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
