@@ -273,6 +273,12 @@ struct sizes {
 	uint64_t own, shared;
 };
 AQ_CHECK int seal(struct build *b, struct sizes *ret, struct aq_err *err);
+/* Note what the committed environment 'm', at b->prefix, holds by now, byte-code
+ * too: its sizes, and what no package's record speaks for (common/sums.h).
+ * Reading all that takes longer than a layer's build: for when nobody waits.
+ */
+AQ_CHECK int seal_note(const struct build *b, struct aq_manifest *m,
+		       struct aq_err *err);
 
 /* -- prefix.c -- */
 /* The prefix 'name' with what b->lock has of conda packages, or an empty layer;

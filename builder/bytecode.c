@@ -14,7 +14,6 @@
 #include "common/base.h"
 #include "common/flock.h"
 #include "common/io.h"
-#include "common/usage.h"
 
 /* For what nobody waits for, in milliseconds: a slow disk, all of a big stack. */
 #define CATCH_UP_MS (15 * 60 * 1000)
@@ -125,25 +124,20 @@ static int link_as_builder(void *arg, struct aq_str *out, struct aq_err *err)
 {
 	const struct build *b = arg;
 	bool missing[AQ_LOCK_ITEMS_MAX];
-	int rc = bytecode_link_all(b, b->inside, b->prefix, missing, err);
 
-	for (size_t i = 0; !rc && i < b->lock->n_items; i++)
-		if (missing[i])
-			aq_str_add(out, "missing\n");
-	return rc;
+	(void)out;
+	return bytecode_link_all(b, b->inside, b->prefix, missing, err);
 }
 
 int bytecode_link(struct build *b, struct aq_err *err)
 {
-	cleanup_str struct aq_str out = AQ_STR_INIT(16 * AQ_LOCK_ITEMS_MAX);
-	int rc = b->lock->python ? make_dirs(b, err) : 0;
+	cleanup_str struct aq_str out = AQ_STR_INIT(16);
+	int rc = make_dirs(b, err);
 
-	if (rc || !b->lock->python)
-		return rc;
-	if (!b->compiler[0])
-		return mark(b, err);
-	rc = run_function(b, &b->builder, link_as_builder, b, &out, err);
-	return rc || !out.len ? rc : mark(b, err);
+	if (!rc && b->compiler[0])
+		rc = run_function(b, &b->builder, link_as_builder, b, &out,
+				  err);
+	return rc ? rc : mark(b, err);
 }
 
 /* -- catching up -- */
@@ -175,26 +169,13 @@ static int link_compiled(struct build *b, struct aq_err *err)
 	return rc;
 }
 
-/* What it takes on disk is more than when it was sealed. */
-static int measure(const struct build *b, struct aq_err *err)
-{
-	cleanup_usage struct aq_usage usage = AQ_USAGE_INIT;
-	cleanup_store struct aq_store *store = NULL;
-	int rc = aq_usage_add_tree(&usage, AT_FDCWD, b->prefix, err);
-
-	if (!rc)
-		rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
-	return rc ? rc : aq_store_set_sizes(store, b->name, usage.whole,
-					    usage.total - usage.whole, err);
-}
-
 /* The committed environment 'm', as its builder would see it.  Others may have a
  * base's place in use (rmdir(2) takes mounts away), so that stays.
  */
-static int catch_up(struct build *b, const struct aq_manifest *m, bool is_base,
+static int catch_up(struct build *b, struct aq_manifest *m, bool is_base,
 		    struct aq_err *err)
 {
-	int rc;
+	int end, rc;
 
 	if (m->env->base[0])
 		cage_show(b, m->env->base);
@@ -203,11 +184,12 @@ static int catch_up(struct build *b, const struct aq_manifest *m, bool is_base,
 		 b->conf->cache_dir, b->name);
 	b->deadline_ms = build_now_ms() + CATCH_UP_MS;
 	rc = cage_prepare(b, err);
-	if (!rc)
+	if (!rc && b->lock->python)
 		rc = link_compiled(b, err);
 	if (!is_base)
 		cage_hide(b, b->name);
-	return rc ? rc : measure(b, err);
+	end = seal_note(b, m, rc ? NULL : err);
+	return rc ? rc : end;
 }
 
 static int look_up(struct build *b, const char *name, struct aq_manifest **ret_m,

@@ -25,13 +25,14 @@
 AQ_CHECK int bytecode_choose_compiler(struct build *b, struct aq_store *store,
 				      struct aq_err *err);
 
-/* Link what is there into the prefix that is being built; if some is missing
- * leave a mark: it is made once nobody waits (bytecode_catch_up()).
+/* Link what is there into the prefix that is being built, and leave a mark: what
+ * is missing is made once nobody waits (bytecode_catch_up()).
  */
 AQ_CHECK int bytecode_link(struct build *b, struct aq_err *err);
 
-/* Make what is missing for every marked environment that is committed, and
- * link it there.  Nobody waits for this; killed, the next one goes on.
+/* Make what is missing for every marked environment that is committed, link it
+ * there, and note what the environment holds then (seal_note()).  Nobody waits for
+ * this; killed, the next one goes on.
  */
 void bytecode_catch_up(struct build *b);
 

@@ -9,10 +9,9 @@
 #include <unistd.h>
 
 #include "builder/builder.h"
-#include "common/io.h"
+#include "common/sums.h"
 #include "common/usage.h"
-
-#define DEPTH_MAX 128
+#include "common/walk.h"
 
 struct walk {
 	struct build *b;
@@ -82,55 +81,31 @@ static int treat_dir(const struct walk *w, int fd, const char *name,
 	return 0;
 }
 
-static int walk_dir(struct walk *w, int dirfd, const char *name, int depth,
-		    struct aq_err *err);
-
-static int walk_entry(struct walk *w, int dirfd, const char *name, int depth,
-		      struct aq_err *err)
+static int visit_dir(const struct walk *w, const struct aq_walk_entry *e,
+		     struct aq_err *err)
 {
-	struct stat st;
-	int rc;
-
-	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return aq_fail_errno(err, "cannot examine '%s'", name);
-	rc = judge(w, name, &st, err);
-	if (rc)
-		return rc;
-	if (S_ISDIR(st.st_mode))
-		return walk_dir(w, dirfd, name, depth + 1, err);
-	if (!aq_usage_add(&w->usage, dirfd, name, &st))
-		return aq_fail(err, AQ_SYS, "out of memory");
-	return close_file(w, dirfd, name, &st, err);
+	if (e->is_end)
+		return treat_dir(w, e->fd, e->name, err);
+	if (e->is_too_deep)
+		return refuse(w, e->name, "nested too deeply", err);
+	if (e->st->st_dev != w->dev)
+		return refuse(w, e->name, "which is a mount point", err);
+	return 0;
 }
 
-static int walk_dir(struct walk *w, int dirfd, const char *name, int depth,
-		    struct aq_err *err)
+static int visit(const struct aq_walk_entry *e, void *arg, struct aq_err *err)
 {
-	cleanup_closedir DIR *dir = NULL;
-	struct dirent *e;
-	struct stat st;
-	int fd, rc = 0;
+	struct walk *w = arg;
+	int rc = e->is_end ? 0 : judge(w, e->name, e->st, err);
 
-	if (depth > DEPTH_MAX)
-		return refuse(w, name, "nested too deeply", err);
-	fd = openat(dirfd, name,
-		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir || fstat(fd, &st) < 0) {
-		if (!dir && fd >= 0)
-			close(fd);
-		return aq_fail_errno(err, "cannot read '%s'", name);
-	}
-	if (st.st_dev != w->dev)
-		return refuse(w, name, "which is a mount point", err);
-	if (!aq_usage_add(&w->usage, fd, ".", &st))
+	if (!rc && S_ISDIR(e->st->st_mode))
+		rc = visit_dir(w, e, err);
+	if (rc || e->is_end)
+		return rc;
+	if (!aq_usage_add(&w->usage, e->dirfd, e->name, e->st))
 		return aq_fail(err, AQ_SYS, "out of memory");
-	while (!rc && (errno = 0, e = readdir(dir)))
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			rc = walk_entry(w, fd, e->d_name, depth, err);
-	if (!rc && errno)
-		return aq_fail_errno(err, "cannot read '%s'", name);
-	return rc ? rc : treat_dir(w, fd, name, err);
+	return S_ISDIR(e->st->st_mode) ?
+		0 : close_file(w, e->dirfd, e->name, e->st, err);
 }
 
 static int walk(struct walk *w, struct aq_err *err)
@@ -140,7 +115,7 @@ static int walk(struct walk *w, struct aq_err *err)
 	if (lstat(w->b->site, &st) < 0)
 		return aq_fail_errno(err, "cannot examine '%s'", w->b->site);
 	w->dev = st.st_dev;
-	return walk_dir(w, AT_FDCWD, w->b->site, 0, err);
+	return aq_walk(AT_FDCWD, w->b->site, visit, w, err);
 }
 
 int seal(struct build *b, struct sizes *ret, struct aq_err *err)
@@ -152,4 +127,24 @@ int seal(struct build *b, struct sizes *ret, struct aq_err *err)
 	ret->shared = w.usage.total - w.usage.whole;
 	aq_usage_free(&w.usage);
 	return rc;
+}
+
+int seal_note(const struct build *b, struct aq_manifest *m, struct aq_err *err)
+{
+	cleanup_str struct aq_str sums = AQ_STR_INIT(AQ_SUMS_MAX);
+	cleanup_usage struct aq_usage usage = AQ_USAGE_INIT;
+	cleanup_store struct aq_store *store = NULL;
+	const struct aq_binding tie = { m->key, m->digest, m->context,
+					m->canonical };
+	int rc = aq_sums_make(AT_FDCWD, b->prefix, &sums, &usage, err);
+
+	if (!rc)
+		rc = aq_sums_write(b->conf, b->name, &sums, err);
+	m->env->size_own = usage.whole;
+	m->env->size_shared = usage.total - usage.whole;
+	if (!rc)
+		rc = aq_manifest_rewrite(b->conf, m->env, &tie, err);
+	if (!rc)
+		rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
+	return rc ? rc : aq_store_resize(store, m->env, err);
 }

@@ -68,21 +68,29 @@ static void write_fields(struct aq_str *out, const struct aq_env *e,
 		       e->size_own, e->size_shared);
 }
 
+/* The file "manifest". */
+static int write_text(struct aq_str *out, const struct aq_env *env,
+		      const struct aq_binding *b, struct aq_err *err)
+{
+	char digest[AQ_SHA256_HEX_SIZE];
+	int rc;
+
+	write_fields(out, env, b);
+	rc = sum(aq_str_get(out), b->canonical, b->context, env->ops,
+		 env->ops_len, digest, err);
+	if (rc)
+		return rc;
+	aq_str_add_fmt(out, "sum %s\n", digest);
+	return aq_str_done(out, "the manifest", err);
+}
+
 static int write_all(int fd, const struct aq_env *env,
 		     const struct aq_binding *b, const struct aq_lock *lock,
 		     struct aq_err *err)
 {
 	cleanup_str struct aq_str out = AQ_STR_INIT(MANIFEST_MAX);
-	char digest[AQ_SHA256_HEX_SIZE];
-	int rc;
+	int rc = write_text(&out, env, b, err);
 
-	write_fields(&out, env, b);
-	rc = sum(aq_str_get(&out), b->canonical, b->context, env->ops,
-		 env->ops_len, digest, err);
-	if (rc)
-		return rc;
-	aq_str_add_fmt(&out, "sum %s\n", digest);
-	rc = aq_str_done(&out, "the manifest", err);
 	if (!rc)
 		rc = aq_write_file(fd, "lock", lock->text, lock->text_len, err);
 	if (!rc)
@@ -119,6 +127,27 @@ int aq_manifest_write(const struct aq_conf *conf, const struct aq_env *env,
 	if (!rc)
 		rc = write_all(fd, env, b, lock, err);
 	return rc ? rc : aq_sync_dir(meta, err);
+}
+
+int aq_manifest_rewrite(const struct aq_conf *conf, const struct aq_env *env,
+			const struct aq_binding *b, struct aq_err *err)
+{
+	cleanup_str struct aq_str out = AQ_STR_INIT(MANIFEST_MAX);
+	cleanup_close int meta = -1, fd = -1;
+	int rc = check_name(env->name, err);
+
+	if (!rc)
+		rc = write_text(&out, env, b, err);
+	if (!rc)
+		rc = open_meta(conf, &meta, err);
+	if (!rc)
+		rc = aq_open_dir(meta, env->name, &fd, err);
+	if (!rc)
+		rc = aq_write_file(fd, "manifest.new", aq_str_get(&out),
+				   out.len, err);
+	if (!rc && renameat(fd, "manifest.new", fd, "manifest") < 0)
+		rc = aq_fail_errno(err, "cannot make 'manifest'");
+	return rc ? rc : aq_sync_dir(fd, err);
 }
 
 int aq_manifest_remove(const struct aq_conf *conf, const char *name,

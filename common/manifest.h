@@ -23,6 +23,14 @@ AQ_CHECK int aq_manifest_write(const struct aq_conf *conf,
 			       const struct aq_binding *b,
 			       const struct aq_lock *lock, struct aq_err *err);
 
+/* Write what it says of 'env' anew, all or nothing; the lock, the request and
+ * the activation stay as they are.  For sizes, which change after it was built.
+ */
+AQ_CHECK int aq_manifest_rewrite(const struct aq_conf *conf,
+				 const struct aq_env *env,
+				 const struct aq_binding *b,
+				 struct aq_err *err);
+
 /* A file beside these: the administrator pinned it, as env->pinned says. */
 #define AQ_MANIFEST_PIN "pin"
 

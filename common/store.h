@@ -157,11 +157,6 @@ AQ_CHECK int aq_store_remove(struct aq_store *store, const char *env_name,
 AQ_CHECK int aq_store_next_generation(struct aq_store *store, const char *lock,
 				      uint32_t *ret, struct aq_err *err);
 
-/* What it takes on disk by now; AQ_MISS if it is not there. */
-AQ_CHECK int aq_store_set_sizes(struct aq_store *store, const char *env_name,
-				uint64_t own, uint64_t shared,
-				struct aq_err *err);
-
 /* Count one use; AQ_MISS if it is not there. */
 AQ_CHECK int aq_store_used(struct aq_store *store, const char *env_name,
 			   uint64_t now, struct aq_err *err);
@@ -181,6 +176,10 @@ AQ_CHECK int aq_store_fail_put(struct aq_store *store, const char *key,
  */
 AQ_CHECK int aq_store_fail_get(struct aq_store *store, const char *key,
 			       uint64_t now, struct aq_err *err);
+
+/* Say what 'env' takes on disk by now; AQ_MISS: it is gone. */
+AQ_CHECK int aq_store_resize(struct aq_store *store, const struct aq_env *env,
+			     struct aq_err *err);
 
 /* What environments of 'kind' took so far, on average; *ret_n of them. */
 AQ_CHECK int aq_store_typical(struct aq_store *store, enum aq_env_kind kind,

@@ -188,20 +188,6 @@ static int check_changed(struct aq_store *store, const char *env_name,
 	return 0;
 }
 
-int aq_store_set_sizes(struct aq_store *store, const char *env_name,
-		       uint64_t own, uint64_t shared, struct aq_err *err)
-{
-	const struct aq_db_value values[] = { AQ_TEXT(env_name),
-					      AQ_NUMBER(own),
-					      AQ_NUMBER(shared) };
-	int rc = aq_db_run(store->db,
-			   "UPDATE environments SET size_own = ?2,"
-			   " size_shared = ?3 WHERE name = ?1",
-			   values, ARRAY_LEN(values), NULL, NULL, err);
-
-	return rc ? rc : check_changed(store, env_name, err);
-}
-
 int aq_store_used(struct aq_store *store, const char *env_name, uint64_t now,
 		  struct aq_err *err)
 {
@@ -213,6 +199,20 @@ int aq_store_used(struct aq_store *store, const char *env_name, uint64_t now,
 			   values, 2, NULL, NULL, err);
 
 	return rc ? rc : check_changed(store, env_name, err);
+}
+
+int aq_store_resize(struct aq_store *store, const struct aq_env *env,
+		    struct aq_err *err)
+{
+	const struct aq_db_value values[] = { AQ_TEXT(env->name),
+					      AQ_NUMBER(env->size_own),
+					      AQ_NUMBER(env->size_shared) };
+	int rc = aq_db_run(store->db,
+			   "UPDATE environments SET size_own = ?2,"
+			   " size_shared = ?3 WHERE name = ?1",
+			   values, ARRAY_LEN(values), NULL, NULL, err);
+
+	return rc ? rc : check_changed(store, env->name, err);
 }
 
 /* -- generations -- */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/usage.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -9,9 +8,8 @@
 #include <unistd.h>
 
 #include "common/extents.h"
-#include "common/io.h"
+#include "common/walk.h"
 
-#define DEPTH_MAX 128 /* of directories; deeper ones are not counted */
 #define BLOCK 512     /* st_blocks counts these, stat(2) */
 
 /* Files with several names, by inode: how many of them were added. */
@@ -117,46 +115,32 @@ bool aq_usage_add(struct aq_usage *u, int dirfd, const char *name,
 
 /* -- trees -- */
 
-static int add_below(struct aq_usage *u, int fd, dev_t dev, int depth,
-		     struct aq_err *err);
+struct tree {
+	struct aq_usage *usage;
+	dev_t dev; /* of what is added */
+	bool is_begun;
+};
 
-static int add_entry(struct aq_usage *u, int dirfd, const char *name,
-		     dev_t dev, int depth, struct aq_err *err)
-{
-	cleanup_close int fd = -1;
-	struct stat st;
-
-	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : aq_fail_errno(err, "cannot examine '%s'", name);
-	if (dev && st.st_dev != dev)
-		return 0;
-	if (!aq_usage_add(u, dirfd, name, &st))
-		return aq_fail(err, AQ_SYS, "out of memory");
-	if (!S_ISDIR(st.st_mode) || depth >= DEPTH_MAX)
-		return 0;
-	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT ? 0 : aq_fail_errno(err, "cannot read '%s'", name);
-	return add_below(u, fd, st.st_dev, depth + 1, err);
-}
-
-static int add_below(struct aq_usage *u, int fd, dev_t dev, int depth,
+static int add_entry(const struct aq_walk_entry *e, void *arg,
 		     struct aq_err *err)
 {
-	cleanup_closedir DIR *dir = fdopendir(fcntl(fd, F_DUPFD_CLOEXEC, 0));
-	const struct dirent *e;
-	int rc = 0;
+	struct tree *t = arg;
 
-	if (!dir)
-		return aq_fail_errno(err, "cannot read a directory");
-	while (!rc && (errno = 0, e = readdir(dir)))
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			rc = add_entry(u, fd, e->d_name, dev, depth, err);
-	return rc || !errno ? rc : aq_fail_errno(err, "cannot read a directory");
+	if (e->is_end)
+		return 0;
+	if (t->is_begun && e->st->st_dev != t->dev)
+		return AQ_WALK_SKIP;
+	t->dev = e->st->st_dev;
+	t->is_begun = true;
+	return aq_usage_add(t->usage, e->dirfd, e->name, e->st) ?
+		0 : aq_fail(err, AQ_SYS, "out of memory");
 }
 
 int aq_usage_add_tree(struct aq_usage *u, int dirfd, const char *name,
 		      struct aq_err *err)
 {
-	return add_entry(u, dirfd, name, 0, 0, err);
+	struct tree t = { .usage = u };
+	int rc = aq_walk(dirfd, name, add_entry, &t, err);
+
+	return rc == AQ_MISS ? 0 : rc;
 }
