@@ -89,7 +89,7 @@ static void remember_failure(struct build *b, const struct aq_err *why)
 
 	/* what is there is as good as it was */
 	if (b->verdict == BUILD_ENDED || b->verdict == BUILD_NOT_KEPT ||
-	    b->is_refresh)
+	    b->is_refresh || b->again)
 		return;
 	rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, &err);
 	if (!rc)
@@ -110,9 +110,12 @@ static int make_prefix(struct build *b, struct aq_store **store,
 		       uint32_t *ret_generation, struct aq_err *err)
 {
 	char name[AQ_ENV_NAME_SIZE];
-	int rc = aq_store_next_generation(*store, b->lock->digest,
-					  ret_generation, err);
+	int rc = 0;
 
+	*ret_generation = b->generation; /* its path stays what it was */
+	if (!b->generation)
+		rc = aq_store_next_generation(*store, b->lock->digest,
+					      ret_generation, err);
 	if (!rc)
 		rc = bytecode_choose_compiler(b, *store, err);
 	aq_store_close(steal(store)); /* none is open during a build */
@@ -233,7 +236,7 @@ static int make(struct build *b, struct aq_err *err)
 int build(struct build *b, struct aq_err *err)
 {
 	cleanup_close int caches = -1;
-	int rc = b->is_refresh ? 0 : recall_failure(b, err);
+	int rc = b->is_refresh || b->again ? 0 : recall_failure(b, err);
 
 	if (!rc)
 		rc = aq_flock_wait(b->conf, AQ_FLOCK_CACHES, AQ_FLOCK_SHARED,
@@ -243,7 +246,7 @@ int build(struct build *b, struct aq_err *err)
 		rc = cage_prepare(b, err);
 	}
 	if (!rc)
-		rc = resolve(b, err);
+		rc = b->again ? again_resolve(b, err) : resolve(b, err);
 	if (!rc)
 		rc = make(b, err);
 	if (rc) {

@@ -6,7 +6,7 @@
  *   say.c        progress for the user and for other waiters
  *   outcome.c    what came of it, counted and said
  *   build.c      the build itself: resolve, make, probe, seal, commit
- *   resolve.c    which lock, of which kind; explain.c says it
+ *   resolve.c    which lock, of which kind; explain.c says it; again.c knows it
  *   prefix.c     where it is made
  *   client.c     the table of clients; rattler.c mamba.c bundled.c are dialects;
  *                clients.c finds them
@@ -64,6 +64,8 @@ struct build {
 	bool is_refresh;     /* resolve afresh, once for 'job' (0: always) */
 	uint32_t job;
 	const char *as_base; /* "3.11": what is built becomes that base; or NULL */
+	const char *again;   /* an environment that is to be made anew; or NULL */
+	uint32_t generation; /* of that */
 	char *context;
 	char key[AQ_SHA256_HEX_SIZE];
 	bool is_personal; /* one identity, no cage */
@@ -306,6 +308,12 @@ AQ_CHECK int prefix_move_in(struct build *b, struct aq_err *err);
  * says why it is no cheaper one.
  */
 AQ_CHECK int resolve(struct build *b, struct aq_err *err);
+
+/* -- again.c -- */
+/* b->lock and its kind, as the manifest of b->again has them: it had to be taken
+ * away.  AQ_USER: its base is not there any more.
+ */
+AQ_CHECK int again_resolve(struct build *b, struct aq_err *err);
 
 /* -- explain.c -- */
 /* Resolve as build() would and answer with what it would make; the answer's

@@ -221,10 +221,8 @@ static int look_up(struct build *b, const char *name, struct aq_manifest **ret_m
 static bool catch_up_one(const struct build *from, const char *name)
 {
 	cleanup_manifest struct aq_manifest *m = NULL;
-	cleanup_close int hold = -1;
 	struct build b = *from;
 	struct aq_err err = { 0 };
-	char lock[128];
 	bool is_base = false;
 	int rc;
 
@@ -232,9 +230,6 @@ static bool catch_up_one(const struct build *from, const char *name)
 	b.compiler_fd = -1;
 	/* a mark is older than its environment's row */
 	rc = aq_flock_check_build(b.conf, name, &err);
-	snprintf(lock, sizeof(lock), AQ_FLOCK_HOLD "%s", name);
-	if (!rc)
-		rc = aq_flock_try(b.conf, lock, AQ_FLOCK_SHARED, &hold, &err);
 	if (!rc)
 		rc = look_up(&b, name, &m, &is_base, &err);
 	if (rc == AQ_BUSY)

@@ -51,31 +51,6 @@ static bool read_entry(char *line, struct entry *ret)
 	       strlen(ret->path) < BUILD_PATH_MAX;
 }
 
-/* The directory 'path', part by part: none of them may be a link. */
-static int open_below(int dirfd, const char *path)
-{
-	int fd = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
-
-	while (fd >= 0 && *path) {
-		char part[256];
-		size_t len = strcspn(path, "/");
-		int next;
-
-		if (len >= sizeof(part)) {
-			close(fd);
-			return -1;
-		}
-		memcpy(part, path, len);
-		part[len] = '\0';
-		next = openat(fd, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-						O_CLOEXEC);
-		close(fd);
-		fd = next;
-		path += len + (path[len] == '/');
-	}
-	return fd;
-}
-
 /* What root makes is in a prefix that is sealed, and so is one's own, which had
  * to be opened for it.
  */
@@ -118,8 +93,7 @@ static bool enter_dir_of(struct linking *l, const char *path)
 	leave_dir(l);
 	memcpy(l->path, path, len);
 	l->path[len] = '\0';
-	l->dir = open_below(l->prefix, l->path);
-	return l->dir >= 0;
+	return aq_open_below(l->prefix, l->path, &l->dir, NULL) == 0;
 }
 
 static uint64_t mtime_ns_of(const struct stat *st)

@@ -25,7 +25,7 @@
 
 struct options {
 	const char *conf_path, *node;
-	const char *as_base, *refresh;
+	const char *as_base, *refresh, *again;
 	bool is_personal, is_detached, is_explain;
 };
 
@@ -39,6 +39,7 @@ static bool read_options(int argc, char **argv, struct options *ret)
 		{ "base", required_argument, NULL, 'b' },
 		{ "explain", no_argument, NULL, 'e' },
 		{ "refresh", required_argument, NULL, 'r' },
+		{ "again", required_argument, NULL, 'a' },
 		{ 0 },
 	};
 	int c;
@@ -63,6 +64,9 @@ static bool read_options(int argc, char **argv, struct options *ret)
 			break;
 		case 'r':
 			ret->refresh = optarg;
+			break;
+		case 'a':
+			ret->again = optarg;
 			break;
 		case 'd':
 			ret->is_detached = true;
@@ -162,7 +166,8 @@ static int serve(struct build *b, struct aq_err *err)
 	int rc = turn_take(b, err);
 
 	if (!rc)
-		rc = must_refresh(b) ? AQ_MISS : build_look_again(b, err);
+		rc = must_refresh(b) || b->again ? AQ_MISS :
+						   build_look_again(b, err);
 	if (rc != AQ_MISS)
 		return rc || !b->as_base ? rc : build_become_base(b, err);
 	say_start(b);
@@ -210,6 +215,7 @@ static int answer(const struct options *o, struct aq_answer *a,
 		.answer = a,
 		.is_personal = o->is_personal,
 		.as_base = o->as_base,
+		.again = o->again,
 		.is_explain = o->is_explain,
 		.progress_fd = AQ_BUILDER_FD_PROGRESS,
 		.alive_fd = o->is_detached ? -1 : AQ_BUILDER_FD_ALIVE,

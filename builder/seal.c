@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "builder/builder.h"
+#include "common/flock.h"
 #include "common/sums.h"
 #include "common/usage.h"
 #include "common/walk.h"
@@ -129,22 +130,45 @@ int seal(struct build *b, struct sizes *ret, struct aq_err *err)
 	return rc;
 }
 
+/* Under hold-NAME, so that nobody collects it while its notes are exchanged.
+ * AQ_BUSY, AQ_MISS: it goes, or went.
+ */
+static int note(const struct build *b, const struct aq_manifest *m,
+		const struct aq_str *sums, struct aq_err *err)
+{
+	const struct aq_binding tie = { .key = m->key, .digest = m->digest,
+					.context = m->context,
+					.canonical = m->canonical };
+	cleanup_store struct aq_store *store = NULL;
+	cleanup_env struct aq_env *env = NULL;
+	cleanup_close int hold = -1;
+	char lock[128];
+	int rc;
+
+	snprintf(lock, sizeof(lock), AQ_FLOCK_HOLD "%s", b->name);
+	rc = aq_flock_try(b->conf, lock, AQ_FLOCK_SHARED, &hold, err);
+	if (!rc)
+		rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
+	if (!rc)
+		rc = aq_store_find_exact(store, b->name, &env, err);
+	if (!rc && env->created != m->env->created)
+		rc = AQ_MISS; /* another has its name by now */
+	if (!rc)
+		rc = aq_sums_write(b->conf, b->name, sums, err);
+	if (!rc)
+		rc = aq_manifest_rewrite(b->conf, m->env, &tie, err);
+	return rc ? rc : aq_store_resize(store, m->env, err);
+}
+
 int seal_note(const struct build *b, struct aq_manifest *m, struct aq_err *err)
 {
 	cleanup_str struct aq_str sums = AQ_STR_INIT(AQ_SUMS_MAX);
 	cleanup_usage struct aq_usage usage = AQ_USAGE_INIT;
-	cleanup_store struct aq_store *store = NULL;
-	const struct aq_binding tie = { m->key, m->digest, m->context,
-					m->canonical };
 	int rc = aq_sums_make(AT_FDCWD, b->prefix, &sums, &usage, err);
 
-	if (!rc)
-		rc = aq_sums_write(b->conf, b->name, &sums, err);
 	m->env->size_own = usage.whole;
 	m->env->size_shared = usage.total - usage.whole;
 	if (!rc)
-		rc = aq_manifest_rewrite(b->conf, m->env, &tie, err);
-	if (!rc)
-		rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
-	return rc ? rc : aq_store_resize(store, m->env, err);
+		rc = note(b, m, &sums, err);
+	return rc == AQ_MISS || rc == AQ_BUSY ? 0 : rc;
 }

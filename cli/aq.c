@@ -70,6 +70,10 @@ static const struct verb verbs[] = {
 	{ "stats", "", "what the cache saves, and what it holds", cli_stats, 0,
 	  0, OPTION_JSON | OPTION_PROMETHEUS | OPTION_OUTPUT, false,
 	  "Look-ups by how they came out, what builds took and reuse saved, sizes.\n" },
+	{ "verify", "[NAME]", "compare what the cache holds with what it should",
+	  cli_verify, 0, 1, OPTION_JSON | OPTION_CONTENTS | OPTION_REPAIR, false,
+	  "Rows against manifests against files: of all environments, or of the one whose\n"
+	  "name begins so.  Exit: 0 all is well, or was repaired; 3 findings are left.\n" },
 	{ "run", "FILE -- COMMAND [ARGUMENT]...",
 	  "run a command in a request's environment, without Slurm", cli_run, 2,
 	  ARGUMENTS_MAX, OPTION_ISOLATED | OPTION_REFRESH, true,

@@ -4,8 +4,8 @@
  *   aq.c       the table of verbs, help
  *   options.c  the table of options
  *   base.c build.c check.c doctor.c explain.c gc.c list.c pin.c run.c show.c
- *   stats.c    a verb each; doctor.h has the parts of that one, prometheus.c is
- *              a form of stats
+ *   stats.c verify.c   a verb each; doctor.h has the parts of that one,
+ *              prometheus.c is a form of stats
  *   obtain.c   an environment for a request: found, or built while we wait
  *   term.c     what a terminal gets that a pipe does not
  *   json.c     output for programs
@@ -59,11 +59,14 @@ struct cli {
 	bool is_isolated;      /* --isolated: inherit from no base */
 	bool is_dry_run;       /* --dry-run: say what would be done */
 	bool is_reconcile;     /* --reconcile: ask Slurm which jobs exist */
+	bool has_contents;     /* --contents: files too */
+	bool is_repair;        /* --repair: what can be */
 	uint64_t max_freed;    /* --max-freed, bytes; UINT64_MAX: any */
 	enum aq_store_order order; /* --sort */
 	bool is_reverse;       /* --reverse */
 	bool is_shared;        /* --shared: the node's cache, by its index */
 	const char *file;      /* --file, or NULL */
+	const char *again;     /* what is obtained is this one, made anew, or NULL */
 	const char *as_base;   /* what is obtained becomes this base, or NULL */
 	int argc;              /* the verb's arguments */
 	char **argv;
@@ -83,6 +86,7 @@ int cli_unpin(struct cli *cli);
 int cli_show(struct cli *cli);
 int cli_stats(struct cli *cli);
 int cli_run(struct cli *cli);
+int cli_verify(struct cli *cli);
 
 /* Say what 'err' holds on standard error, as "aq: TEXT"; lines that begin with
  * a place in a file as they are, so that editors find it.  Returns the exit

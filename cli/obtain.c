@@ -123,6 +123,7 @@ static int build(const struct cli *cli, const struct aq_request *req,
 			.as_base = cli->as_base,
 			.is_refresh = cli->is_refresh,
 			.is_explain = cli->is_explain,
+			.again = cli->again,
 			.answer_fd = answer_fd,
 			.request_fd = request,
 			.progress_fd = progress_out,
@@ -204,7 +205,7 @@ int obtain(const struct cli *cli, const struct aq_request *req,
 		rc = aq_layout_prepare(cli->conf, err);
 	if (rc)
 		return rc;
-	rc = cli->as_base || cli->is_refresh ?
+	rc = cli->as_base || cli->is_refresh || cli->again ?
 		     AQ_MISS :
 		     look_up(cli, req, answer, &us, err);
 	/* the cache busy or damaged is a miss: the builder sees to it */

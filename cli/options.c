@@ -112,6 +112,20 @@ static bool set_output(struct cli *cli, const char *value)
 	return *value != '\0';
 }
 
+static bool set_contents(struct cli *cli, const char *value)
+{
+	(void)value;
+	cli->has_contents = true;
+	return true;
+}
+
+static bool set_repair(struct cli *cli, const char *value)
+{
+	(void)value;
+	cli->is_repair = true;
+	return true;
+}
+
 static const struct spec {
 	unsigned int option; /* 0: of every verb */
 	const char *name;
@@ -130,6 +144,10 @@ static const struct spec {
 	  "free no more environments than that (500M, 20G)" },
 	{ OPTION_RECONCILE, "reconcile", set_reconcile, NULL,
 	  "first forget jobs that squeue does not list any more" },
+	{ OPTION_CONTENTS, "contents", set_contents, NULL,
+	  "also what is in files: against what packages and locks say" },
+	{ OPTION_REPAIR, "repair", set_repair, NULL,
+	  "make what is damaged anew, unless it is used" },
 	{ OPTION_JSON, "json", set_json, NULL, "for programs" },
 	{ OPTION_LOCK, "lock", set_lock, NULL,
 	  "its packages as conda clients take them: a lock file" },

@@ -24,6 +24,8 @@ enum {
 	OPTION_SHARED = 1u << 10,
 	OPTION_PROMETHEUS = 1u << 11,
 	OPTION_OUTPUT = 1u << 12,
+	OPTION_CONTENTS = 1u << 13,
+	OPTION_REPAIR = 1u << 14,
 };
 
 enum options_outcome {

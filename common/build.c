@@ -51,6 +51,10 @@ static void make_args(const struct aq_build_start *s, char *args[ARGS_MAX])
 		args[n++] = "--refresh";
 		args[n++] = job;
 	}
+	if (s->again) {
+		args[n++] = "--again";
+		args[n++] = (char *)s->again;
+	}
 	args[n] = NULL;
 }
 

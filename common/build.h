@@ -3,7 +3,7 @@
  * and `aq run` alike, all by executing aq-builder with these descriptors.
  *
  *   aq-builder --config FILE [--node NAME] [--personal] [--detached]
- *              [--base PYTHON] [--refresh JOB] [--explain]
+ *              [--base PYTHON] [--refresh JOB] [--again NAME] [--explain]
  *
  * One aq-builder serves one step (or one command).  It waits for its turn (the
  * key's lock), looks again, builds if the environment is still missing, fills
@@ -39,6 +39,7 @@ struct aq_build_start {
 	bool is_refresh;       /* resolve afresh, once for 'job' (0: always) */
 	uint32_t job;
 	const char *as_base;   /* what is built becomes this base; or NULL */
+	const char *again;     /* make what this manifest is of; or NULL */
 	int answer_fd, request_fd, progress_fd, alive_fd;
 };
 

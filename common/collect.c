@@ -22,6 +22,7 @@
 #include "common/usage.h"
 
 #define PATH_SIZE 1024
+#define HOLD_POLLS 10 /* of AQ_FLOCK_POLL_MS: half a second */
 #define NICE 19
 /* ioprio_set(2), whose constants no header of libc has. */
 #define IOPRIO_WHO_PROCESS 1
@@ -80,7 +81,7 @@ int aq_collect_get_free(const struct aq_conf *conf, uint64_t *ret,
 }
 
 /* common/db.h: set aside as PATH.corrupt-N. */
-static int check_refs(const struct aq_conf *conf, struct aq_err *err)
+int aq_collect_check_refs(const struct aq_conf *conf, struct aq_err *err)
 {
 	cleanup_closedir DIR *dir = opendir(conf->run_dir);
 	const struct dirent *e;
@@ -114,7 +115,7 @@ static void keep_reserve(const struct aq_conf *conf, bool is_needed)
 int aq_collect_begin(const struct aq_conf *conf, int *ret_fd,
 		     struct aq_err *err)
 {
-	int rc = check_refs(conf, err);
+	int rc = aq_collect_check_refs(conf, err);
 
 	if (!rc)
 		rc = aq_flock_try(conf, "collect", AQ_FLOCK_EXCLUSIVE, ret_fd,
@@ -220,7 +221,7 @@ int aq_collect_to_trash(const struct aq_conf *conf, const char *name,
 }
 
 static int drop_row(const struct aq_conf *conf, const char *name,
-		    struct aq_err *err)
+		    bool is_damaged, struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
 	cleanup_refs struct aq_refs *refs = NULL;
@@ -234,26 +235,65 @@ static int drop_row(const struct aq_conf *conf, const char *name,
 		return rc;
 	rc = aq_refs_check_leases(refs, err);
 	if (!rc)
-		rc = aq_store_collect(store, refs, name, err);
+		rc = aq_store_collect(store, refs, name, is_damaged, err);
 	end = aq_refs_unlock(refs, rc, rc ? NULL : err);
 	return rc ? rc : end;
+}
+
+static bool is_enough(void *polls)
+{
+	return --*(int *)polls <= 0;
+}
+
+/* A builder of something that inherits from it has it, or aq run: for long.  Or
+ * who notes what byte-code was added: for a few flushes of the disk.
+ */
+static int take_hold(const struct aq_conf *conf, const char *name, int *ret_fd,
+		     struct aq_err *err)
+{
+	int polls = HOLD_POLLS;
+	char lock[128];
+
+	snprintf(lock, sizeof(lock), AQ_FLOCK_HOLD "%s", name);
+	return aq_flock_wait(conf, lock, AQ_FLOCK_EXCLUSIVE, is_enough, &polls,
+			     ret_fd, err);
 }
 
 int aq_collect_one(const struct aq_conf *conf, const char *name,
 		   struct aq_err *err)
 {
 	cleanup_close int hold = -1;
-	char lock[128];
-	int rc;
+	int rc = take_hold(conf, name, &hold, err);
 
-	/* a builder of something that inherits from it, or aq run */
-	snprintf(lock, sizeof(lock), AQ_FLOCK_HOLD "%s", name);
-	rc = aq_flock_try(conf, lock, AQ_FLOCK_EXCLUSIVE, &hold, err);
 	if (!rc)
-		rc = drop_row(conf, name, err);
+		rc = drop_row(conf, name, false, err);
 	if (!rc)
 		rc = aq_manifest_remove(conf, name, err);
 	return rc ? rc : aq_collect_to_trash(conf, name, err);
+}
+
+int aq_collect_files(const struct aq_conf *conf, const char *name,
+		     struct aq_err *err)
+{
+	cleanup_close int trash = -1;
+	int rc = aq_collect_open(conf, "trash", &trash, err);
+
+	if (!rc) /* of an earlier one of that name */
+		rc = aq_remove_tree(trash, name, err);
+	if (!rc)
+		rc = aq_collect_to_trash(conf, name, err);
+	return rc ? rc : aq_remove_tree(trash, name, err);
+}
+
+int aq_collect_damaged(const struct aq_conf *conf, const char *name,
+		       struct aq_err *err)
+{
+	cleanup_close int hold = -1;
+	int rc = take_hold(conf, name, &hold, err);
+
+	if (!rc)
+		rc = drop_row(conf, name, true, err);
+	return rc ? rc : aq_collect_files(conf, name, err);
 }
 
 /* -- trash -- */

@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/conf.h"
 #include "common/err.h"
@@ -91,11 +92,13 @@ AQ_CHECK int aq_store_candidates(struct aq_store *store, struct aq_refs *refs,
 				 struct aq_candidate **ret, size_t *ret_n,
 				 struct aq_err *err);
 /* Remove the row of 'name' if it still is no base, not pinned, without
- * children, and 'refs', which are locked, do not hold it; else AQ_BUSY.
+ * children, and 'refs', which are locked, do not hold it; else AQ_BUSY.  One
+ * that 'is_damaged' may be pinned, or a base: it is none from then on.
  * AQ_MISS: it is gone.
  */
 AQ_CHECK int aq_store_collect(struct aq_store *store, struct aq_refs *refs,
-			      const char *name, struct aq_err *err);
+			      const char *name, bool is_damaged,
+			      struct aq_err *err);
 /* Add the uses that 'refs' counted to the rows, and move what else it did. */
 AQ_CHECK int aq_store_take_uses(struct aq_store *store, struct aq_refs *refs,
 				struct aq_err *err);
@@ -123,6 +126,20 @@ AQ_CHECK int aq_collect_plan(const struct aq_conf *conf,
 /* Move one environment to trash/.  AQ_BUSY: it is used again. */
 AQ_CHECK int aq_collect_one(const struct aq_conf *conf, const char *name,
 			    struct aq_err *err);
+/* Remove one that is damaged and not used, even if it is pinned or a base, but
+ * for its manifest, from which it can be built again.  AQ_BUSY: it is used, or
+ * inherited from.
+ */
+AQ_CHECK int aq_collect_damaged(const struct aq_conf *conf, const char *name,
+				struct aq_err *err);
+/* Its files alone, of one that has no row. */
+AQ_CHECK int aq_collect_files(const struct aq_conf *conf, const char *name,
+			      struct aq_err *err);
+/* Move what has no row to trash/.  AQ_BUSY: somebody builds or uses it; AQ_MISS:
+ * it has one.
+ */
+AQ_CHECK int aq_collect_orphan(const struct aq_conf *conf, const char *name,
+			       struct aq_err *err);
 /* Move to trash/ what a collector or builder that was killed left in envs/ and
  * meta/: no row names it, nobody builds its lock, nothing uses it.  *ret_n such
  * entries were there.
@@ -134,6 +151,11 @@ AQ_CHECK int aq_collect_orphans(const struct aq_conf *conf, uint64_t *ret_n,
  */
 AQ_CHECK int aq_collect_caches(const struct aq_conf *conf, bool is_dry,
 			       uint64_t *ret_bytes, struct aq_err *err);
+/* Remove those entries that have one of the files 'inodes': they are damaged,
+ * and what is built from them would be.  Waits for builds; AQ_BUSY: too long.
+ */
+AQ_CHECK int aq_collect_inodes(const struct aq_conf *conf, const ino_t *inodes,
+			       size_t n, struct aq_err *err);
 /* Remove what is in trash/, at idle priority. */
 AQ_CHECK int aq_collect_empty_trash(const struct aq_conf *conf,
 				    struct aq_err *err);

@@ -14,6 +14,7 @@
 #include "common/flock.h"
 #include "common/io.h"
 #include "common/usage.h"
+#include "common/walk.h"
 
 #define PATH_SIZE 1024
 #define WHEELS "work/wheels"
@@ -30,6 +31,9 @@ struct caches {
 	uint64_t bytes;
 	const char *mark;    /* what an entry has, others not; or NULL */
 	struct aq_strv *ids; /* take the names, and remove nothing; or NULL */
+	/* what has one of these goes, and nothing else; or NULL */
+	const ino_t *inodes;
+	size_t n_inodes;
 };
 
 /* Whether 'name' is a directory of which nothing is linked elsewhere, and how
@@ -52,6 +56,33 @@ static int measure(int dir, const char *name, bool *ret, uint64_t *ret_bytes,
 	return rc;
 }
 
+struct search {
+	const struct caches *c;
+	bool is_found;
+};
+
+static int look_for_inode(const struct aq_walk_entry *e, void *arg,
+			  struct aq_err *err)
+{
+	struct search *s = arg;
+
+	(void)err;
+	for (size_t i = 0; i < s->c->n_inodes; i++)
+		s->is_found |= e->st->st_ino == s->c->inodes[i];
+	return 0;
+}
+
+/* Whether 'name' has one of the files that are looked for. */
+static int search(const struct caches *c, int dir, const char *name, bool *ret,
+		  struct aq_err *err)
+{
+	struct search s = { .c = c };
+	int rc = aq_walk(dir, name, look_for_inode, &s, err);
+
+	*ret = s.is_found;
+	return rc == AQ_MISS ? 0 : rc;
+}
+
 static bool has_mark(const struct caches *c, int dir, const char *name)
 {
 	char path[NAME_MAX + 16];
@@ -70,7 +101,9 @@ static int look_at_entry(const char *name, void *arg, struct aq_err *err)
 	uint64_t bytes = 0;
 	int rc = aq_collect_open(c->conf, c->sub, &dir, err);
 
-	if (!rc && has_mark(c, dir, name))
+	if (!rc && c->inodes)
+		rc = search(c, dir, name, &is_unused, err);
+	else if (!rc && has_mark(c, dir, name))
 		rc = measure(dir, name, &is_unused, &bytes, err);
 	if (rc || !is_unused)
 		return rc;
@@ -235,4 +268,24 @@ int aq_collect_caches(const struct aq_conf *conf, bool is_dry,
 				err);
 	*ret_bytes = c.bytes;
 	return rc == AQ_BUSY ? 0 : rc;
+}
+
+int aq_collect_inodes(const struct aq_conf *conf, const ino_t *inodes, size_t n,
+		      struct aq_err *err)
+{
+	cleanup_close int caches = -1, bytecode = -1;
+	struct caches c = { .conf = conf, .inodes = inodes, .n_inodes = n,
+			    .sub = "work/pkgs" };
+	int rc = aq_flock_wait(conf, AQ_FLOCK_CACHES, AQ_FLOCK_EXCLUSIVE, NULL,
+			       NULL, &caches, err);
+
+	if (!rc)
+		rc = aq_flock_wait(conf, AQ_FLOCK_BYTECODE, AQ_FLOCK_EXCLUSIVE,
+				   NULL, NULL, &bytecode, err);
+	if (!rc)
+		rc = aq_collect_each_entry(conf, c.sub, look_at_entry, &c, err);
+	if (!rc)
+		rc = collect_wheels(&c, err);
+	return rc ? rc : aq_collect_each_entry(conf, "work/bytecode",
+					       look_at_bytecode, &c, err);
 }

@@ -46,17 +46,36 @@ static int read_held(struct orphans *o, struct aq_err *err)
 }
 
 /* AQ_MISS: no row names it, and none inherits from it. */
-static int check_row(const struct orphans *o, const char *name,
+static int check_row(struct aq_store *store, const char *name,
 		     struct aq_err *err)
 {
 	cleanup_env struct aq_env *env = NULL;
 	uint64_t children = 0;
-	int rc = aq_store_find_name(o->store, name, &env, err);
+	int rc = aq_store_find_exact(store, name, &env, err);
 
 	if (rc != AQ_MISS)
 		return rc;
-	rc = aq_store_children(o->store, name, &children, err);
+	rc = aq_store_children(store, name, &children, err);
 	return rc || children ? rc : AQ_MISS;
+}
+
+/* 'o' knows what is held. */
+static int collect(const struct orphans *o, const char *name,
+		   struct aq_err *err)
+{
+	int rc;
+
+	if (aq_strv_has(&o->held, name))
+		return aq_fail(err, AQ_BUSY, "it is in use");
+	if (check_row(o->store, name, err) != AQ_MISS)
+		return aq_fail(err, AQ_MISS, "'%s' has a row", name);
+	rc = aq_flock_check_build(o->conf, name, err);
+	/* its builder may have made the row and ended meanwhile */
+	if (!rc && check_row(o->store, name, err) != AQ_MISS)
+		rc = aq_fail(err, AQ_MISS, "'%s' has a row", name);
+	if (!rc)
+		rc = aq_manifest_remove(o->conf, name, err);
+	return rc ? rc : aq_collect_to_trash(o->conf, name, err);
 }
 
 static int look_at(const char *name, void *arg, struct aq_err *err)
@@ -65,18 +84,27 @@ static int look_at(const char *name, void *arg, struct aq_err *err)
 	int rc;
 
 	/* a base's mark, or not of our making */
-	if (!aq_env_is_name(name) || aq_strv_has(&o->held, name) ||
-	    check_row(o, name, err) != AQ_MISS)
+	if (!aq_env_is_name(name))
 		return 0;
-	rc = aq_flock_check_build(o->conf, name, err);
-	if (rc)
-		return rc == AQ_BUSY ? 0 : rc;
-	/* its builder may have made the row and ended meanwhile */
-	if (check_row(o, name, err) != AQ_MISS)
-		return 0;
-	o->n++;
-	rc = aq_manifest_remove(o->conf, name, err);
-	return rc ? rc : aq_collect_to_trash(o->conf, name, err);
+	rc = collect(o, name, err);
+	o->n += rc == 0;
+	return rc == AQ_BUSY || rc == AQ_MISS ? 0 : rc;
+}
+
+int aq_collect_orphan(const struct aq_conf *conf, const char *name,
+		      struct aq_err *err)
+{
+	cleanup_store struct aq_store *store = NULL;
+	struct orphans o = { .conf = conf, .held = AQ_STRV_INIT(HELD_MAX) };
+	int rc = aq_store_open(conf, AQ_STORE_READ, &store, err);
+
+	o.store = store;
+	if (!rc)
+		rc = read_held(&o, err);
+	if (!rc)
+		rc = collect(&o, name, err);
+	aq_strv_free(&o.held);
+	return rc;
 }
 
 int aq_collect_orphans(const struct aq_conf *conf, uint64_t *ret_n,

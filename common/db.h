@@ -102,6 +102,10 @@ uint64_t aq_db_scanned(const struct aq_db *db);
 AQ_CHECK int aq_db_script(struct aq_db *db, const char *sql,
 			  struct aq_err *err);
 
+/* Read every page, and compare the schema: AQ_CORRUPT says what is wrong. */
+AQ_CHECK int aq_db_examine(struct aq_db *db, const struct aq_db_kind *kind,
+			   struct aq_err *err);
+
 /* A transaction that will write.  aq_db_end() commits if rc is 0, else rolls
  * back; it returns rc, or what went wrong with the commit.
  */

@@ -175,8 +175,8 @@ static int compare_schema(struct aq_db *db, const struct aq_db_kind *kind,
 	return rc == AQ_MISS ? AQ_CORRUPT : rc;
 }
 
-static int examine(struct aq_db *db, const struct aq_db_kind *kind,
-		   struct aq_err *err)
+int aq_db_examine(struct aq_db *db, const struct aq_db_kind *kind,
+		  struct aq_err *err)
 {
 	char ok[] = "ok";
 	int rc = aq_db_run(db, "PRAGMA integrity_check(1)", NULL, 0, is_text,
@@ -268,7 +268,7 @@ static int open_file(const char *real, const struct aq_db_kind *kind,
 	if (!rc)
 		rc = identify(db, kind, how, err);
 	if (!rc && how->is_checked)
-		rc = examine(db, kind, err);
+		rc = aq_db_examine(db, kind, err);
 	if (!rc)
 		*ret = steal(&db);
 	return rc;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -28,6 +29,33 @@ int aq_open_dir(int dirfd, const char *path, int *ret_fd, struct aq_err *err)
 	if (fd < 0)
 		return aq_fail_errno(err, "cannot open directory '%s'", path);
 	*ret_fd = fd;
+	return 0;
+}
+
+int aq_open_below(int dirfd, const char *path, int *ret_fd, struct aq_err *err)
+{
+	cleanup_close int fd = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return aq_fail_errno(err, "cannot open '%s'", path);
+	while (*path) {
+		char part[NAME_MAX + 1];
+		size_t len = strcspn(path, "/");
+		int next = -1, rc;
+
+		if (len >= sizeof(part))
+			return aq_fail(err, AQ_SYS, "'%s' is too long a name",
+				       path);
+		memcpy(part, path, len);
+		part[len] = '\0';
+		rc = aq_open_dir(fd, part, &next, err);
+		if (rc)
+			return rc;
+		aq_close_fd(&fd);
+		fd = next;
+		path += len + (path[len] == '/');
+	}
+	*ret_fd = steal_fd(&fd);
 	return 0;
 }
 
@@ -80,15 +108,12 @@ int aq_open_own(int dirfd, const char *name, int *ret_fd, struct aq_err *err)
 	return 0;
 }
 
-int aq_read_file(int dirfd, const char *name, struct aq_str *ret,
-		 struct aq_err *err)
+int aq_open_file(int dirfd, const char *name, int *ret_fd, struct aq_err *err)
 {
 	cleanup_close int fd =
 		openat(dirfd, name,
 		       O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
-	char buf[4096];
-	ssize_t n;
 
 	if (fd < 0 && errno == ENOENT)
 		return aq_fail(err, AQ_MISS, "'%s' is not there", name);
@@ -96,6 +121,20 @@ int aq_read_file(int dirfd, const char *name, struct aq_str *ret,
 		return aq_fail_errno(err, "cannot open '%s'", name);
 	if (!S_ISREG(st.st_mode))
 		return aq_fail(err, AQ_SYS, "'%s' is no regular file", name);
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+int aq_read_file(int dirfd, const char *name, struct aq_str *ret,
+		 struct aq_err *err)
+{
+	cleanup_close int fd = -1;
+	char buf[4096];
+	ssize_t n;
+	int rc = aq_open_file(dirfd, name, &fd, err);
+
+	if (rc)
+		return rc;
 	while ((n = read(fd, buf, sizeof(buf))) != 0) {
 		if (n > 0)
 			aq_str_add_mem(ret, buf, (size_t)n);

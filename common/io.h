@@ -18,6 +18,10 @@
 AQ_CHECK int aq_open_dir(int dirfd, const char *path, int *ret_fd,
 			 struct aq_err *err);
 
+/* The same, part by part: none of them may be a link. */
+AQ_CHECK int aq_open_below(int dirfd, const char *path, int *ret_fd,
+			   struct aq_err *err);
+
 /* Make directory 'name' with exactly 'mode', or accept one that is there if it
  * is ours (the effective user's) and gives nobody more than 'mode'; else AQ_SYS
  * with the remedy.
@@ -30,6 +34,10 @@ AQ_CHECK int aq_make_dir(int dirfd, const char *name, mode_t mode,
  */
 AQ_CHECK int aq_open_own(int dirfd, const char *name, int *ret_fd,
 			 struct aq_err *err);
+
+/* Open the regular file 'name' to read.  AQ_MISS: not there. */
+AQ_CHECK int aq_open_file(int dirfd, const char *name, int *ret_fd,
+			  struct aq_err *err);
 
 /* Append the regular file 'name' to 'ret' (its cap counts).  AQ_MISS: not
  * there.

@@ -20,6 +20,7 @@
 #include "common/err.h"
 #include "common/request.h"
 #include "common/sha256.h"
+#include "common/str.h"
 
 #define AQ_ENV_LOCK_DIGITS 20 /* of the lock's digest, in a name */
 #define AQ_ENV_NAME_SIZE 40   /* those, '-', generation, NUL */
@@ -185,6 +186,40 @@ AQ_CHECK int aq_store_resize(struct aq_store *store, const struct aq_env *env,
 AQ_CHECK int aq_store_typical(struct aq_store *store, enum aq_env_kind kind,
 			      uint64_t *ret_n, uint64_t *ret_build_ms,
 			      uint64_t *ret_size_own, struct aq_err *err);
+
+/* -- verifying; store_verify.c -- */
+
+/* Read every page: AQ_CORRUPT says what is damaged, foreign, or leads nowhere. */
+AQ_CHECK int aq_store_check(struct aq_store *store, struct aq_err *err);
+/* Append the names of all environments, or of those that inherit from one;
+ * rows that cannot be read too.
+ */
+AQ_CHECK int aq_store_names(struct aq_store *store, struct aq_strv *ret,
+			    struct aq_err *err);
+AQ_CHECK int aq_store_children_names(struct aq_store *store,
+				     const char *env_name, struct aq_strv *ret,
+				     struct aq_err *err);
+/* By its whole name.  AQ_CORRUPT: its row cannot be read. */
+AQ_CHECK int aq_store_find_exact(struct aq_store *store, const char *name,
+				 struct aq_env **ret, struct aq_err *err);
+/* Call 'fn' for everything that is tied to an environment, the last that was
+ * tied to a key last; the texts are valid inside it only.
+ */
+typedef int (*aq_store_binding_fn)(const struct aq_binding *b, void *arg,
+				   struct aq_err *err);
+AQ_CHECK int aq_store_bindings(struct aq_store *store, const char *env_name,
+			       aq_store_binding_fn fn, void *arg,
+			       struct aq_err *err);
+/* Remove a row that cannot be read, with what is tied to it. */
+AQ_CHECK int aq_store_remove_damaged(struct aq_store *store,
+				     const char *env_name, struct aq_err *err);
+/* Remove what leads to environments that are not there. */
+AQ_CHECK int aq_store_untie(struct aq_store *store, struct aq_err *err);
+/* Make the row of 'name' from its manifest, if that is whole and its prefix is
+ * there.
+ */
+AQ_CHECK int aq_store_adopt(struct aq_store *store, const struct aq_conf *conf,
+			    const char *name, struct aq_err *err);
 
 /* Call 'each' for every environment, sorted by name, until it returns
  * non-zero, which is returned.  They come without their activation (ops_len 0),

@@ -176,7 +176,7 @@ int aq_store_candidates(struct aq_store *store, struct aq_refs *refs,
 /* -- removing -- */
 
 static int collect(struct aq_store *store, struct aq_refs *refs,
-		   const char *name, struct aq_err *err)
+		   const char *name, bool is_damaged, struct aq_err *err)
 {
 	const struct aq_db_value values[] = { AQ_TEXT(name) };
 	struct held held;
@@ -189,7 +189,8 @@ static int collect(struct aq_store *store, struct aq_refs *refs,
 		rc = aq_db_run(store->db, CANDIDATES " WHERE name = ?1", values,
 			       1, add_candidate, &c, err);
 	free(held.v);
-	can_go = !rc && !c.v->is_held && !c.v->is_pinned && !c.v->is_base;
+	can_go = !rc && !c.v->is_held &&
+		 (is_damaged || (!c.v->is_pinned && !c.v->is_base));
 	free(c.v);
 	if (!rc)
 		rc = aq_store_children(store, name, &children, err);
@@ -197,16 +198,19 @@ static int collect(struct aq_store *store, struct aq_refs *refs,
 		return rc == AQ_MISS ? aq_fail(err, AQ_MISS, "'%s' is not there", name) : rc;
 	if (!can_go || children)
 		return aq_fail(err, AQ_BUSY, "'%s' is used", name);
-	return aq_store_delete(store->db, name, err);
+	rc = aq_db_run(store->db, "DELETE FROM bases WHERE env = ?1", values, 1,
+		       NULL, NULL, err);
+	return rc ? rc : aq_store_delete(store->db, name, err);
 }
 
 int aq_store_collect(struct aq_store *store, struct aq_refs *refs,
-		     const char *name, struct aq_err *err)
+		     const char *name, bool is_damaged, struct aq_err *err)
 {
 	int rc = aq_db_begin(store->db, err);
 
 	return rc ? rc :
-		    aq_db_end(store->db, collect(store, refs, name, err), err);
+		    aq_db_end(store->db,
+			      collect(store, refs, name, is_damaged, err), err);
 }
 
 /* -- uses -- */

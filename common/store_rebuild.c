@@ -38,6 +38,15 @@ static int insert(struct aq_db *db, const struct aq_conf *conf,
 	return rc;
 }
 
+int aq_store_adopt(struct aq_store *store, const struct aq_conf *conf,
+		   const char *name, struct aq_err *err)
+{
+	int rc = aq_db_begin(store->db, err);
+
+	return rc ? rc : aq_db_end(store->db,
+				   insert(store->db, conf, name, err), err);
+}
+
 int aq_store_rebuild(struct aq_db *db, const struct aq_conf *conf,
 		     struct aq_err *err)
 {

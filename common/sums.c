@@ -24,17 +24,10 @@
 int aq_sums_file(int dirfd, const char *name, char ret[AQ_SHA256_HEX_SIZE],
 		 struct aq_err *err)
 {
-	cleanup_close int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW |
-							   O_NONBLOCK | O_CLOEXEC);
-	struct stat st;
+	cleanup_close int fd = -1;
+	int rc = aq_open_file(dirfd, name, &fd, err);
 
-	if (fd < 0 && errno == ENOENT)
-		return aq_fail(err, AQ_MISS, "'%s' is not there", name);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return aq_fail_errno(err, "cannot open '%s'", name);
-	if (!S_ISREG(st.st_mode))
-		return aq_fail(err, AQ_SYS, "'%s' is no regular file", name);
-	return aq_sha256_fd(fd, SSIZE_MAX, ret, err);
+	return rc ? rc : aq_sha256_fd(fd, SSIZE_MAX, ret, err);
 }
 
 int aq_sums_link(int dirfd, const char *name, char ret[AQ_SHA256_HEX_SIZE],

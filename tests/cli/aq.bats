@@ -59,7 +59,7 @@ wait_for() {
 
 @test "help names every verb and goes to standard output" {
   run -0 --separate-stderr aq --help
-  for verb in check build explain base list show pin unpin gc doctor stats run; do
+  for verb in check build explain base list show pin unpin gc doctor stats verify run; do
     has "$output" "  $verb "
     run -0 --separate-stderr aq "$verb" --help
     has "${lines[0]}" "usage: aq $verb"
@@ -122,7 +122,8 @@ completes() {
     "gc x" "pin" "unpin a b" "gc --max-freed 5X" "gc --max-freed" "list --dry-run" \
     "list --sort" "list --sort colour" "show x --reverse" "--shared gc" \
     "build --reconcile req.yaml" "show --lock" "show --lock --json req.yaml" "--json show req.yaml --lock" \
-    "stats x" "stats --json --prometheus" "stats --output" "stats --output=" "list --prometheus" "list --output x"; do
+    "stats x" "stats --json --prometheus" "stats --output" "stats --output=" "list --prometheus" "list --output x" \
+    "verify a b" "gc --contents" "list --repair"; do
     # shellcheck disable=SC2086 # words
     run -2 --separate-stderr aq $words
     has "$stderr" "usage: aq"
@@ -534,6 +535,94 @@ LOCK
   [[ -z $stderr ]]
 }
 
+# sealed: build one that verifies, its name in $name, its prefix in $prefix.
+sealed() {
+  request seal
+  sed -i "s/numpy >= 2/numpy >= ${1-2}/" req.yaml
+  prefix=$(aq build req.yaml --json 2>/dev/null | jq -r .prefix)
+  name=${prefix##*/}
+}
+
+# cache: where it is.
+cache() { dirname "$(dirname "$prefix")"; }
+
+@test "verify says that all is well, and what is not, in text and JSON" {
+  local other
+  run -0 aq verify # of no cache
+  sealed 1
+  other=$name
+  sealed
+  run -0 --separate-stderr aq verify
+  [[ $output == "2 environments, all of them are as their rows say" && -z $stderr ]]
+  run -0 --separate-stderr aq verify --json
+  jq -e '.schema == 1 and .findings == [] and .contents == false and .environments == 2
+    and .left == 0 and .trash == 0 and .half_built == 0' <<<"$output"
+  chmod 644 "$prefix/bin/hello"
+  run -3 --separate-stderr aq verify
+  [[ ${lines[0]} == "$name: 'bin/hello' has mode 0644, not 0444" ]]
+  [[ ${lines[1]} == "2 environments, 1 findings, 0 repaired" ]]
+  run -3 --separate-stderr aq verify --json "${name:0:8}"
+  jq -e --arg name "$name" '.environments == 1 and .left == 1 and (.findings | length) == 1
+    and (.findings[0] | .env == $name and .finding == "seal" and .path == "bin/hello"
+      and .package == null and .repaired == false and .not_repaired == null)' <<<"$output"
+  run -0 aq verify "$other"
+  run -4 --separate-stderr aq verify 0123456789abcdef0123-1
+  has "$stderr" "no environment is named"
+}
+
+@test "verify --contents names package and file, and no control characters" {
+  sealed
+  # the stand-in installs no package
+  run -3 aq verify --contents
+  has "$output" "$name: package 'demo' has no record, which its lock has"
+  chmod u+w "$prefix/bin"
+  touch "$prefix/bin/"$'a\n\033[2Jb'
+  chmod 444 "$prefix/bin/"$'a\n\033[2Jb'
+  chmod 555 "$prefix/bin"
+  run -3 aq verify --contents
+  lacks "$output" $'\033'
+  has "$output" "$name: 'bin/a\\x0a\\x1b[2Jb' is of no package"
+  run -3 --separate-stderr aq verify --contents --json
+  jq -e '[.findings[].path] | contains(["bin/a\n\u001b[2Jb"])' <<<"$output"
+}
+
+@test "verify --repair leaves what is used, and tells so" {
+  local run_dir=run
+  sealed
+  chmod 644 "$prefix/bin/hello"
+  rm -r "$(cache)/meta/$name"
+  [[ -d $run_dir ]] || run_dir=$(cache)/run
+  exec 8>"$run_dir/locks/hold-$name"
+  flock -s 8
+  run -3 --separate-stderr aq verify --repair
+  has "$output" "it has no manifest in meta/; not repaired: "
+  has "$output" "1 environments, 2 findings, 0 repaired"
+  [[ -d $prefix ]]
+  exec 8>&-
+}
+
+@test "verify --repair adopts, drops, and sets a damaged database aside" {
+  local cache
+  sealed
+  cache=$(cache)
+  dd if=/dev/urandom of="$cache/cache.db" bs=1 seek=4096 count=2000 conv=notrunc 2>/dev/null
+  run -3 --separate-stderr aq verify
+  has "$output" "cache.db is damaged: "
+  has "$output" "0 environments, 1 findings, 0 repaired"
+  [[ ! -e $cache/cache.db.corrupt-1 ]]
+  run -0 --separate-stderr aq verify --repair
+  has "$output" "1 findings, 1 repaired"
+  [[ -e $cache/cache.db.corrupt-1 ]]
+  run -0 aq verify
+  mkdir "$cache/envs/0123456789abcdef0123-1"
+  run -3 aq verify
+  has "$output" "0123456789abcdef0123-1: 'envs/0123456789abcdef0123-1' is there without a row and without a manifest"
+  run -0 aq verify --repair
+  [[ ! -e $cache/envs/0123456789abcdef0123-1 && -d $prefix ]]
+  run -0 aq verify
+  has "$output" "1 in trash/ and 0 half built wait to be removed"
+}
+
 @test "run executes the command in the environment, with the request's variables" {
   run -0 --separate-stderr aq run req.yaml -- hello one "two  three"
   [[ $output == "hello from "*"/envs/"*" one two  three" ]]
@@ -653,6 +742,7 @@ PY
     say "base list" base list
     say doctor doctor
     say stats stats
+    say verify verify
   } >printed
   python3 "$(dirname "$BATS_TEST_FILENAME")/json_doc.py" "$top/docs/json.md" <printed
   # each verb that has --json has a table

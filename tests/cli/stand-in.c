@@ -5,6 +5,7 @@
  * variable BEHAVE says what happens:
  *
  *   ok           it is built
+ *   seal         it is built and sealed, with the size that it has
  *   refuse       the request cannot be met, with hostile text in the reason
  *   die          the builder is killed
  *   wait:FILE    progress is said, then FILE is waited for
@@ -25,6 +26,7 @@
 #include "common/key.h"
 #include "common/layout.h"
 #include "common/manifest.h"
+#include "common/sums.h"
 
 #define SHA "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define TICK_MS 10
@@ -92,8 +94,34 @@ static void make_prefix(const char *prefix)
 	chmod(path, 0755);
 }
 
+static int close_dir(const struct aq_walk_entry *e, void *arg,
+		     struct aq_err *err)
+{
+	(void)arg;
+	if (!S_ISLNK(e->st->st_mode) &&
+	    fchmodat(e->dirfd, e->name, S_ISDIR(e->st->st_mode) ? 0755 : 0444, 0) < 0)
+		return aq_fail_errno(err, "cannot close '%s'", e->path);
+	return e->is_end && fchmod(e->fd, 0555) < 0 ?
+		aq_fail_errno(err, "cannot close '%s'", e->path) : 0;
+}
+
+/* As aq-builder leaves one. */
+static int seal(const char *prefix, struct aq_env *env, struct aq_str *sums,
+		struct aq_err *err)
+{
+	struct aq_usage usage = AQ_USAGE_INIT;
+	int rc = aq_walk(AT_FDCWD, prefix, close_dir, NULL, err);
+
+	if (!rc)
+		rc = aq_sums_make(AT_FDCWD, prefix, sums, &usage, err);
+	env->size_own = usage.total;
+	aq_usage_free(&usage);
+	return rc;
+}
+
 static int build(struct stand_in *s, struct aq_err *err)
 {
+	cleanup_str struct aq_str sums = AQ_STR_INIT(AQ_SUMS_MAX);
 	const struct aq_domain domain = { .kind = AQ_SHARED };
 	cleanup_lock struct aq_lock *lock = NULL;
 	cleanup_store struct aq_store *store = NULL;
@@ -133,7 +161,12 @@ static int build(struct stand_in *s, struct aq_err *err)
 	aq_envops_add(&ops, AQ_ENVOP_SET, "CONDA_PREFIX", prefix);
 	env.ops = ops.s;
 	env.ops_len = ops.len;
-	rc = aq_manifest_write(s->conf, &env, &binding, lock, err);
+	if (strcmp(how, "seal") == 0)
+		rc = seal(prefix, &env, &sums, err);
+	if (!rc)
+		rc = aq_manifest_write(s->conf, &env, &binding, lock, err);
+	if (!rc)
+		rc = aq_sums_write(s->conf, env.name, &sums, err);
 	if (!rc)
 		rc = aq_store_commit(store, &env, &binding, err);
 	if (!rc) {

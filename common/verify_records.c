@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is known to be in a prefix: conda-meta/NAME.json of conda's packages
+ * (`paths_data`), RECORD of wheels.  The records must be those of the lock.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base.h"
+#include "common/db.h"
+#include "common/io.h"
+#include "common/pep440.h"
+#include "common/verify_inside.h"
+
+/* The record of a package: of 100,000 files. */
+#define RECORD_MAX (64 * 1024 * 1024)
+#define NAME_SIZE 256
+
+struct reading {
+	int prefix;
+	const struct aq_lock *lock;
+	struct claims *claims;
+	struct aq_findings *f;
+	struct aq_db *json;
+	bool *has_record; /* of each item of the lock */
+	int package;      /* whose record is read */
+	const char *path; /* of that record, for people */
+	const char *site; /* "lib/python3.9/site-packages" */
+};
+
+/* PEP 503: lower case, runs of "-_." as one dash. */
+static void fold_name(const char *name, size_t len, char ret[NAME_SIZE])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len && n + 1 < NAME_SIZE; i++) {
+		char c = (char)tolower((unsigned char)name[i]);
+
+		if (strchr("-_.", c))
+			c = '-';
+		if (c != '-' || !n || ret[n - 1] != '-')
+			ret[n++] = c;
+	}
+	ret[n] = '\0';
+}
+
+/* "NAME-VERSION.dist-info"; false: it is none. */
+static bool split_info(const char *info, char ret_name[NAME_SIZE],
+		       char ret_version[NAME_SIZE])
+{
+	static const char end[] = ".dist-info";
+	const char *dash = strchr(info, '-');
+	size_t len = strlen(info);
+
+	if (!aq_ends_with(info, end) || !dash)
+		return false;
+	fold_name(info, (size_t)(dash - info), ret_name);
+	len -= strlen(end);
+	if (len <= (size_t)(dash + 1 - info) ||
+	    len - (size_t)(dash + 1 - info) >= NAME_SIZE)
+		return false;
+	snprintf(ret_version, NAME_SIZE, "%.*s",
+		 (int)(len - (size_t)(dash + 1 - info)), dash + 1);
+	return true;
+}
+
+static const struct aq_lock_item *find_wheel(const struct aq_lock *lock,
+					     const char *folded)
+{
+	char name[NAME_SIZE];
+
+	for (size_t i = 0; i < lock->n_items; i++) {
+		const struct aq_lock_item *item = &lock->items[i];
+
+		if (item->kind != AQ_LOCK_WHEEL)
+			continue;
+		fold_name(item->name, strlen(item->name), name);
+		if (strcmp(name, folded) == 0)
+			return item;
+	}
+	return NULL;
+}
+
+/* -- conda -- */
+
+/* "…/NAME-VERSION.dist-info/RECORD" of a package whose place a wheel of the lock
+ * took: its files may be gone.
+ */
+static bool is_of_wheel(const struct aq_lock *lock, const char *path)
+{
+	char name[NAME_SIZE], version[NAME_SIZE], info[NAME_SIZE];
+	const char *end, *start;
+
+	if (!aq_ends_with(path, ".dist-info/RECORD"))
+		return false;
+	end = strrchr(path, '/');
+	start = memrchr(path, '/', (size_t)(end - path));
+	start = start ? start + 1 : path;
+	snprintf(info, sizeof(info), "%.*s", (int)(end - start), start);
+	return split_info(info, name, version) && find_wheel(lock, name);
+}
+
+static int add_path(const struct aq_db_row *row, void *arg, struct aq_err *err)
+{
+	struct reading *r = arg;
+	const char *path = aq_db_text(row, 0), *sha256 = aq_db_text(row, 1);
+
+	if (strcmp(aq_db_text(row, 2), "directory") == 0)
+		return 0;
+	if (is_of_wheel(r->lock, path))
+		r->claims->is_replaced[r->package] = true;
+	return claims_add(r->claims, path, '?', r->package,
+			  aq_is_hex(sha256, AQ_SHA256_HEX_SIZE - 1) ? sha256 : "",
+			  0, err);
+}
+
+struct origin {
+	char name[NAME_SIZE], version[NAME_SIZE], build[NAME_SIZE];
+	char sha256[AQ_SHA256_HEX_SIZE];
+	char url[2048];
+};
+
+static int take_origin(const struct aq_db_row *row, void *arg,
+		       struct aq_err *err)
+{
+	struct origin *o = arg;
+
+	if (!aq_copy_text(o->name, sizeof(o->name), aq_db_text(row, 0)) ||
+	    !aq_copy_text(o->version, sizeof(o->version), aq_db_text(row, 1)) ||
+	    !aq_copy_text(o->build, sizeof(o->build), aq_db_text(row, 2)) ||
+	    !aq_copy_text(o->sha256, sizeof(o->sha256), aq_db_text(row, 3)) ||
+	    !aq_copy_text(o->url, sizeof(o->url), aq_db_text(row, 4)))
+		return aq_fail(err, AQ_CORRUPT, "its fields are too long");
+	return 0;
+}
+
+/* The record against the lock: by digest; by URL where it has none. */
+static void judge_origin(struct reading *r, const struct origin *o)
+{
+	const struct aq_lock_item *item =
+		aq_lock_find(r->lock, AQ_LOCK_CONDA, o->name);
+
+	if (!item) {
+		aq_findings_add(r->f, AQ_FINDING_RECORD, o->name, r->path,
+				"package '%s' is there, which its lock does not have",
+				o->name);
+		return;
+	}
+	r->has_record[item - r->lock->items] = true;
+	if (strcmp(item->version, o->version) != 0 ||
+	    strcmp(item->build, o->build) != 0)
+		aq_findings_add(r->f, AQ_FINDING_RECORD, o->name, r->path,
+				"package '%s' is %s %s, its lock has %s %s",
+				o->name, o->version, o->build, item->version,
+				item->build);
+	else if (o->sha256[0] ? strcmp(item->sha256, o->sha256) != 0 :
+				strcmp(item->url, o->url) != 0)
+		aq_findings_add(r->f, AQ_FINDING_RECORD, o->name, r->path,
+				"package '%s' is from another archive than that of its lock",
+				o->name);
+}
+
+static int read_json(struct reading *r, const struct aq_str *json,
+		     struct origin *o, struct aq_err *err)
+{
+	static const char origin[] =
+		"SELECT json_extract(?1, '$.name'), json_extract(?1, '$.version'),"
+		" json_extract(?1, '$.build'), json_extract(?1, '$.sha256'),"
+		" json_extract(?1, '$.url')";
+	static const char paths[] =
+		"SELECT json_extract(value, '$._path'),"
+		" coalesce(json_extract(value, '$.sha256_in_prefix'),"
+		"  json_extract(value, '$.sha256')),"
+		" json_extract(value, '$.path_type')"
+		" FROM json_each(?1, '$.paths_data.paths')";
+	const struct aq_db_value values[] = { AQ_TEXT(aq_str_get(json)) };
+	int rc = aq_db_run(r->json, origin, values, 1, take_origin, o, err);
+
+	if (!rc)
+		rc = claims_add_package(r->claims, o->name, &r->package, err);
+	if (!rc)
+		rc = aq_db_run(r->json, paths, values, 1, add_path, r, err);
+	return rc == AQ_MISS ? 0 : rc; /* a package without files */
+}
+
+static int read_conda(struct reading *r, int dir, const char *name,
+		      struct aq_err *err)
+{
+	cleanup_str struct aq_str json = AQ_STR_INIT(RECORD_MAX);
+	struct origin o = { 0 };
+	struct aq_err why = { 0 };
+	char path[NAME_MAX + 16];
+	int rc = aq_read_file(dir, name, &json, err);
+
+	if (rc)
+		return rc == AQ_MISS ? 0 : rc;
+	snprintf(path, sizeof(path), "conda-meta/%s", name);
+	r->path = path;
+	rc = read_json(r, &json, &o, &why);
+	if (rc == AQ_CORRUPT) {
+		aq_findings_add(r->f, AQ_FINDING_RECORD, NULL, path,
+				"'%s' is no record of a package", path);
+		return 0;
+	}
+	if (rc)
+		return aq_fail(err, (enum aq_class)rc, "%s", why.text);
+	judge_origin(r, &o);
+	return 0;
+}
+
+/* -- wheels -- */
+
+static int value_of(char c)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				     "abcdefghijklmnopqrstuvwxyz0123456789-_";
+	const char *at = c ? strchr(digits, c) : NULL;
+
+	return at ? (int)(at - digits) : -1;
+}
+
+/* "sha256=" and 43 digits of base64url (RFC 4648, 5), as hexadecimal; "" if it
+ * is anything else.
+ */
+static void read_hash(const char *text, char ret[AQ_SHA256_HEX_SIZE])
+{
+	static const char hex[] = "0123456789abcdef";
+	const char *p = text + strlen("sha256=");
+	unsigned int bits = 0, n_bits = 0;
+	size_t n = 0;
+
+	ret[0] = '\0';
+	if (!aq_starts_with(text, "sha256=") ||
+	    strspn(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+		      "0123456789-_") != 43)
+		return;
+	for (; n < AQ_SHA256_HEX_SIZE - 1; p++) {
+		bits = (bits << 6 | (unsigned int)value_of(*p)) & 0xfff;
+		n_bits += 6;
+		for (; n_bits >= 4 && n < AQ_SHA256_HEX_SIZE - 1; n_bits -= 4)
+			ret[n++] = hex[bits >> (n_bits - 4) & 15];
+	}
+	ret[n] = '\0';
+}
+
+/* A field of RFC 4180 at *at, in place; *at is behind its comma or line. */
+static char *take_field(char **at, bool *is_last)
+{
+	char *start = *at, *from = *at, *to = *at;
+	bool is_quoted = *from == '"';
+
+	if (is_quoted)
+		from++;
+	while (*from) {
+		if (is_quoted && *from == '"' && from[1] == '"')
+			from++;
+		else if (is_quoted && *from == '"') {
+			is_quoted = false;
+			from++;
+			continue;
+		} else if (!is_quoted && strchr(",\r\n", *from))
+			break;
+		*to++ = *from++;
+	}
+	*is_last = *from != ',';
+	if (*from == '\r')
+		from++;
+	*at = *from ? from + 1 : from;
+	*to = '\0';
+	return start;
+}
+
+/* 'path' below r->site as one below the prefix: "../../../bin/x" too.  False: it
+ * leads out.
+ */
+static bool resolve(const struct reading *r, const char *path,
+		    char ret[AQ_WALK_PATH_MAX])
+{
+	size_t len = (size_t)snprintf(ret, AQ_WALK_PATH_MAX, "%s", r->site);
+
+	if (*path == '/')
+		return false;
+	while (*path) {
+		size_t n = strcspn(path, "/");
+
+		if (n == 2 && strncmp(path, "..", 2) == 0) {
+			const char *slash = memrchr(ret, '/', len);
+
+			if (!len)
+				return false;
+			len = slash ? (size_t)(slash - ret) : 0;
+		} else if (n && !(n == 1 && *path == '.')) {
+			if (len + n + 2 > AQ_WALK_PATH_MAX)
+				return false;
+			if (len)
+				ret[len++] = '/';
+			memcpy(ret + len, path, n);
+			len += n;
+		}
+		ret[len] = '\0';
+		path += n + (path[n] == '/');
+	}
+	return len > 0;
+}
+
+static int add_rows(struct reading *r, char *text, struct aq_err *err)
+{
+	char path[AQ_WALK_PATH_MAX], sha256[AQ_SHA256_HEX_SIZE];
+	int rc = 0;
+
+	while (!rc && *text) {
+		bool is_last;
+		const char *name = take_field(&text, &is_last);
+
+		sha256[0] = '\0';
+		for (int i = 1; !is_last; i++) {
+			const char *value = take_field(&text, &is_last);
+
+			if (i == 1)
+				read_hash(value, sha256);
+		}
+		if (*name && resolve(r, name, path))
+			rc = claims_add(r->claims, path, '?', r->package,
+					sha256, 0, err);
+	}
+	return rc;
+}
+
+/* Its version, in whatever spelling. */
+static bool is_version(const char *a, const char *b)
+{
+	const struct aq_pep440_flags flags = { .strip = true, .local = true };
+	cleanup_str struct aq_str x = AQ_STR_INIT(NAME_SIZE);
+	cleanup_str struct aq_str y = AQ_STR_INIT(NAME_SIZE);
+
+	if (strcmp(a, b) == 0)
+		return true;
+	return aq_pep440_version(a, strlen(a), flags, &x) &&
+	       aq_pep440_version(b, strlen(b), flags, &y) &&
+	       strcmp(aq_str_get(&x), aq_str_get(&y)) == 0;
+}
+
+/* Whether a conda package says that 'path' is its own: what is in it is checked
+ * by that.
+ */
+static bool is_claimed(const struct claims *c, const char *path)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (c->v[i].package >= 0 &&
+		    !c->is_replaced[c->v[i].package] &&
+		    strcmp(c->v[i].path, path) == 0)
+			return true;
+	return false;
+}
+
+static int read_wheel(struct reading *r, int site, const char *info,
+		      struct aq_err *err)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(RECORD_MAX);
+	char name[NAME_SIZE], version[NAME_SIZE];
+	char in[NAME_MAX + 16], path[AQ_WALK_PATH_MAX];
+	const struct aq_lock_item *item;
+	int rc;
+
+	snprintf(in, sizeof(in), "%s/RECORD", info);
+	snprintf(path, sizeof(path), "%s/%s", r->site, in);
+	if (!split_info(info, name, version))
+		return 0;
+	item = find_wheel(r->lock, name);
+	if (!item && is_claimed(r->claims, path))
+		return 0;
+	if (!item || !is_version(item->version, version)) {
+		aq_findings_add(r->f, AQ_FINDING_RECORD, name, path,
+				item ? "wheel '%s' is of another version than in its lock" :
+				       "wheel '%s' is there, which its lock does not have",
+				name);
+		return 0;
+	}
+	rc = aq_read_file(site, in, &text, err);
+	if (rc == AQ_MISS || (!rc && !text.len))
+		return 0; /* found missing, as a record that is not there */
+	r->has_record[item - r->lock->items] = true;
+	if (!rc)
+		rc = claims_add_package(r->claims, item->name, &r->package, err);
+	return rc ? rc : add_rows(r, text.s, err);
+}
+
+/* -- all of them -- */
+
+static int each_entry(int dir, const char *end,
+		      int (*fn)(struct reading *r, int dir, const char *name,
+				struct aq_err *err),
+		      struct reading *r, struct aq_err *err)
+{
+	cleanup_closedir DIR *d = fdopendir(fcntl(dir, F_DUPFD_CLOEXEC, 0));
+	const struct dirent *e;
+	int rc = 0;
+
+	if (!d)
+		return aq_fail_errno(err, "cannot read a directory");
+	while (!rc && (errno = 0, e = readdir(d)))
+		if (*e->d_name != '.' && aq_ends_with(e->d_name, end))
+			rc = fn(r, dir, e->d_name, err);
+	return rc || !errno ? rc : aq_fail_errno(err, "cannot read a directory");
+}
+
+static int read_all(struct reading *r, struct aq_err *err)
+{
+	cleanup_close int meta = -1, site = -1;
+	int rc = aq_open_dir(r->prefix, "conda-meta", &meta, err);
+
+	if (!rc)
+		rc = each_entry(meta, ".json", read_conda, r, err);
+	if ((rc && rc != AQ_MISS) || !*r->site)
+		return rc == AQ_MISS ? 0 : rc;
+	rc = aq_open_below(r->prefix, r->site, &site, err);
+	if (!rc)
+		rc = each_entry(site, ".dist-info", read_wheel, r, err);
+	return rc == AQ_MISS ? 0 : rc;
+}
+
+int verify_read_records(int prefix, const struct aq_manifest *m,
+			struct claims *ret, struct aq_findings *f,
+			struct aq_err *err)
+{
+	cleanup_free bool *has_record = calloc(m->lock->n_items + 1,
+					       sizeof(*has_record));
+	char python[AQ_BASE_PYTHON_SIZE], site[64] = "";
+	cleanup_db struct aq_db *json = NULL;
+	struct reading r = { .prefix = prefix, .lock = m->lock, .claims = ret,
+			     .f = f, .has_record = has_record, .site = site };
+	int rc = has_record ? aq_db_open_memory(&json, err) :
+			      aq_fail(err, AQ_SYS, "out of memory");
+
+	r.json = json;
+	aq_base_name_of(m->lock->python ? m->lock->python : "", python);
+	if (*python)
+		snprintf(site, sizeof(site), "lib/python%s/site-packages",
+			 python);
+	if (!rc)
+		rc = read_all(&r, err);
+	for (size_t i = 0; !rc && i < m->lock->n_items; i++)
+		if (!has_record[i])
+			aq_findings_add(f, AQ_FINDING_RECORD,
+					m->lock->items[i].name, NULL,
+					"package '%s' has no record, which its lock has",
+					m->lock->items[i].name);
+	return rc;
+}
