@@ -14,6 +14,7 @@
 #include "common/base.h"
 #include "common/flock.h"
 #include "common/io.h"
+#include "common/sums.h"
 
 /* For what nobody waits for, in milliseconds: a slow disk, all of a big stack. */
 #define CATCH_UP_MS (15 * 60 * 1000)
@@ -97,7 +98,7 @@ static int make_dirs(const struct build *b, struct aq_err *err)
 
 	snprintf(path, sizeof(path), "%s/bytecode", b->work);
 	rc = make_dir(path, NULL, 0755, err);
-	snprintf(path, sizeof(path), "%s/bytecode/pending", b->work);
+	snprintf(path, sizeof(path), "%s/" AQ_SUMS_PENDING, b->work);
 	if (!rc)
 		rc = make_dir(path, NULL, 0700, err);
 	if (rc || !b->compiler[0])
@@ -111,7 +112,7 @@ static int mark(const struct build *b, struct aq_err *err)
 	char path[BUILD_PATH_MAX + AQ_ENV_NAME_SIZE];
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/bytecode/pending/%s", b->work,
+	snprintf(path, sizeof(path), "%s/" AQ_SUMS_PENDING "/%s", b->work,
 		 b->name);
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -261,7 +262,7 @@ void bytecode_catch_up(struct build *b)
 	cleanup_close int lock = -1, pending = -1;
 	char path[BUILD_PATH_MAX];
 
-	snprintf(path, sizeof(path), "%s/bytecode/pending", b->work);
+	snprintf(path, sizeof(path), "%s/" AQ_SUMS_PENDING, b->work);
 	if (aq_open_dir(AT_FDCWD, path, &pending, NULL) != 0)
 		return;
 	(void)setpriority(PRIO_PROCESS, 0, NICE);

@@ -128,6 +128,7 @@ static void summarise(struct run *r)
 		json_number(&r->json, "left", n_left);
 		json_number(&r->json, "trash", n_trash);
 		json_number(&r->json, "half_built", n_work);
+		json_number(&r->json, "not_noted", r->verify.n_unnoted);
 		json_end(&r->json);
 		return;
 	}
@@ -140,6 +141,9 @@ static void summarise(struct run *r)
 		printf("%llu findings, %llu repaired\n",
 		       (unsigned long long)r->n_findings,
 		       (unsigned long long)r->n_repaired);
+	if (r->verify.n_unnoted)
+		printf("%llu of them were built just now: what is in their files is compared once it is noted\n",
+		       (unsigned long long)r->verify.n_unnoted);
 	if (n_trash || n_work)
 		printf("%llu in trash/ and %llu half built wait to be removed: 'aq gc', or the next build, does it\n",
 		       (unsigned long long)n_trash, (unsigned long long)n_work);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* meta/NAME/sums: what root saw in a prefix when it sealed it and no package's
+/* meta/NAME/sums: what root saw in a prefix once it was built and no package's
  * record speaks for, or not for this copy: byte-code, links, what installers
  * write, programs of a layer.  `aq verify` compares with it; nothing else needs
  * it, and an environment is whole without.
@@ -18,6 +18,11 @@
 #include "common/str.h"
 #include "common/usage.h"
 #include "common/walk.h"
+
+/* Below work/: a file for each environment that is still to be noted, or noted
+ * again, since byte-code is made for it.
+ */
+#define AQ_SUMS_PENDING "bytecode/pending"
 
 /* Bytes of all entries: 500,000 of them. */
 #define AQ_SUMS_MAX (64 * 1024 * 1024)

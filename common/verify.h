@@ -26,6 +26,10 @@ struct aq_verify {
 	/* time passes, in 'env'; or NULL */
 	void (*tick)(const char *env, void *arg);
 	void *arg;
+	/* environments that were built just now: their files are not noted yet,
+	 * so nothing is compared
+	 */
+	uint64_t n_unnoted;
 	/* of files with several names, and archives: looked at once */
 	struct aq_verify_hashes *hashes;
 };

@@ -136,12 +136,27 @@ static int add_sum(const struct aq_sum *sum, void *arg, struct aq_err *err)
 			  err);
 }
 
+static bool is_pending(const struct aq_conf *conf, const char *name)
+{
+	char path[1024];
+
+	snprintf(path, sizeof(path), "%s/work/" AQ_SUMS_PENDING "/%s",
+		 conf->cache_dir, name);
+	return access(path, F_OK) == 0;
+}
+
 static int read_sums(struct contents *c, const char *name, struct aq_err *err)
 {
 	cleanup_str struct aq_str sums = AQ_STR_INIT(AQ_SUMS_MAX);
 	struct aq_err why = { 0 };
+	/* first: the mark goes once they are there */
+	bool is_new = is_pending(c->v->conf, name);
 	int rc = aq_sums_read(c->v->conf, name, &sums, &why);
 
+	if (rc == AQ_MISS && is_new) {
+		c->v->n_unnoted++;
+		return AQ_CORRUPT;
+	}
 	if (!rc)
 		rc = aq_sums_each(&sums, add_sum, &c->claims, &why);
 	if (rc == AQ_MISS || rc == AQ_CORRUPT) {
