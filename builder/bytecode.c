@@ -154,6 +154,14 @@ static int prepare_own_trees(const struct build *b, struct aq_err *err)
 	return rc ? rc : make_dir(path, &b->probe, 0700, err);
 }
 
+static bool has_one(const bool *v, size_t n)
+{
+	while (n > 0)
+		if (v[--n])
+			return true;
+	return false;
+}
+
 static int link_compiled(struct build *b, struct aq_err *err)
 {
 	bool missing[AQ_LOCK_ITEMS_MAX];
@@ -161,10 +169,12 @@ static int link_compiled(struct build *b, struct aq_err *err)
 
 	if (!rc)
 		rc = bytecode_link_all(b, b->work, b->prefix, missing, err);
-	if (!rc)
+	if (!rc && has_one(missing, b->lock->n_items)) {
 		rc = bytecode_compile(b, missing, err);
-	if (!rc)
-		rc = bytecode_link_all(b, b->work, b->prefix, missing, err);
+		if (!rc)
+			rc = bytecode_link_all(b, b->work, b->prefix, missing,
+					       err);
+	}
 	if (!rc && !b->compiler[0])
 		rc = prepare_own_trees(b, err);
 	return rc;

@@ -88,8 +88,6 @@ int bytecode_compile(struct build *b, const bool *missing, struct aq_err *err)
 	int rc;
 
 	add_missing(b, missing, &in);
-	if (!in.len)
-		return 0;
 	rc = aq_str_done(&in, "the packages to compile", err);
 	if (rc)
 		return rc;
