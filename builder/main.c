@@ -133,7 +133,7 @@ static int set_up(struct build *b, struct aq_err *err)
 		rc = identity_find(conf->probe_user, b->is_personal, &b->probe,
 				   err);
 	if (!rc)
-		rc = aq_store_open(conf, AQ_STORE_BUILD, &store, err);
+		rc = aq_store_open(conf, AQ_STORE_EXAMINE, &store, err);
 	if (!rc)
 		rc = aq_base_context(store, conf, b->req, &b->context,
 				     &b->base, err);

@@ -65,7 +65,7 @@ static int repair_bases(const struct aq_conf *conf, struct aq_store *store,
 int aq_repair_cache(const struct aq_conf *conf, struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
-	int rc = aq_store_open(conf, AQ_STORE_BUILD, &store, err);
+	int rc = aq_store_open(conf, AQ_STORE_EXAMINE, &store, err);
 
 	if (!rc)
 		rc = aq_store_untie(store, err);

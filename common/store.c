@@ -96,9 +96,9 @@ int aq_store_open(const struct aq_conf *conf, enum aq_store_mode mode,
 {
 	const struct aq_db_how how = {
 		.mode = mode == AQ_STORE_READ ? AQ_DB_READ : AQ_DB_WRITE,
-		.busy_ms = mode == AQ_STORE_BUILD ? AQ_STORE_PATIENCE_MS :
+		.busy_ms = mode >= AQ_STORE_BUILD ? AQ_STORE_PATIENCE_MS :
 						    AQ_STORE_BUSY_MS,
-		.is_checked = mode == AQ_STORE_BUILD,
+		.is_checked = mode == AQ_STORE_EXAMINE,
 		.replaces_damaged = mode != AQ_STORE_READ,
 		.arg = (void *)(uintptr_t)conf,
 	};

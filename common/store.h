@@ -78,10 +78,12 @@ DEFINE_CLEANUP(aq_env);
 enum aq_store_mode {
 	AQ_STORE_READ,
 	AQ_STORE_WRITE,
-	/* to write, by who has minutes' work to lose: waits for others, and
-	 * reads every page first, so that damage anywhere is found and healed
-	 */
+	/* to write, by who has minutes' work to lose: waits for others */
 	AQ_STORE_BUILD,
+	/* the same, and every page is read first, so that damage anywhere is
+	 * found and healed; once is enough for one who comes back
+	 */
+	AQ_STORE_EXAMINE,
 };
 
 struct aq_store;
@@ -90,8 +92,8 @@ struct aq_store;
  * AQ_CORRUPT if damaged or foreign; a miss for the caller.  The other modes
  * make it, filled from the manifests (common/manifest.h); a damaged or foreign
  * one is first set aside as cache.db.corrupt-N.
- * Waits at most AQ_STORE_BUSY_MS (AQ_STORE_BUILD: AQ_STORE_PATIENCE_MS) for
- * locks, over the handle's whole life, then AQ_BUSY.  AQ_MISS in any mode:
+ * Waits at most AQ_STORE_BUSY_MS (the last two: AQ_STORE_PATIENCE_MS) for locks,
+ * over the handle's whole life, then AQ_BUSY.  AQ_MISS in any mode:
  * written by a newer version (said in err->text).
  * A reader too may have to roll back what a killed writer left.
  */

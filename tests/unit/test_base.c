@@ -15,7 +15,7 @@ static struct aq_store *must_open(const struct aq_conf *conf)
 	struct aq_store *store = NULL;
 	struct aq_err err = { 0 };
 
-	if (aq_store_open(conf, AQ_STORE_BUILD, &store, &err) != 0)
+	if (aq_store_open(conf, AQ_STORE_EXAMINE, &store, &err) != 0)
 		fail_msg("%s", err.text);
 	return store;
 }

@@ -74,7 +74,7 @@ static bool try_commit(const struct aq_conf *conf, enum fault_kind kind,
 
 	make_prefix(conf, s);
 	faults_arm(kind, n, and_all_later);
-	rc = commit(conf, s, AQ_STORE_BUILD, &err);
+	rc = commit(conf, s, AQ_STORE_EXAMINE, &err);
 	is_over = !faults_disarm();
 	if (rc == AQ_OK && is_over)
 		assert_int_equal(find(conf, s, &err), 0);
@@ -96,7 +96,7 @@ static void run_commits(const struct aq_conf *conf, enum fault_kind kind,
 	unsigned int n = 1;
 
 	make_prefix(conf, first);
-	if (commit(conf, first, AQ_STORE_BUILD, &err) != 0)
+	if (commit(conf, first, AQ_STORE_EXAMINE, &err) != 0)
 		fail_msg("%s", err.text);
 	while (!try_commit(conf, kind, n, and_all_later)) {
 		if (find(conf, first, &err) != 0)
@@ -205,7 +205,7 @@ static bool run_killed(const struct aq_conf *conf, const struct sample *s,
 		int rc;
 
 		faults_arm(FAULT_KILL, n, false);
-		rc = commit(conf, s, AQ_STORE_BUILD, &err);
+		rc = commit(conf, s, AQ_STORE_EXAMINE, &err);
 		_exit(rc);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -221,7 +221,7 @@ static void a_killed_commit_is_whole_or_nothing(void **state)
 	struct aq_err err = { 0 };
 	bool is_over = false;
 
-	assert_int_equal(commit(conf, first, AQ_STORE_BUILD, &err), 0);
+	assert_int_equal(commit(conf, first, AQ_STORE_EXAMINE, &err), 0);
 	for (unsigned int n = 1; !is_over; n++) {
 		struct sample *s = sample(n, 1);
 		int rc;
@@ -233,7 +233,7 @@ static void a_killed_commit_is_whole_or_nothing(void **state)
 			fail_msg("call %u: %s", n, err.text);
 		assert_true(rc == AQ_OK || !is_over);
 		assert_int_equal(find(conf, first, &err), 0);
-		if (rc == AQ_MISS && commit(conf, s, AQ_STORE_BUILD, &err))
+		if (rc == AQ_MISS && commit(conf, s, AQ_STORE_EXAMINE, &err))
 			fail_msg("call %u: %s", n, err.text);
 		sample_free(s);
 		assert_true(n < CALLS_MAX);
@@ -250,7 +250,7 @@ static int write_many(const struct aq_conf *conf, unsigned int from,
 		struct sample *s = sample(from + i, 1);
 		struct aq_err err = { 0 };
 
-		if (commit(conf, s, AQ_STORE_BUILD, &err) ||
+		if (commit(conf, s, AQ_STORE_EXAMINE, &err) ||
 		    find(conf, s, &err)) {
 			print_error("%s\n", err.text);
 			return 1;
@@ -287,7 +287,7 @@ static void several_write_at_once(void **state)
 		assert_int_equal(waitpid(pids[p], &status, 0), pids[p]);
 		assert_int_equal(status, 0);
 	}
-	assert_int_equal(aq_store_open(conf, AQ_STORE_BUILD, &store, NULL), 0);
+	assert_int_equal(aq_store_open(conf, AQ_STORE_EXAMINE, &store, NULL), 0);
 	assert_int_equal(aq_store_each(store, add_one, &found, NULL), 0);
 	assert_int_equal(found, ARRAY_LEN(pids) * n);
 }
@@ -304,7 +304,7 @@ static void several_heal_at_once(void **state)
 	pid_t pids[4];
 
 	make_prefix(conf, s);
-	assert_int_equal(commit(conf, s, AQ_STORE_BUILD, &err), 0);
+	assert_int_equal(commit(conf, s, AQ_STORE_EXAMINE, &err), 0);
 	scribble(path, 0, "garbage garbage ", 16);
 	for (unsigned int p = 0; p < ARRAY_LEN(pids); p++) {
 		pids[p] = fork();

@@ -80,7 +80,7 @@ static void expect_healing(const struct aq_conf *conf, enum aq_store_mode mode)
 	struct sample *s = sample(1, 1), *t = sample(2, 1);
 	struct aq_store *store = NULL;
 	struct aq_env *env = NULL;
-	int rc = mode == AQ_STORE_BUILD ?
+	int rc = mode == AQ_STORE_EXAMINE ?
 			 AQ_CORRUPT :
 			 aq_store_open(conf, AQ_STORE_READ, &store, NULL);
 
@@ -144,7 +144,7 @@ static void a_truncated_one_is_healed(void **state)
 	cleanup_free char *path = fill(*state);
 
 	assert_int_equal(truncate(path, 5000), 0);
-	expect_healing(*state, AQ_STORE_BUILD);
+	expect_healing(*state, AQ_STORE_EXAMINE);
 }
 
 /* Every page but the first: who only reads the header sees nothing. */
@@ -158,7 +158,7 @@ static void damaged_pages_are_healed_by_a_build(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	for (long at = 4096; at < st.st_size; at += 4096)
 		scribble(path, at, garbage, sizeof(garbage));
-	expect_healing(*state, AQ_STORE_BUILD);
+	expect_healing(*state, AQ_STORE_EXAMINE);
 }
 
 static void an_absent_one_is_rebuilt(void **state)
@@ -184,7 +184,7 @@ static void a_newer_one_is_left_alone(void **state)
 		path_below(conf->cache_dir, "cache.db.corrupt-1");
 	static const enum aq_store_mode modes[] = { AQ_STORE_READ,
 						    AQ_STORE_WRITE,
-						    AQ_STORE_BUILD };
+						    AQ_STORE_EXAMINE };
 	struct aq_store *store = NULL;
 	struct aq_err err = { 0 };
 
