@@ -139,6 +139,19 @@ PY
   assert_equal "$(find "$base" -newer "$prefix/pyvenv.cfg" -type f ! -name '*.pyc' | head)" ""
 }
 
+@test "an editable path and a program of the base, as a whole environment has them" {
+  local file
+  file=$(asks aq-editable aq-tool sklearn-free-plugin aq-low==2.0 threadpoolctl)
+  build "$file"
+  assert_equal "$kind" inherited
+  run -0 in_env aq-tool
+  assert_equal "$output" "$prefix plugin"
+  like_whole "$file" 'import aq_editable_demo as e, subprocess as s; print(e.WHERE, s.check_output(["aq-tool"], text=True).split()[1])'
+  # the whole one's program, in the whole one
+  run -0 in_env aq-tool
+  assert_equal "$output" "$prefix plugin"
+}
+
 @test "a function runs in it through srun, and the next one reuses it" {
   local file
   file=$(asks joblib==1.4.2)
