@@ -40,15 +40,35 @@ int build_answer(struct build *b, const struct aq_env *env,
 			      outcome_resolution(outcome), err);
 }
 
+/* Nobody collects it between its row and its becoming a base. */
+static int hold_own(struct build *b, const char *env, struct aq_err *err)
+{
+	char name[128];
+
+	aq_close_fd(&b->own_fd);
+	snprintf(name, sizeof(name), AQ_FLOCK_HOLD "%s", env);
+	return b->as_base ? aq_flock_wait(b->conf, name, AQ_FLOCK_SHARED,
+					  build_is_over, b, &b->own_fd, err) : 0;
+}
+
 /* Tie the request to 'env', which serves it, and answer. */
 static int bind_and_answer(struct build *b, struct aq_store *store,
 			   const struct aq_env *env,
 			   enum aq_tally_what outcome, struct aq_err *err)
 {
 	const struct aq_binding tie = binding(b);
-	int rc = aq_store_bind(store, env->name, &tie, err);
+	struct aq_err why = { 0 };
+	int rc = hold_own(b, env->name, err);
 
-	return rc ? rc : build_answer(b, env, outcome, err);
+	if (rc)
+		return rc;
+	rc = aq_store_bind(store, env->name, &tie, &why);
+	if (rc == AQ_MISS)
+		return aq_fail(err, rc, "%s", why.text);
+	/* it serves the request all the same; the next one comes here again */
+	if (rc)
+		say(b, "cannot remember the request: %s", why.text);
+	return build_answer(b, env, outcome, err);
 }
 
 int build_look_again(struct build *b, struct aq_err *err)
@@ -79,7 +99,7 @@ static int recall_failure(struct build *b, struct aq_err *err)
 	return rc == AQ_MISS ? 0 : rc;
 }
 
-static void remember_failure(struct build *b, const struct aq_err *why)
+void build_remember_failure(struct build *b, const struct aq_err *why)
 {
 	cleanup_store struct aq_store *store = NULL;
 	uint64_t ttl = b->verdict == BUILD_REFUSED ? b->conf->failure_ttl :
@@ -162,6 +182,8 @@ static int commit(struct build *b, const struct aq_env *env, struct aq_err *err)
 	if (!rc)
 		rc = prefix_move_in(b, err);
 	if (!rc)
+		rc = hold_own(b, env->name, err);
+	if (!rc)
 		rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
 	if (!rc)
 		rc = aq_store_commit(store, env, &tie, err);
@@ -193,6 +215,7 @@ static int finish(struct build *b, uint32_t generation, struct aq_err *err)
 		snprintf(env.base, sizeof(env.base), "%s", b->base.env);
 	snprintf(env.reason, sizeof(env.reason), "%s", b->reason);
 	env.last_used = env.created;
+	env.uid = b->uid;
 	env.build_ms = (uint64_t)(build_now_ms() - b->start_ms);
 	env.size_own = sizes.own;
 	env.size_shared = sizes.shared;
@@ -236,6 +259,7 @@ static int make(struct build *b, struct aq_err *err)
 int build(struct build *b, struct aq_err *err)
 {
 	cleanup_close int caches = -1;
+	size_t reason_len = strlen(b->reason);
 	int rc = b->is_refresh || b->again ? 0 : recall_failure(b, err);
 
 	if (!rc)
@@ -252,8 +276,9 @@ int build(struct build *b, struct aq_err *err)
 	if (rc) {
 		struct aq_err ignored;
 
-		remember_failure(b, err);
+		room_note(b, err);
 		(void)!prefix_drop(b, &ignored);
+		b->reason[reason_len] = '\0';
 	}
 	aq_lock_free(steal(&b->lock));
 	return rc;

@@ -16,6 +16,7 @@
  *   probe.c      what runs an environment's own programs; activation.c decides
  *   bytecode.c   byte-code that environments share; bytecode_*.c
  *   seal.c       root's walk over what was built
+ *   room.c       room on the disk for it
  *   run.c        a program in the cage, under a deadline; cage.c identity.c
  *
  * Two phases, two identities: `builder_user` runs the client and may write the
@@ -63,6 +64,7 @@ struct build {
 	bool is_explain;     /* resolve only, and say what would be built */
 	bool is_refresh;     /* resolve afresh, once for 'job' (0: always) */
 	uint32_t job;
+	uint32_t uid;        /* whose job it is; 0: root's, for everybody */
 	const char *as_base; /* "3.11": what is built becomes that base; or NULL */
 	const char *again;   /* an environment that is to be made anew; or NULL */
 	uint32_t generation; /* of that */
@@ -90,6 +92,7 @@ struct build {
 	struct aq_base base;
 	struct aq_manifest *base_manifest;
 	int base_fd; /* a lock: nobody collects it; or -1 */
+	int own_fd;  /* the same of what becomes a base itself */
 	char base_prefix[BUILD_PATH_MAX];
 	char stubs_name[64];        /* below work/stubs; stubs.c */
 	char stubs[BUILD_PATH_MAX]; /* the same in the cage */
@@ -110,6 +113,13 @@ struct build {
 
 	enum build_verdict verdict;
 	struct aq_tally tally; /* what is to be counted of it */
+
+	struct {
+		uint64_t at_start; /* bytes free when this try began */
+		uint64_t used;     /* of them, when it failed */
+		bool is_lacking;   /* it failed for want of room */
+		unsigned int n_made;
+	} room; /* room.c */
 };
 
 int64_t build_now_ms(void);
@@ -302,6 +312,21 @@ AQ_CHECK int prefix_drop_earlier(struct build *b, uint32_t generation,
 /* From work/envs, where it was built, to its place. */
 AQ_CHECK int prefix_move_in(struct build *b, struct aq_err *err);
 
+/* -- room.c -- */
+/* Before a build: while less than min_free is free, collect what can go.  In
+ * vain is no failure, and nobody who collects already is waited for.
+ */
+void room_prepare(struct build *b);
+/* A try begins. */
+void room_start(struct build *b);
+/* It failed: note whether for want of room, before it is cleaned up. */
+void room_note(struct build *b, const struct aq_err *err);
+/* If it was, collect: true, there is more room than before, and it is worth
+ * another try; else 'err', if that is of room, says what is full.  The lock
+ * `caches` must not be held.
+ */
+bool room_make(struct build *b, struct aq_err *err);
+
 /* -- resolve.c -- */
 /* b->lock, of the cheapest kind that the request admits: a layer over the base,
  * a prefix that shares the base's packages, a prefix of its own.  b->reason
@@ -326,8 +351,13 @@ AQ_CHECK int explain(struct build *b, struct aq_err *err);
  * aq_flock_wait().
  */
 bool build_is_over(void *build);
-/* It is our turn and the environment is missing: build, commit, answer. */
+/* It is our turn and the environment is missing: build, commit, answer.  May be
+ * tried again.
+ */
 AQ_CHECK int build(struct build *b, struct aq_err *err);
+/* It failed for good: the next ones of its key are to know, as b->verdict says.
+ */
+void build_remember_failure(struct build *b, const struct aq_err *why);
 /* Answer with 'env'; 'outcome' is how the key came to it. */
 AQ_CHECK int build_answer(struct build *b, const struct aq_env *env,
 			  enum aq_tally_what outcome, struct aq_err *err);

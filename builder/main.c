@@ -25,7 +25,7 @@
 
 struct options {
 	const char *conf_path, *node;
-	const char *as_base, *refresh, *again;
+	const char *as_base, *refresh, *again, *uid;
 	bool is_personal, is_detached, is_explain;
 };
 
@@ -40,6 +40,7 @@ static bool read_options(int argc, char **argv, struct options *ret)
 		{ "explain", no_argument, NULL, 'e' },
 		{ "refresh", required_argument, NULL, 'r' },
 		{ "again", required_argument, NULL, 'a' },
+		{ "uid", required_argument, NULL, 'u' },
 		{ 0 },
 	};
 	int c;
@@ -67,6 +68,9 @@ static bool read_options(int argc, char **argv, struct options *ret)
 			break;
 		case 'a':
 			ret->again = optarg;
+			break;
+		case 'u':
+			ret->uid = optarg;
 			break;
 		case 'd':
 			ret->is_detached = true;
@@ -160,6 +164,34 @@ static bool must_refresh(const struct build *b)
 	       !(b->job && aq_job_has_refreshed(b->conf, b->job, b->key));
 }
 
+static int try_once(struct build *b, struct aq_err *err)
+{
+	int rc;
+
+	b->verdict = BUILD_FAULT;
+	rc = b->log_fd < 0 ? open_log(b, err) : 0;
+	if (!rc)
+		rc = b->is_explain ? explain(b, err) : build(b, err);
+	if (rc)
+		room_note(b, err);
+	return rc;
+}
+
+/* A full disk is collected from, and then it is tried again. */
+static int make(struct build *b, struct aq_err *err)
+{
+	int rc;
+
+	room_prepare(b);
+	do {
+		room_start(b);
+		rc = try_once(b, err);
+	} while (rc && room_make(b, err));
+	if (rc && !b->is_explain)
+		build_remember_failure(b, err);
+	return rc;
+}
+
 /* Our turn: look again, build what is still missing. */
 static int serve(struct build *b, struct aq_err *err)
 {
@@ -168,12 +200,12 @@ static int serve(struct build *b, struct aq_err *err)
 	if (!rc)
 		rc = must_refresh(b) || b->again ? AQ_MISS :
 						   build_look_again(b, err);
-	if (rc != AQ_MISS)
-		return rc || !b->as_base ? rc : build_become_base(b, err);
+	if (!rc && b->as_base)
+		rc = build_become_base(b, err);
+	if (rc != AQ_MISS) /* or it was collected meanwhile */
+		return rc;
 	say_start(b);
-	rc = open_log(b, err);
-	if (!rc)
-		rc = b->is_explain ? explain(b, err) : build(b, err);
+	rc = make(b, err);
 	if (!rc && b->is_refresh && b->job)
 		rc = aq_job_note_refresh(b->conf, b->job, b->key, err);
 	if (!rc && b->as_base)
@@ -219,7 +251,8 @@ static int answer(const struct options *o, struct aq_answer *a,
 		.is_explain = o->is_explain,
 		.progress_fd = AQ_BUILDER_FD_PROGRESS,
 		.alive_fd = o->is_detached ? -1 : AQ_BUILDER_FD_ALIVE,
-		.base_fd = -1, .compiler_fd = -1, .key_fd = -1, .wait_fd = -1, .public_fd = -1, .log_fd = -1,
+		.base_fd = -1, .own_fd = -1, .compiler_fd = -1, .key_fd = -1,
+		.wait_fd = -1, .public_fd = -1, .log_fd = -1,
 	};
 	int rc = o->is_personal ? aq_conf_load_personal(o->conf_path, &conf, err) :
 				  aq_conf_load(o->conf_path, o->node, &conf, err);
@@ -233,6 +266,8 @@ static int answer(const struct options *o, struct aq_answer *a,
 		b.is_refresh = true;
 		b.job = (uint32_t)strtoul(o->refresh, NULL, 10);
 	}
+	if (o->uid)
+		b.uid = (uint32_t)strtoul(o->uid, NULL, 10);
 	if (!rc && o->as_base)
 		rc = aq_request_isolate(req, err);
 	b.conf = conf;

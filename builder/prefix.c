@@ -12,6 +12,7 @@
 
 #include "builder/inherit.h"
 #include "common/io.h"
+#include "common/usage.h"
 
 static void name_prefix(struct build *b, const char *name)
 {

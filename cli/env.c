@@ -23,6 +23,7 @@ void env_write_json(struct json *j, const struct aq_env *env)
 	json_number(j, "last_used", env->last_used);
 	json_number(j, "uses", env->uses);
 	json_number(j, "build_ms", env->build_ms);
+	json_number(j, "uid", env->uid);
 	json_number(j, "size_own", env->size_own);
 	json_number(j, "size_shared", env->size_shared);
 	json_bool(j, "pinned", env->pinned);

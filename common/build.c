@@ -9,7 +9,7 @@
 
 #include "common/worker.h"
 
-#define ARGS_MAX 16
+#define ARGS_MAX 20
 /* The descriptors are first moved above these, so that none overwrites
  * another.
  */
@@ -24,7 +24,7 @@ static char *const builder_env[] = { "PATH=/usr/local/sbin:/usr/local/bin:"
 
 static void make_args(const struct aq_build_start *s, char *args[ARGS_MAX])
 {
-	static char job[16];
+	static char job[16], uid[16];
 	size_t n = 0;
 
 	args[n++] = "aq-builder";
@@ -54,6 +54,11 @@ static void make_args(const struct aq_build_start *s, char *args[ARGS_MAX])
 	if (s->again) {
 		args[n++] = "--again";
 		args[n++] = (char *)s->again;
+	}
+	if (s->uid) {
+		snprintf(uid, sizeof(uid), "%u", s->uid);
+		args[n++] = "--uid";
+		args[n++] = uid;
 	}
 	args[n] = NULL;
 }

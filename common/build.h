@@ -4,6 +4,7 @@
  *
  *   aq-builder --config FILE [--node NAME] [--personal] [--detached]
  *              [--base PYTHON] [--refresh JOB] [--again NAME] [--explain]
+ *              [--uid N]
  *
  * One aq-builder serves one step (or one command).  It waits for its turn (the
  * key's lock), looks again, builds if the environment is still missing, fills
@@ -38,6 +39,7 @@ struct aq_build_start {
 	bool is_explain;       /* resolve only, and say what would be built */
 	bool is_refresh;       /* resolve afresh, once for 'job' (0: always) */
 	uint32_t job;
+	uint32_t uid;          /* whose job asks; 0: nobody's but root's */
 	const char *as_base;   /* what is built becomes this base; or NULL */
 	const char *again;     /* make what this manifest is of; or NULL */
 	int answer_fd, request_fd, progress_fd, alive_fd;

@@ -93,36 +93,54 @@ int aq_collect_check_refs(const struct aq_conf *conf, struct aq_err *err)
 	return 0;
 }
 
-/* Kept while there is room; not there is no failure. */
-static void keep_reserve(const struct aq_conf *conf, bool is_needed)
+/* Not there is no failure. */
+static void give_up_reserve(const struct aq_conf *conf)
 {
-	cleanup_close int cache = -1, fd = -1;
+	cleanup_close int cache = -1;
 	uint64_t n_free = 0;
 
-	if (aq_open_dir(AT_FDCWD, conf->cache_dir, &cache, NULL) != 0 ||
-	    aq_collect_get_free(conf, &n_free, NULL) != 0)
-		return;
-	if (is_needed && n_free < RESERVE_SIZE) {
+	if (aq_open_dir(AT_FDCWD, conf->cache_dir, &cache, NULL) == 0 &&
+	    aq_collect_get_free(conf, &n_free, NULL) == 0 &&
+	    n_free < RESERVE_SIZE)
 		(void)unlinkat(cache, RESERVE, 0);
+}
+
+void aq_collect_keep_reserve(const struct aq_conf *conf)
+{
+	cleanup_close int cache = -1, fd = -1;
+
+	if (aq_open_dir(AT_FDCWD, conf->cache_dir, &cache, NULL) != 0)
 		return;
-	}
 	fd = openat(cache, RESERVE,
 		    O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd >= 0 && posix_fallocate(fd, 0, RESERVE_SIZE) != 0)
 		(void)unlinkat(cache, RESERVE, 0);
 }
 
-int aq_collect_begin(const struct aq_conf *conf, int *ret_fd,
-		     struct aq_err *err)
+static bool is_impatient(void *arg)
+{
+	(void)arg;
+	return true;
+}
+
+int aq_collect_begin_after(const struct aq_conf *conf,
+			   bool (*is_cancelled)(void *arg), void *arg,
+			   int *ret_fd, struct aq_err *err)
 {
 	int rc = aq_collect_check_refs(conf, err);
 
 	if (!rc)
-		rc = aq_flock_try(conf, "collect", AQ_FLOCK_EXCLUSIVE, ret_fd,
-				  err);
+		rc = aq_flock_wait(conf, "collect", AQ_FLOCK_EXCLUSIVE,
+				   is_cancelled, arg, ret_fd, err);
 	if (!rc)
-		keep_reserve(conf, true);
+		give_up_reserve(conf);
 	return rc;
+}
+
+int aq_collect_begin(const struct aq_conf *conf, int *ret_fd,
+		     struct aq_err *err)
+{
+	return aq_collect_begin_after(conf, is_impatient, NULL, ret_fd, err);
 }
 
 /* -- ending -- */
@@ -303,16 +321,20 @@ static int remove_one(const char *name, void *arg, struct aq_err *err)
 	return aq_remove_tree(*(const int *)arg, name, err);
 }
 
-int aq_collect_empty_trash(const struct aq_conf *conf, struct aq_err *err)
+int aq_collect_empty_trash(const struct aq_conf *conf, bool is_idle,
+			   struct aq_err *err)
 {
 	cleanup_close int trash = -1;
 	int rc = aq_collect_open(conf, "trash", &trash, err);
 
 	if (rc)
 		return rc == AQ_MISS ? 0 : rc;
-	(void)setpriority(PRIO_PROCESS, 0, NICE);
-	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_IDLE);
+	if (is_idle) {
+		(void)setpriority(PRIO_PROCESS, 0, NICE);
+		(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
+			      IOPRIO_CLASS_IDLE);
+	}
 	rc = aq_collect_each_entry(conf, "trash", remove_one, &trash, err);
-	keep_reserve(conf, false);
+	aq_collect_keep_reserve(conf);
 	return rc;
 }

@@ -3,8 +3,9 @@
  *
  * An environment can go that no reference holds, nothing inherits from, nobody
  * pinned, and that is no base.  What nobody will ask for again goes at once;
- * then what was not used for max_age; then, while max_size or min_free asks
- * for room, what was used least lately, but for what was just built or used.
+ * then what was not used for max_age; then what was used least lately: of a
+ * user's while they hold more than user_quota, and of all while max_size or
+ * min_free asks for room, but for what was just built or used.
  *
  * It goes in steps, of which each leaves what the next collector can go on
  * from: its row, while no reference can be taken; its manifest; its files to
@@ -29,12 +30,14 @@ struct aq_candidate {
 	enum aq_env_kind kind;
 	uint64_t last_used, uses; /* as struct aq_env */
 	uint64_t bytes;           /* that it alone holds */
+	uint32_t uid;             /* as struct aq_env */
 	bool is_pinned, is_base;  /* is_base: a current one */
 	bool is_held;             /* by a reference */
 	uint64_t n_references;
 	/* made by the plan */
 	bool is_victim;
 	uint32_t n_children; /* aq_candidates_count_children() too */
+	uint64_t *user_bytes; /* of all environments for its user, or NULL */
 };
 
 /* Among 'v', sorted by name: the one of that name, or NULL; how many inherit
@@ -49,6 +52,7 @@ bool aq_candidate_is_obsolete(struct aq_candidate *v, size_t n,
 enum aq_collect_why {
 	AQ_COLLECT_OBSOLETE, /* its base was replaced, or is none any more */
 	AQ_COLLECT_AGE,      /* max_age */
+	AQ_COLLECT_QUOTA,    /* user_quota */
 	AQ_COLLECT_ROOM,     /* max_size, min_free */
 };
 const char *aq_collect_reason(enum aq_collect_why why);
@@ -63,7 +67,7 @@ struct aq_plan {
 	struct aq_victim *v; /* in the order in which they go */
 	size_t n;
 	uint64_t bytes;  /* of all of them */
-	uint64_t lacks;  /* bytes that the limits ask for beyond that */
+	uint64_t wanted; /* bytes that max_size and min_free ask for */
 	uint64_t n_held; /* environments that references hold */
 };
 void aq_plan_free(struct aq_plan *plan);
@@ -78,7 +82,7 @@ struct aq_collect_state {
 };
 
 /* Choose among 'v', sorted by name, by conf's limits.  Pure.  A time of last use
- * in the future is now.
+ * in the future is now; if it is further off than 'grace', not a recent one.
  */
 AQ_CHECK int aq_plan_make(struct aq_candidate *v, size_t n,
 			  const struct aq_conf *conf,
@@ -115,6 +119,36 @@ AQ_CHECK int aq_store_pin(struct aq_store *store, const char *name, bool is_on,
  */
 AQ_CHECK int aq_collect_begin(const struct aq_conf *conf, int *ret_fd,
 			      struct aq_err *err);
+/* The same, waiting for one that is at work until 'is_cancelled' says so. */
+AQ_CHECK int aq_collect_begin_after(const struct aq_conf *conf,
+				    bool (*is_cancelled)(void *arg), void *arg,
+				    int *ret_fd, struct aq_err *err);
+
+/* What one collection is to do, and did. */
+struct aq_collection {
+	bool is_dry_run;    /* only say what would go */
+	bool is_idle;       /* nobody waits: files are removed at idle priority */
+	uint64_t max_freed; /* as in struct aq_collect_state */
+	/* for each environment that goes; what that frees besides those before
+	 * it, or NULL
+	 */
+	void (*on_victim)(const struct aq_victim *v, uint64_t frees, void *arg);
+	void *arg;
+	/* set */
+	struct aq_collect_state state;
+	struct aq_plan plan; /* the caller frees it */
+	uint64_t n_gone, n_orphans;
+	uint64_t freed;  /* bytes that these environments alone held */
+	uint64_t caches; /* and those of the package caches */
+	uint64_t lacks;  /* and those that the limits ask for beyond that */
+};
+/* Collect, between aq_collect_begin() and the closing of its lock: what of the
+ * package caches no environment shares; environments by conf's limits, no more
+ * for room than that needs; what was left without a row; trash/; and what is
+ * now unused of the caches.
+ */
+AQ_CHECK int aq_collect_run(const struct aq_conf *conf, struct aq_collection *c,
+			    struct aq_err *err);
 /* Set now, size and free.  It walks the whole cache. */
 AQ_CHECK int aq_collect_measure(const struct aq_conf *conf,
 				struct aq_collect_state *ret,
@@ -156,9 +190,15 @@ AQ_CHECK int aq_collect_caches(const struct aq_conf *conf, bool is_dry,
  */
 AQ_CHECK int aq_collect_inodes(const struct aq_conf *conf, const ino_t *inodes,
 			       size_t n, struct aq_err *err);
-/* Remove what is in trash/, at idle priority. */
-AQ_CHECK int aq_collect_empty_trash(const struct aq_conf *conf,
+/* Remove what is in trash/; 'is_idle': at idle priority, which this process then
+ * keeps.
+ */
+AQ_CHECK int aq_collect_empty_trash(const struct aq_conf *conf, bool is_idle,
 				    struct aq_err *err);
+/* Have the file in trash/ that aq_collect_begin() gives up where the disk is
+ * full, so that the journal of cache.db has room; if there is room for it.
+ */
+void aq_collect_keep_reserve(const struct aq_conf *conf);
 /* Bytes free on cache_dir's file system, to who is not root. */
 AQ_CHECK int aq_collect_get_free(const struct aq_conf *conf, uint64_t *ret,
 				 struct aq_err *err);
@@ -169,11 +209,12 @@ AQ_CHECK int aq_collect_get_free(const struct aq_conf *conf, uint64_t *ret,
 void aq_collect_count(const struct aq_conf *conf, uint64_t n, uint64_t bytes);
 void aq_collect_note_end(const struct aq_conf *conf);
 uint64_t aq_collect_last(const struct aq_conf *conf);
-/* If a limit is passed, as far as that can be said at once, start `aq gc` in a
- * session of its own, its output to logs/gc.log.  For an epilog's worker, which
+/* If a limit is passed, as far as that can be said at once (of user_quota: by
+ * user 'uid'), start `aq gc` in a session of its own, its output to logs/gc.log.
+ * For an epilog's worker, which
  * has no descriptors that anybody waits for.
  */
-AQ_CHECK int aq_collect_start_if_due(const struct aq_conf *conf,
+AQ_CHECK int aq_collect_start_if_due(const struct aq_conf *conf, uint32_t uid,
 				     struct aq_err *err);
 
 #endif

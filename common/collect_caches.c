@@ -242,18 +242,26 @@ static int look_at_bytecode(const char *python, void *arg, struct aq_err *err)
 	return rc;
 }
 
+/* A builder through with its build may still compile for others. */
+static int collect_bytecode(struct caches *c, struct aq_err *err)
+{
+	cleanup_close int lock = -1;
+	int rc = aq_flock_try(c->conf, AQ_FLOCK_BYTECODE, AQ_FLOCK_EXCLUSIVE,
+			      &lock, err);
+
+	return rc ? rc : aq_collect_each_entry(c->conf, "work/bytecode",
+					       look_at_bytecode, c, err);
+}
+
 int aq_collect_caches(const struct aq_conf *conf, bool is_dry,
 		      uint64_t *ret_bytes, struct aq_err *err)
 {
-	cleanup_close int caches = -1, bytecode = -1;
+	cleanup_close int caches = -1;
 	struct caches c = { .conf = conf, .is_dry = is_dry };
 	int rc = aq_flock_try(conf, AQ_FLOCK_CACHES, AQ_FLOCK_EXCLUSIVE, &caches,
 			      err);
 
 	*ret_bytes = 0;
-	if (!rc)
-		rc = aq_flock_try(conf, AQ_FLOCK_BYTECODE, AQ_FLOCK_EXCLUSIVE,
-				  &bytecode, err);
 	c.sub = "work/pkgs";
 	c.mark = "info"; /* an unpacked package: mamba keeps indexes there too */
 	if (!rc)
@@ -264,8 +272,7 @@ int aq_collect_caches(const struct aq_conf *conf, bool is_dry,
 	if (!rc)
 		rc = collect_wheels(&c, err);
 	if (!rc)
-		rc = aq_collect_each_entry(conf, "work/bytecode", look_at_bytecode, &c,
-				err);
+		rc = collect_bytecode(&c, err);
 	*ret_bytes = c.bytes;
 	return rc == AQ_BUSY ? 0 : rc;
 }

@@ -8,9 +8,6 @@
 #include "common/conf.h"
 #include "common/err.h"
 
-/* Bytes free on cache_dir's file system. */
-AQ_CHECK int aq_collect_get_free(const struct aq_conf *conf, uint64_t *ret,
-				 struct aq_err *err);
 /* AQ_SYS: references were lost, in a refs.db that was damaged. */
 AQ_CHECK int aq_collect_check_refs(const struct aq_conf *conf,
 				   struct aq_err *err);

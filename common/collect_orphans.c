@@ -49,11 +49,11 @@ static int read_held(struct orphans *o, struct aq_err *err)
 static int check_row(struct aq_store *store, const char *name,
 		     struct aq_err *err)
 {
-	cleanup_env struct aq_env *env = NULL;
 	uint64_t children = 0;
-	int rc = aq_store_find_exact(store, name, &env, err);
+	bool is_there = true;
+	int rc = aq_store_has_name(store, name, &is_there, err);
 
-	if (rc != AQ_MISS)
+	if (rc || is_there)
 		return rc;
 	rc = aq_store_children(store, name, &children, err);
 	return rc || children ? rc : AQ_MISS;

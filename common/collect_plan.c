@@ -11,6 +11,8 @@ const char *aq_collect_reason(enum aq_collect_why why)
 		return "obsolete";
 	case AQ_COLLECT_AGE:
 		return "age";
+	case AQ_COLLECT_QUOTA:
+		return "quota";
 	case AQ_COLLECT_ROOM:
 		return "room";
 	}
@@ -30,7 +32,7 @@ struct planning {
 	const struct aq_conf *conf;
 	const struct aq_collect_state *state;
 	struct aq_plan *plan;
-	uint64_t wanted; /* bytes that the limits ask for */
+	uint64_t *users; /* bytes for each user who has any */
 };
 
 static int by_name(const void *a, const void *b)
@@ -93,9 +95,28 @@ static bool is_old(const struct planning *p, const struct aq_candidate *c)
 	return p->conf->max_age && age_of(p, c) > p->conf->max_age;
 }
 
+/* What was used at a time to come was either used after this collector looked
+ * at its clock, or before a clock was set back by years: that must not keep it
+ * for as long.
+ */
+static bool is_recent(const struct planning *p, const struct aq_candidate *c)
+{
+	uint64_t now = p->state->now;
+
+	return (c->last_used > now ? c->last_used - now : now - c->last_used) <
+	       p->conf->grace;
+}
+
+static bool is_over_quota(const struct planning *p,
+			  const struct aq_candidate *c)
+{
+	return c->user_bytes && *c->user_bytes > p->conf->user_quota &&
+	       !is_recent(p, c);
+}
+
 static bool makes_room(const struct planning *p, const struct aq_candidate *c)
 {
-	return p->plan->bytes < p->wanted && age_of(p, c) >= p->conf->grace;
+	return p->plan->bytes < p->plan->wanted && !is_recent(p, c);
 }
 
 static bool take(struct planning *p, struct aq_candidate *c,
@@ -109,6 +130,8 @@ static bool take(struct planning *p, struct aq_candidate *c,
 	c->is_victim = true;
 	if (base)
 		base->n_children--;
+	if (c->user_bytes)
+		*c->user_bytes -= c->bytes;
 	plan->v[plan->n] = (struct aq_victim){ .why = why,
 					       .last_used = c->last_used,
 					       .bytes = c->bytes };
@@ -149,19 +172,48 @@ void aq_candidates_count_children(struct aq_candidate *v, size_t n)
 	}
 }
 
+static int by_user(const void *a, const void *b)
+{
+	const struct aq_candidate *x = *(struct aq_candidate *const *)a;
+	const struct aq_candidate *y = *(struct aq_candidate *const *)b;
+
+	return x->uid < y->uid ? -1 : x->uid > y->uid;
+}
+
+/* What root built is for everybody. */
+static void add_users(struct planning *p)
+{
+	uint64_t *user = p->users;
+
+	qsort(p->order, p->n, sizeof(*p->order), by_user);
+	for (size_t i = 0; i < p->n; i++) {
+		struct aq_candidate *c = p->order[i];
+
+		if (!c->uid)
+			continue;
+		if (i && p->order[i - 1]->uid != c->uid)
+			user++;
+		c->user_bytes = user;
+		*user += c->bytes;
+	}
+}
+
 static void prepare(struct planning *p)
 {
 	const struct aq_collect_state *s = p->state;
 	uint64_t size = p->conf->max_size ? over(s->size, p->conf->max_size) : 0;
 	uint64_t room = over(p->conf->min_free, s->free);
 
-	p->wanted = size > room ? size : room;
+	p->plan->wanted = size > room ? size : room;
 	for (size_t i = 0; i < p->n; i++) {
 		p->order[i] = &p->v[i];
 		p->v[i].is_victim = false;
+		p->v[i].user_bytes = NULL;
 		p->plan->n_held += p->v[i].is_held;
 	}
 	aq_candidates_count_children(p->v, p->n);
+	if (p->conf->user_quota)
+		add_users(p);
 	qsort(p->order, p->n, sizeof(*p->order), by_use);
 }
 
@@ -174,16 +226,19 @@ int aq_plan_make(struct aq_candidate *v, size_t n, const struct aq_conf *conf,
 
 	*ret = (struct aq_plan){ .v = calloc(n + 1, sizeof(*ret->v)) };
 	p.order = calloc(n + 1, sizeof(struct aq_candidate *));
-	if (!ret->v || !p.order) {
+	p.users = calloc(n + 1, sizeof(*p.users));
+	if (!ret->v || !p.order || !p.users) {
 		free(p.order);
+		free(p.users);
 		aq_plan_free(ret);
 		return aq_fail(err, AQ_SYS, "out of memory");
 	}
 	prepare(&p);
 	choose(&p, AQ_COLLECT_OBSOLETE, is_obsolete);
 	choose(&p, AQ_COLLECT_AGE, is_old);
+	choose(&p, AQ_COLLECT_QUOTA, is_over_quota);
 	choose(&p, AQ_COLLECT_ROOM, makes_room);
-	ret->lacks = over(p.wanted, ret->bytes);
 	free(p.order);
+	free(p.users);
 	return 0;
 }

@@ -14,19 +14,24 @@
 #define AQ AQ_BINDIR "/aq"
 
 /* The package caches are not counted: that takes a walk, which aq gc makes. */
-static int is_due(const struct aq_conf *conf, bool *ret, struct aq_err *err)
+static int is_due(const struct aq_conf *conf, uint32_t uid, bool *ret,
+		  struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
-	uint64_t n_free = 0, size = 0;
+	uint64_t n_free = 0, size = 0, user_size = 0;
+	bool has_quota = uid && conf->user_quota;
 	int rc = aq_collect_get_free(conf, &n_free, err);
 
 	*ret = !rc && n_free < conf->min_free;
-	if (rc || *ret || !conf->max_size)
+	if (rc || *ret || (!conf->max_size && !has_quota))
 		return rc;
 	rc = aq_store_open(conf, AQ_STORE_READ, &store, err);
-	if (!rc)
-		rc = aq_store_size(store, &size, err);
-	*ret = !rc && size > conf->max_size;
+	if (!rc && conf->max_size)
+		rc = aq_store_size(store, 0, &size, err);
+	if (!rc && has_quota)
+		rc = aq_store_size(store, uid, &user_size, err);
+	*ret = !rc && (size > conf->max_size ||
+		       (has_quota && user_size > conf->user_quota));
 	/* the next epilog asks again */
 	return rc == AQ_BUSY || rc == AQ_MISS || rc == AQ_CORRUPT ? 0 : rc;
 }
@@ -55,11 +60,12 @@ __attribute__((noreturn)) static void collect(const struct aq_conf *conf)
 	_exit(1);
 }
 
-int aq_collect_start_if_due(const struct aq_conf *conf, struct aq_err *err)
+int aq_collect_start_if_due(const struct aq_conf *conf, uint32_t uid,
+			    struct aq_err *err)
 {
 	bool is_wanted = false;
 	pid_t pid;
-	int rc = is_due(conf, &is_wanted, err);
+	int rc = is_due(conf, uid, &is_wanted, err);
 
 	if (rc || !is_wanted)
 		return rc;

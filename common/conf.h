@@ -52,6 +52,7 @@ struct aq_conf {
 	uint64_t min_free; /* bytes that its file system shall have free */
 	uint64_t max_age;  /* seconds since the last use */
 	uint64_t grace;    /* seconds since it was built or used */
+	uint64_t user_quota; /* bytes that one user's environments may hold */
 
 	struct aq_strv warnings; /* unknown keys and the like, FILE:LINE: … */
 };

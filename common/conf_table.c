@@ -62,6 +62,9 @@ const struct aq_conf_key aq_conf_keys[] = {
 	  SECONDS_MAX, "seconds",
 	  "for which what was just built or used is not collected to make "
 	  "room" },
+	{ "user_quota", AQ_CONF_SIZE, offsetof(struct aq_conf, user_quota),
+	  "0", UINT64_MAX / 2, "size",
+	  "that environments built for one user may hold; 0: any" },
 };
 
 const size_t aq_conf_n_keys = ARRAY_LEN(aq_conf_keys);

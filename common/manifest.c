@@ -66,6 +66,7 @@ static void write_fields(struct aq_str *out, const struct aq_env *e,
 		       e->created, e->build_ms);
 	aq_str_add_fmt(out, "size_own %" PRIu64 "\nsize_shared %" PRIu64 "\n",
 		       e->size_own, e->size_shared);
+	aq_str_add_fmt(out, "uid %" PRIu32 "\n", e->uid);
 }
 
 /* The file "manifest". */
@@ -228,7 +229,7 @@ static bool parse_fields(char *text, struct aq_manifest *m,
 			 char ret_sum[AQ_SHA256_HEX_SIZE])
 {
 	struct aq_env *e = m->env;
-	uint64_t generation, kind;
+	uint64_t generation, kind, uid;
 	char *at = text;
 
 	if (!aq_starts_with(at, MANIFEST_VERSION "\n"))
@@ -247,10 +248,13 @@ static bool parse_fields(char *text, struct aq_manifest *m,
 	    !number_field(&at, "build_ms", &e->build_ms) ||
 	    !number_field(&at, "size_own", &e->size_own) ||
 	    !number_field(&at, "size_shared", &e->size_shared) ||
+	    !number_field(&at, "uid", &uid) ||
 	    !text_field(&at, "sum", ret_sum, AQ_SHA256_HEX_SIZE) || *at)
 		return false;
-	if (generation > UINT32_MAX - 1 || kind > AQ_ENV_BASE)
+	if (generation > UINT32_MAX - 1 || kind > AQ_ENV_BASE ||
+	    uid > UINT32_MAX)
 		return false;
+	e->uid = (uint32_t)uid;
 	e->generation = (uint32_t)generation;
 	if (!aq_env_is_named_well(e))
 		return false;

@@ -3,7 +3,7 @@
  * rebuilt: files `request` (canonical), `lock` (text), `activation`
  * (serialised operations), `context` (text; common/key.h), `manifest` (key
  * value lines: name, lock, key, digest, generation, kind, base, python, reason,
- * created, build_ms, sizes; then a SHA-256 of these lines and of the other
+ * created, build_ms, sizes, uid; then a SHA-256 of these lines and of the other
  * files but the lock, whose own digest is among them).  Written after the
  * prefix is sealed, flushed (files, directory, parent) before the row, and
  * unlinked before its environment goes to trash.

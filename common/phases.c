@@ -45,7 +45,8 @@ static int keep_uses(const struct aq_conf *conf, struct aq_refs *refs,
 	uint64_t oldest = 0, now = (uint64_t)time(NULL);
 	int rc = aq_refs_oldest_use(refs, &oldest, err);
 
-	if (rc || !oldest || oldest > now || now - oldest < USES_SECONDS)
+	/* one in the future: a clock was set back */
+	if (rc || !oldest || (oldest <= now && now - oldest < USES_SECONDS))
 		return rc;
 	rc = aq_store_open(conf, AQ_STORE_WRITE, &store, err);
 	if (!rc)
@@ -70,7 +71,7 @@ int aq_phase_epilog(const struct aq_job *job, struct aq_err *err)
 		rc = aq_refs_sweep(refs, err);
 	if (!rc)
 		rc = keep_uses(conf, refs, err);
-	return rc ? rc : aq_collect_start_if_due(conf, err);
+	return rc ? rc : aq_collect_start_if_due(conf, job->uid, err);
 }
 
 /* References are locked until they are unlocked or closed: no other step waits for

@@ -39,6 +39,7 @@ struct aq_job {
 	const char *conf_path;
 	const char *node; /* or NULL: as aq_conf_load() */
 	uint32_t job;
+	uint32_t uid;  /* epilog only: whose job it was; 0: not known */
 };
 typedef int aq_phase_job_fn(const struct aq_job *job, struct aq_err *err);
 AQ_EXPORT aq_phase_job_fn aq_phase_epilog;

@@ -60,7 +60,9 @@ AQ_CHECK int aq_refs_take(struct aq_refs *refs, const struct aq_step *step,
 AQ_CHECK int aq_refs_drop(struct aq_refs *refs, const struct aq_step *step,
 			  struct aq_err *err);
 /* The epilog: the references of all the job's steps whose lease is free, on
- * conf->node, at once; then the files of those leases.
+ * conf->node; then the files of those leases.  A step whose environment a process
+ * still uses keeps its reference (refs_end.c): tasks outlive a slurmstepd that is
+ * killed.
  */
 AQ_CHECK int aq_refs_drop_job(struct aq_refs *refs, uint32_t job,
 			      struct aq_err *err);
@@ -84,7 +86,8 @@ AQ_CHECK int aq_refs_add_tally(struct aq_refs *refs, const char *env,
 			       uint64_t now, const struct aq_tally *tally,
 			       struct aq_err *err);
 /* Drop references of steps on conf->node whose lease is free and whose job has
- * had its epilog.
+ * had its epilog, and the files of their leases; those that a process still
+ * uses stay, as above.
  */
 AQ_CHECK int aq_refs_sweep(struct aq_refs *refs, struct aq_err *err);
 

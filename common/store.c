@@ -18,6 +18,15 @@ void aq_env_free(struct aq_env *env)
 	free(env);
 }
 
+bool aq_env_is_name(const char *name)
+{
+	size_t digits = strspn(name, "0123456789abcdef");
+	uint64_t generation;
+
+	return digits == AQ_ENV_LOCK_DIGITS && name[digits] == '-' &&
+	       aq_parse_u64(name + digits + 1, UINT32_MAX, &generation);
+}
+
 bool aq_env_is_named_well(const struct aq_env *env)
 {
 	char name[AQ_ENV_NAME_SIZE];
@@ -33,15 +42,6 @@ void aq_env_make_name(const char *lock, uint32_t generation,
 {
 	snprintf(ret, AQ_ENV_NAME_SIZE, "%.*s-%" PRIu32, AQ_ENV_LOCK_DIGITS,
 		 lock, generation);
-}
-
-bool aq_env_is_name(const char *name)
-{
-	size_t digits = strspn(name, "0123456789abcdef");
-	uint64_t generation;
-
-	return digits == AQ_ENV_LOCK_DIGITS && name[digits] == '-' &&
-	       aq_parse_u64(name + digits + 1, UINT32_MAX, &generation);
 }
 
 void aq_env_say_made(const struct aq_env *env, char ret[AQ_ENV_MADE_SIZE])
@@ -127,7 +127,7 @@ int aq_store_open(const struct aq_conf *conf, enum aq_store_mode mode,
 #define ENV_COLUMNS_WITH(ops)                                                  \
 	"e.name, e.lock, e.generation, e.kind, e.base, e.python, e.created,"   \
 	" e.last_used, e.uses, e.build_ms, e.size_own, e.size_shared,"         \
-	" e.pinned, " ops ", e.reason, e.packages"
+	" e.pinned, " ops ", e.reason, e.packages, e.uid"
 #define ENV_COLUMNS                                                            \
 	ENV_COLUMNS_WITH("(SELECT ops FROM activations a WHERE a.env = e.name)")
 #define ENV_N_COLUMNS 16
@@ -148,6 +148,7 @@ static int read_env(const struct aq_db_row *row, struct aq_env **ret,
 	    !aq_copy_text(e->python, sizeof(e->python), aq_db_text(row, 5)) ||
 	    !aq_copy_text(e->reason, sizeof(e->reason), aq_db_text(row, 14)) ||
 	    kind > AQ_ENV_BASE || aq_db_number(row, 2) > UINT32_MAX ||
+	    aq_db_number(row, 15) > UINT32_MAX ||
 	    (e->ops_len && !aq_envops_is_sound(ops, e->ops_len)))
 		return aq_fail(err, AQ_CORRUPT, "the row of an environment is damaged");
 	e->generation = (uint32_t)aq_db_number(row, 2);
@@ -167,6 +168,7 @@ static int read_env(const struct aq_db_row *row, struct aq_env **ret,
 	e->size_shared = aq_db_number(row, 11);
 	e->pinned = aq_db_number(row, 12) != 0;
 	e->packages = (uint32_t)aq_db_number(row, 15);
+	e->uid = (uint32_t)aq_db_number(row, 16);
 	*ret = steal(&e);
 	return 0;
 }
@@ -291,6 +293,41 @@ int aq_store_find_name(struct aq_store *store, const char *name,
 	return 0;
 }
 
+static int get_count(const struct aq_db_row *row, void *arg,
+		     struct aq_err *err)
+{
+	(void)err;
+	*(uint64_t *)arg = aq_db_number(row, 0);
+	return 0;
+}
+
+int aq_store_has_name(struct aq_store *store, const char *name, bool *ret,
+		      struct aq_err *err)
+{
+	const struct aq_db_value values[] = { AQ_TEXT(name) };
+	uint64_t n = 0;
+	int rc = aq_db_run(store->db,
+			   "SELECT count(*) FROM environments WHERE name = ?1",
+			   values, 1, get_count, &n, err);
+
+	if (!rc)
+		*ret = n > 0;
+	return rc;
+}
+
+int aq_store_size(struct aq_store *store, uint32_t uid, uint64_t *ret,
+		  struct aq_err *err)
+{
+	const struct aq_db_value values[] = { AQ_NUMBER(uid) };
+
+	return aq_db_run(store->db,
+			 uid ? "SELECT coalesce(sum(size_own), 0)"
+			       " FROM environments WHERE uid = ?1" :
+			       "SELECT coalesce(sum(size_own), 0)"
+			       " FROM environments",
+			 values, uid != 0, get_count, ret, err);
+}
+
 static int get_three(const struct aq_db_row *row, void *arg,
 		     struct aq_err *err)
 {
@@ -376,9 +413,3 @@ int aq_store_digests(struct aq_store *store, const char *env_name,
 				     aq_strv_done(ret, "the digests", err);
 }
 
-int aq_store_size(struct aq_store *store, uint64_t *ret, struct aq_err *err)
-{
-	return aq_db_run(store->db,
-			 "SELECT coalesce(sum(size_own), 0) FROM environments",
-			 NULL, 0, aq_store_get_number, ret, err);
-}

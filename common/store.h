@@ -54,6 +54,7 @@ struct aq_env {
 	char reason[AQ_ENV_REASON_SIZE];
 	bool pinned;
 	uint32_t packages; /* of its lock: a base's are not among them */
+	uint32_t uid; /* for whom it was built first; 0: root, for everybody */
 	char *ops; /* activation, serialised (common/envops.h) */
 	size_t ops_len;
 };
@@ -61,7 +62,7 @@ struct aq_env {
 /* The name of the environment that is 'generation' of 'lock' (a digest). */
 void aq_env_make_name(const char *lock, uint32_t generation,
 		      char ret[AQ_ENV_NAME_SIZE]);
-/* Whether 'name' has that form. */
+/* Whether 'name' could be one's: it becomes a path. */
 bool aq_env_is_name(const char *name);
 /* Whether env->name is that of its lock and generation. */
 bool aq_env_is_named_well(const struct aq_env *env);
@@ -121,6 +122,10 @@ AQ_CHECK int aq_store_find_lock(struct aq_store *store, const char *lock,
 				struct aq_env **ret, struct aq_err *err);
 AQ_CHECK int aq_store_find_name(struct aq_store *store, const char *name,
 				struct aq_env **ret, struct aq_err *err);
+
+/* Whether there is one of exactly that name. */
+AQ_CHECK int aq_store_has_name(struct aq_store *store, const char *name,
+			       bool *ret, struct aq_err *err);
 
 /* Requests remembered of one key: they differ in what does not matter to the
  * environment, their variables.
@@ -183,6 +188,12 @@ AQ_CHECK int aq_store_fail_get(struct aq_store *store, const char *key,
 /* Say what 'env' takes on disk by now; AQ_MISS: it is gone. */
 AQ_CHECK int aq_store_resize(struct aq_store *store, const struct aq_env *env,
 			     struct aq_err *err);
+
+/* The bytes that environments alone hold, together; uid not 0: those that were
+ * built for that user.
+ */
+AQ_CHECK int aq_store_size(struct aq_store *store, uint32_t uid, uint64_t *ret,
+			   struct aq_err *err);
 
 /* What environments of 'kind' took so far, on average; *ret_n of them. */
 AQ_CHECK int aq_store_typical(struct aq_store *store, enum aq_env_kind kind,
@@ -251,9 +262,5 @@ AQ_CHECK int aq_store_each_by(struct aq_store *store, enum aq_store_order order,
 /* Append the digests of the requests that lead to 'env_name', each once. */
 AQ_CHECK int aq_store_digests(struct aq_store *store, const char *env_name,
 			      struct aq_strv *ret, struct aq_err *err);
-
-/* The bytes that all environments hold alone, by their rows. */
-AQ_CHECK int aq_store_size(struct aq_store *store, uint64_t *ret,
-			   struct aq_err *err);
 
 #endif

@@ -139,6 +139,7 @@ static int add_candidate(const struct aq_db_row *row, void *arg,
 		.bytes = aq_db_number(row, 5),
 		.is_pinned = aq_db_number(row, 6) != 0,
 		.is_base = aq_db_number(row, 7) != 0,
+		.uid = (uint32_t)aq_db_number(row, 8),
 		.n_references = count_held(c, aq_db_text(row, 0)),
 	};
 	new->is_held = new->n_references != 0;
@@ -150,7 +151,7 @@ static int add_candidate(const struct aq_db_row *row, void *arg,
 
 #define CANDIDATES                                                             \
 	"SELECT name, base, kind, last_used, uses, size_own, pinned,"          \
-	" EXISTS (SELECT 1 FROM bases WHERE env = name) FROM environments"
+	" EXISTS (SELECT 1 FROM bases WHERE env = name), uid FROM environments"
 
 int aq_store_candidates(struct aq_store *store, struct aq_refs *refs,
 			struct aq_candidate **ret, size_t *ret_n,

@@ -10,11 +10,12 @@ static const char *const migrations[] = {
 	"  uses INTEGER NOT NULL, build_ms INTEGER NOT NULL,"
 	"  size_own INTEGER NOT NULL, size_shared INTEGER NOT NULL,"
 	"  pinned INTEGER NOT NULL, reason TEXT NOT NULL,"
-	"  packages INTEGER NOT NULL,"
+	"  packages INTEGER NOT NULL, uid INTEGER NOT NULL,"
 	"  UNIQUE(lock, generation)"
 	") WITHOUT ROWID;"
 	"CREATE INDEX environments_by_base ON environments(base)"
 	"  WHERE base != '';"
+	"CREATE INDEX environments_by_uid ON environments(uid, size_own);"
 	/* apart, since it is most of an environment, and no list reads it */
 	"CREATE TABLE activations("
 	"  env TEXT PRIMARY KEY REFERENCES environments(name)"

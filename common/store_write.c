@@ -49,7 +49,7 @@ int aq_store_insert(struct aq_db *db, const struct aq_env *e,
 		AQ_NUMBER(e->uses),      AQ_NUMBER(e->build_ms),
 		AQ_NUMBER(e->size_own),  AQ_NUMBER(e->size_shared),
 		AQ_NUMBER(e->pinned),    AQ_TEXT(e->reason),
-		AQ_NUMBER(e->packages),
+		AQ_NUMBER(e->packages),  AQ_NUMBER(e->uid),
 	};
 	const struct aq_db_value activation[] = {
 		AQ_TEXT(e->name),
@@ -62,7 +62,7 @@ int aq_store_insert(struct aq_db *db, const struct aq_env *e,
 			       e->name);
 	rc = aq_db_run(db,
 		       "INSERT INTO environments VALUES"
-		       "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)"
+		       "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)"
 		       " ON CONFLICT DO NOTHING",
 		       values, ARRAY_LEN(values), NULL, NULL, err);
 	if (!rc && aq_db_changes(db) == 0)

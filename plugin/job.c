@@ -78,6 +78,12 @@ void rim_job_epilog(spank_t sp, const struct rim_args *args)
 {
 	struct aq_job job;
 
-	if (get_job(sp, args, &job))
-		run("epilog", job.job, epilog, &job);
+	uid_t uid = 0;
+
+	if (!get_job(sp, args, &job))
+		return;
+	/* not known: then only the other limits are looked at */
+	(void)spank_get_item(sp, S_JOB_UID, &uid);
+	job.uid = uid;
+	run("epilog", job.job, epilog, &job);
 }

@@ -78,11 +78,15 @@ void rim_task_start_build(spank_t sp, struct rim_step *step)
 		.alive_fd = step->alive[0],
 	};
 	struct aq_err err = { 0 };
+	uid_t uid = 0;
 	int rc;
 
 	if (step->state != RIM_MISS)
 		return;
 	if (is_first_local_task(sp)) {
+		/* not known: as if it were for everybody */
+		(void)spank_get_item(sp, S_JOB_UID, &uid);
+		start.uid = uid;
 		rc = aq_build_spawn(&start, &err);
 		if (rc)
 			aq_answer_fail(step->answer, (enum aq_class)rc,

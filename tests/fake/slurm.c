@@ -119,18 +119,21 @@ spank_err_t spank_job_control_unsetenv(spank_t sp, const char *name)
 
 spank_err_t spank_get_item(spank_t sp, spank_item_t item, ...)
 {
-	bool is_job_id = item == S_JOB_ID;
+	bool is_job = item == S_JOB_ID || item == S_JOB_UID;
 	spank_err_t rc = ESPANK_SUCCESS;
 	va_list ap;
 
 	(void)sp;
-	/* only the job's id is there outside slurmstepd */
-	if ((!is_remote() && !is_job_id) || fake_fails("spank_get_item"))
+	/* only these are there outside slurmstepd */
+	if ((!is_remote() && !is_job) || fake_fails("spank_get_item"))
 		return ESPANK_NOT_REMOTE;
 	va_start(ap, item);
 	switch ((int)item) {
 	case S_JOB_ID:
 		*va_arg(ap, uint32_t *) = fake->job;
+		break;
+	case S_JOB_UID:
+		*va_arg(ap, uid_t *) = getuid();
 		break;
 	case S_JOB_STEPID:
 		*va_arg(ap, uint32_t *) = fake->step;

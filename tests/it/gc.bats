@@ -9,7 +9,7 @@ setup_file() {
   it_up
   it_wheels
   for i in 1 2 3 4; do it_wheel "aq-gc-$i" 1.0 --file "aq_gc_$i.py=N = $i"; done
-  limits "max_age = 0" "min_free = 0"
+  it_limits "max_age = 0" "min_free = 0"
   base old python=3.9 pip
 }
 teardown_file() { it_down; }
@@ -18,12 +18,6 @@ setup() {
   CACHE=$(it_cache n1)
 }
 teardown() { it_end; }
-
-# limits LINE...: of aq.conf, until others are set.
-limits() {
-  sed -i '/^\(max_size\|min_free\|max_age\|grace\) /d' "$IT_DIR/etc/aq.conf"
-  printf '%s\n' "$@" >>"$IT_DIR/etc/aq.conf"
-}
 
 # base NAME SPEC...: make it n1's base of Python 3.9.
 base() {
@@ -66,7 +60,7 @@ gc() { aq --node n1 gc "$@"; }
   run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$(asks 1)" printenv AQ_RESOLUTION
   assert_equal "$output" reused
   it_begin
-  limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
+  it_limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
   run -0 --separate-stderr gc --dry-run --json
   assert_equal "$(python3 -c 'import json,sys; print([v["name"] for v in json.loads(sys.argv[1])["collected"]])' "$output")" "['$two', '$one']"
   assert_equal "$(aq --node n1 list --json | python3 -c 'import json,sys; print({e["name"]: e["uses"] for e in json.load(sys.stdin)["environments"]}[sys.argv[1]])' "$one")" 1
@@ -79,7 +73,7 @@ gc() { aq --node n1 gc "$@"; }
   aq --node n1 unpin "$one"
   gc
   gone "$one"
-  limits "max_age = 0" "min_free = 0"
+  it_limits "max_age = 0" "min_free = 0"
 }
 
 # on_disk: bytes of environments and caches, what has several names once.
@@ -88,7 +82,7 @@ frees() { python3 -c 'import json,sys; print(json.load(sys.stdin)["freed"])'; }
 
 @test "what it says it frees is what du finds" {
   local before after freed
-  limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
+  it_limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
   aq --node n1 build "$(asks 3)" >/dev/null 2>&1
   aq --node n1 build "$(asks 4)" >/dev/null 2>&1
   wait_while 30 it_has_workers n1
@@ -102,12 +96,53 @@ frees() { python3 -c 'import json,sys; print(json.load(sys.stdin)["freed"])'; }
   exec 9>&-
   [[ $freed -gt 0 ]]
   assert_equal "$((before - after))" "$freed"
-  limits "max_age = 0" "min_free = 0"
+  it_limits "max_age = 0" "min_free = 0"
+}
+
+# blocks PREFIX: "own shared" of the files below it, as du and stat count them: what has
+# all its names there is its own.
+blocks() {
+  python3 - "$1" <<'PY'
+import os, sys
+own = shared = 0
+seen = {}
+for top, dirs, files in os.walk(sys.argv[1]):
+    for name in [""] + files + [d for d in dirs if os.path.islink(os.path.join(top, d))]:
+        s = os.lstat(os.path.join(top, name) if name else top)
+        if name and s.st_nlink > 1:
+            seen.setdefault(s.st_ino, [s, 0])[1] += 1
+        else:
+            own += s.st_blocks * 512
+for s, n in seen.values():
+    if n == s.st_nlink:
+        own += s.st_blocks * 512
+    else:
+        shared += s.st_blocks * 512
+print(own, shared)
+PY
+}
+
+@test "sizes are du's to the byte: created, linked, inherited and a base" {
+  local name kind kinds
+  it_limits "max_age = 0" "min_free = 0"
+  aq --node n1 build --isolated "$(asks 1)"
+  aq --node n1 build "$(it_file linked.yaml <<<'{dependencies: [python=3.9, pip, six]}')"
+  aq --node n1 build "$(asks 2)"
+  wait_while 60 it_has_workers n1
+  while read -r name kind; do
+    kinds+="$kind "
+    read -r own shared < <(blocks "$CACHE/envs/$name")
+    # alone it is what du says, at the moment: links in the cache come and go
+    assert_equal "$name $((own + shared))" "$name $(du -s --block-size=1 "$CACHE/envs/$name" | cut -f1)"
+    assert_equal "$name $(aq --node n1 show --json "$name" | python3 -c 'import json,sys; e=json.load(sys.stdin); print(e["size_own"], e["size_shared"])')" "$name $own $shared"
+  done < <(aq --node n1 list --json | python3 -c 'import json,sys
+for e in json.load(sys.stdin)["environments"]: print(e["name"], e["kind"])')
+  assert_equal "$(tr ' ' '\n' <<<"$kinds" | sort -u | tr '\n' ' ')" " base created inherited linked "
 }
 
 @test "a job's layer stays while its base is replaced; then both go" {
   local file layer old job
-  limits "max_age = 0" "min_free = 0"
+  it_limits "max_age = 0" "min_free = 0"
   file=$(asks 1)
   layer=$(build "$file")
   old=$(aq --node n1 show "$layer" --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["base"])')
@@ -115,7 +150,7 @@ frees() { python3 -c 'import json,sys; print(json.load(sys.stdin)["freed"])'; }
     python -c "import sys, aq_gc_1, json, decimal; print(sys.prefix, aq_gc_1.N)"
     srun python -c "import aq_gc_1, email.mime.text; print(\"step\", aq_gc_1.N)"')
   wait_until "$IT_JOB_SECONDS" it_job_is RUNNING "$job"
-  wait_until 30 is_held
+  wait_until 30 it_holds n1 "$layer"
   base new python=3.9 pip numpy
   gc
   named "$layer" && named "$old"
@@ -132,16 +167,14 @@ frees() { python3 -c 'import json,sys; print(json.load(sys.stdin)["freed"])'; }
   assert_equal "$(aq --node n1 list | grep -c inherited)" 1
 }
 
-is_held() { [[ $(python3 -c 'import sqlite3,sys; print(sqlite3.connect(sys.argv[1]).execute("select count(*) from refs where env != \"\"").fetchone()[0])' "$IT_DIR/nodes/n1/run/refs.db") -gt 0 ]]; }
-
 @test "an epilog starts collecting when a limit is passed, and waits for nothing" {
   local one
-  limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
+  it_limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
   run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$(asks 4)" printenv AQ_ENV_PREFIX
   one=$(basename "$output")
   wait_until 30 gone "$one"
   wait_until 30 grep -q "$one" "$CACHE/logs/gc.log" # written at its end
-  limits "max_age = 0" "min_free = 0"
+  it_limits "max_age = 0" "min_free = 0"
 }
 
 @test "what a killed collector or builder left goes, what is whole is rebuilt" {
@@ -180,10 +213,10 @@ rows_are_whole() {
   local i round tries=${AQ_COUNT_GC_KILLS:-8} pid
   RANDOM=${AQ_SEED:-1}
   for ((round = 1; round <= tries; round++)); do
-    limits "max_age = 0" "min_free = 0"
+    it_limits "max_age = 0" "min_free = 0"
     for i in 1 2 3 4; do build "$(asks "$i")" >/dev/null; done
     wait_while 30 it_has_workers n1
-    limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
+    it_limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
     aq --node n1 gc >/dev/null 2>&1 3>&- &
     pid=$!
     sleep "0.0$((RANDOM % 8))" # it takes about that long
@@ -194,12 +227,12 @@ rows_are_whole() {
   gc
   assert_equal "$(aq --node n1 list | grep -c inherited)" 0
   assert_equal "$(find "$CACHE/envs" "$CACHE/meta" "$CACHE/trash" -mindepth 1 -maxdepth 1 ! -name '.*' ! -name 'base-*' | wc -l)" 2 # the base's
-  limits "max_age = 0" "min_free = 0"
+  it_limits "max_age = 0" "min_free = 0"
 }
 
 @test "jobs that Slurm does not know any more are forgotten when asked" {
   local one
-  limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
+  it_limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
   one=$(build "$(asks 3)")
   # an epilog that never came
   python3 - "$IT_DIR/nodes/n1/run/refs.db" "$one" <<'PY'
@@ -221,26 +254,75 @@ PY
   run -0 --separate-stderr gc --reconcile
   assert_contains "$output" "1 jobs that Slurm does not know"
   gone "$one"
-  limits "max_age = 0" "min_free = 0"
+  it_limits "max_age = 0" "min_free = 0"
 }
 
-@test "collecting all the time harms no job" {
-  local i jobs=() n=${AQ_COUNT_GC_JOBS:-24}
-  limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
+# uid_of NAME: for whom it was built.
+uid_of() { aq --node n1 show --json "$1" | it_number uid; }
+
+@test "a user over user_quota pushes out their own, not somebody else's" {
+  local theirs mine two size
+  gc
+  # root's are for everybody
+  assert_equal "$(uid_of "$(build "$(asks 1)")")" 0
+  run -0 --separate-stderr as_user -u "$AQ_OTHER_USER" srun -w n1 --aq-requirements="$(asks 2)" printenv AQ_ENV_PREFIX
+  theirs=$(basename "$output")
+  assert_equal "$(uid_of "$theirs")" "$(id -u "$AQ_OTHER_USER")"
+  run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$(asks 3)" printenv AQ_ENV_PREFIX
+  mine=$(basename "$output")
+  size=$(aq --node n1 show --json "$mine" | it_number size_own)
+  it_begin
+  it_limits "max_age = 0" "min_free = 0" "grace = 0" "user_quota = $((size * 3 / 2))"
+  run -0 gc --dry-run
+  assert_contains "$output" "0 environments would be collected"
+  sleep 1.1 # last use is in seconds
+  run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$(asks 4)" printenv AQ_ENV_PREFIX
+  two=$(basename "$output")
+  # the epilog starts it
+  wait_until 30 gone "$mine"
+  wait_until 30 grep -q "^$mine  *quota" "$CACHE/logs/gc.log"
+  named "$two" && named "$theirs"
+  assert_equal "$(grep -c quota "$CACHE/logs/gc.log")" 1
+  # and it is kept with the manifest
+  it_limits "max_age = 0" "min_free = 0"
+  rm "$CACHE/cache.db"
+  gc
+  assert_equal "$(uid_of "$two")" "$(id -u "$AQ_TEST_USER")"
+  it_limits "max_age = 0" "min_free = 0"
+}
+
+@test "collecting all the time harms none of 100 jobs that use, inherit and build" {
+  local i job jobs=() tasks=$((${AQ_COUNT_GC_JOBS:-100} / 5)) whole collector
+  it_limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
+  whole=$(it_file whole.yaml <<<'{dependencies: [prefix-demo]}')
   (while [[ ! -e $IT_DIR/stop ]]; do gc >>"$IT_DIR/gc.log" 2>&1 || echo "FAILED" >>"$IT_DIR/gc.log"; done) 3>&- &
-  for ((i = 0; i < n; i++)); do
-    jobs+=("$(it_submit -w n1 --aq-requirements="$(asks $((i % 4 + 1)))" \
-      --wrap "python -c 'import aq_gc_$((i % 4 + 1)), json, email.mime.text; print(\"fine\")' && srun python -c 'import aq_gc_$((i % 4 + 1)); print(\"too\")'")")
+  collector=$!
+  for i in 1 2; do # layers, in steps of one's own too
+    jobs+=("$(it_submit --array="1-$tasks" -w n1 --aq-requirements="$(asks "$i")" \
+      --wrap "python -c 'import aq_gc_$i, json, email.mime.text; print(\"fine\")' && srun python -c 'import aq_gc_$i; print(\"too\")'")")
   done
-  for i in "${jobs[@]}"; do it_wait "$i" 300; done
+  # whole environments, without and with Slurm's waiting for a step
+  jobs+=("$(it_submit --array="1-$tasks" -w n1 --aq-requirements="$(it_small)" \
+    --wrap 'test "$ACTIVATE_DEMO" && cat "$AQ_ENV_PREFIX"/conda-meta/activate-demo-*.json >/dev/null && echo fine && echo too')")
+  jobs+=("$(it_submit --array="1-$tasks" -w n1 --aq-requirements="$whole" \
+    --wrap 'ls "$AQ_ENV_PREFIX"/conda-meta/prefix-demo-*.json >/dev/null && echo fine && srun ls "$AQ_ENV_PREFIX/conda-meta" >/dev/null && echo too')")
+  # steps that ask for more than their job does
+  jobs+=("$(it_submit --array="1-$tasks" -w n1 \
+    --wrap "srun --aq-requirements=$(asks 3) python -c 'import aq_gc_3, json; print(\"fine\")' && srun --aq-requirements=$(asks 4) python -c 'import aq_gc_4, json; print(\"too\")'")")
+  for job in "${jobs[@]}"; do it_wait "$job" 600; done
   touch "$IT_DIR/stop"
-  wait
-  for i in "${jobs[@]}"; do
-    assert_contains "$(cat "$IT_SUBMIT/$i"_*.out)" $'fine\ntoo'
+  wait "$collector"
+  for job in "${jobs[@]}"; do
+    for i in $(seq "$tasks"); do
+      assert_equal "$(grep -xE 'fine|too' "$IT_SUBMIT/${job}_$i.out" | tr '\n' ' ')" "fine too "
+    done
   done
   refute_contains "$(cat "$IT_DIR/gc.log")" FAILED
+  # it has been in their way
+  ((tasks < 10 || $(grep -c ' room ' "$IT_DIR/gc.log") >= 10))
   it_begin
   gc
-  assert_equal "$(aq --node n1 list | grep -c inherited)" 0
-  limits "max_age = 0" "min_free = 0"
+  assert_equal "$(aq --node n1 list | grep -cE 'inherited|created')" 0
+  assert_equal "$(it_refs n1 1)" 0
+  it_limits "max_age = 0" "min_free = 0"
 }

@@ -125,6 +125,65 @@ db.commit()
 PY
 }
 
+# it_limits LINE...: collecting's limits in aq.conf, until others are set.
+it_limits() {
+  sed -i '/^\(max_size\|min_free\|max_age\|grace\|user_quota\) /d' "$IT_DIR/etc/aq.conf"
+  printf '%s\n' "$@" >>"$IT_DIR/etc/aq.conf"
+}
+
+# it_refs NODE CONDITION: how many references of the node's refs.db fulfil the SQL.
+it_refs() {
+  python3 - "$IT_DIR/nodes/$1/run/refs.db" "$2" <<'PY'
+import sqlite3, sys
+print(sqlite3.connect(sys.argv[1]).execute(f"SELECT count(*) FROM refs WHERE {sys.argv[2]}").fetchone()[0])
+PY
+}
+
+it_has_no_refs() { [[ $(it_refs "$1" "$2") -eq 0 ]]; }
+
+# it_holds NODE NAME: whether a reference holds the environment.
+it_holds() { [[ $(it_refs "$1" "env = '$2'") -gt 0 ]]; }
+
+# it_held NODE JOB: the environment that a step of the job holds.
+it_held() {
+  python3 - "$IT_DIR/nodes/$1/run/refs.db" "$2" <<'PY'
+import sqlite3, sys
+row = sqlite3.connect(sys.argv[1]).execute("SELECT env FROM refs WHERE job = ? AND env != ''", (sys.argv[2],)).fetchone()
+print(row[0] if row else "")
+PY
+}
+
+# it_slurmd NODE: the pid of its slurmd.
+it_slurmd() { pgrep -f "^[^ ]*slurmd -N $1\$" | while read -r pid; do ! tr '\0' '\n' <"/proc/$pid/environ" | grep -qxF "AQ_CLUSTER=$IT_DIR" || echo "$pid"; done; }
+
+# it_kill_node NODE SIGNAL: its slurmd, not what that started.
+it_kill_node() {
+  local pid
+  pid=$(it_slurmd "$1")
+  kill "-$2" "$pid"
+  wait_while 30 kill -0 "$pid"
+}
+
+# it_start_node NODE: its slurmd, once it answers.
+it_start_node() {
+  cluster_start_node "$IT_DIR" "$1" 3>&-
+  wait_until 30 it_node_answers "$1"
+}
+it_node_answers() { [[ -n $(it_slurmd "$1") ]] && ! sinfo -h -n "$1" -o %T | grep -q '\*'; }
+
+# it_forget_failures NODE: as if their time were over.
+it_forget_failures() {
+  python3 - "$(it_cache "$1")/cache.db" <<'PY'
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("DELETE FROM failures")
+db.commit()
+PY
+}
+
+# it_number NAME: that member of the JSON object on stdin.
+it_number() { python3 -c 'import json,sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
+
 # it_small: a request that takes a second to build, as a file's path.
 it_small() {
   it_file small.yaml <<<'{channels: [conda-forge], dependencies: [activate-demo]}'

@@ -30,10 +30,8 @@ used_kb() {
   df --output=used "$(it_cache n1)" | tail -n 1
 }
 
-number() { python3 -c 'import json,sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
-
 # size FILE WHICH: of the request's environment, in KiB
-size() { echo $(($(aq --node n1 show --json "$1" | number "$2") / 1024)); }
+size() { echo $(($(aq --node n1 show --json "$1" | it_number "$2") / 1024)); }
 
 @test "what reflinks share is not called new, and has byte-code" {
   local base file before grown own shared
@@ -59,6 +57,6 @@ size() { echo $(($(aq --node n1 show --json "$1" | number "$2") / 1024)); }
 }
 is_compiled() {
   local prefix
-  prefix=$(aq --node n1 show --json "$1" | number prefix)
+  prefix=$(aq --node n1 show --json "$1" | it_number prefix)
   [[ -e $prefix/lib/python3.9/site-packages/pandas/core/__pycache__/frame.cpython-39.pyc ]]
 }

@@ -13,6 +13,10 @@ LOCKS          3000    300000
 STORE_LOAD       20       500
 BUILDER_KILLS     3        30
 ARRAY_TASKS      50       500
+HISTORY        2000    100000
+IT_HISTORY      200      1000
+GC_KILLS          8       100
+GC_JOBS         100       500
 '
 readonly AQ_COUNTS
 

@@ -91,6 +91,7 @@ struct sample *sample(unsigned int n, uint32_t generation)
 				  .size_own = 11,
 				  .size_shared = 13,
 				  .packages = 1,
+				  .uid = 1000 + n,
 				  .ops = s->ops,
 				  .ops_len = ops.len };
 	memcpy(s->env.lock, s->lock->digest, sizeof(s->env.lock));

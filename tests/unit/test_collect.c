@@ -89,7 +89,31 @@ static void room_is_made_by_the_least_lately_used(void **state)
 	expect(v, ARRAY_LEN(v), &conf, &full, "b:room");
 }
 
-static void what_is_lacking_is_said(void **state)
+/* Ten years ahead, then right again; or ten years behind. */
+static void a_clock_that_was_set_keeps_nothing_for_ever(void **state)
+{
+	struct aq_conf conf = { .max_size = 1, .max_age = DAY, .grace = 3600 };
+	struct aq_collect_state full = { .now = NOW + 3650ull * DAY,
+					 .size = 1000,
+					 .max_freed = UINT64_MAX };
+	struct aq_candidate v[] = {
+		{ .name = "a", .last_used = full.now + 3650ull * DAY, .bytes = 10 },
+		{ .name = "b", .last_used = full.now + 3600, .bytes = 10 },
+		{ .name = "c", .last_used = full.now + 3599, .bytes = 10 },
+		{ .name = "d", .last_used = full.now - 3600, .bytes = 10 },
+		{ .name = "e", .last_used = full.now + 1, .bytes = 10,
+		  .is_held = true },
+	};
+
+	(void)state;
+	expect(v, ARRAY_LEN(v), &conf, &full, "d:room b:room a:room");
+	/* with a clock that has lost its time nothing is old */
+	full.now = 0;
+	conf.max_size = 0;
+	expect(v, ARRAY_LEN(v), &conf, &full, "");
+}
+
+static void what_is_asked_for_is_said(void **state)
 {
 	struct aq_conf conf = { .max_size = 100 };
 	struct aq_collect_state full = idle;
@@ -100,7 +124,63 @@ static void what_is_lacking_is_said(void **state)
 	full.size = 150;
 	assert_int_equal(aq_plan_make(v, 1, &conf, &full, &plan, NULL), 0);
 	assert_int_equal(plan.bytes, 10);
-	assert_int_equal(plan.lacks, 40);
+	assert_int_equal(plan.wanted, 50);
+}
+
+static void a_user_pushes_out_their_own(void **state)
+{
+	struct aq_conf conf = { .user_quota = 25, .grace = 60 };
+	struct aq_candidate v[] = {
+		{ .name = "a", .uid = 1000, .last_used = 30, .bytes = 10 },
+		{ .name = "b", .uid = 1000, .last_used = 10, .bytes = 10 },
+		{ .name = "c", .uid = 1001, .last_used = 1, .bytes = 25 },
+		{ .name = "d", .uid = 1000, .last_used = 20, .bytes = 10 },
+		{ .name = "e", .last_used = 1, .bytes = 1000 },
+	};
+	struct aq_candidate many[] = {
+		{ .name = "a", .uid = 1000, .last_used = 1, .bytes = 30,
+		  .is_held = true },
+		{ .name = "b", .uid = 1000, .last_used = 2, .bytes = 30,
+		  .is_pinned = true },
+		{ .name = "c", .uid = 1000, .last_used = NOW - 59, .bytes = 30 },
+		{ .name = "d", .uid = 1001, .last_used = 4, .bytes = 26 },
+	};
+
+	(void)state;
+	expect(v, ARRAY_LEN(v), &conf, &idle, "b:quota");
+	conf.user_quota = 19;
+	expect(v, ARRAY_LEN(v), &conf, &idle, "c:quota b:quota d:quota");
+	/* what went for another reason is not theirs any more */
+	conf.max_age = NOW - 15;
+	expect(v, ARRAY_LEN(v), &conf, &idle,
+	       "c:age e:age b:age d:quota");
+	conf.max_age = 0;
+	conf.user_quota = 30;
+	expect(v, ARRAY_LEN(v), &conf, &idle, "");
+	conf.user_quota = 0;
+	expect(v, ARRAY_LEN(v), &conf, &idle, "");
+	/* what cannot go counts all the same, and has nobody else's go */
+	conf.user_quota = 26;
+	expect(many, ARRAY_LEN(many), &conf, &idle, "");
+	conf.grace = 59;
+	expect(many, ARRAY_LEN(many), &conf, &idle, "c:quota");
+}
+
+static void a_quota_takes_children_before_what_they_stand_on(void **state)
+{
+	struct aq_conf conf = { .user_quota = 5 };
+	struct aq_candidate v[] = {
+		{ .name = "base", .uid = 1000, .last_used = 1, .bytes = 10,
+		  .uses = 1 },
+		{ .name = "child", .uid = 1000, .last_used = 5, .bytes = 10,
+		  .base = "base" },
+	};
+
+	(void)state;
+	v[0].is_base = true;
+	expect(v, 2, &conf, &idle, "child:quota");
+	v[0].is_base = false;
+	expect(v, 2, &conf, &idle, "child:obsolete base:quota");
 }
 
 static void children_go_before_bases(void **state)
@@ -150,7 +230,10 @@ int main(void)
 		cmocka_unit_test(nothing_goes_without_a_reason),
 		cmocka_unit_test(age_counts_from_the_last_use),
 		cmocka_unit_test(room_is_made_by_the_least_lately_used),
-		cmocka_unit_test(what_is_lacking_is_said),
+		cmocka_unit_test(a_clock_that_was_set_keeps_nothing_for_ever),
+		cmocka_unit_test(what_is_asked_for_is_said),
+		cmocka_unit_test(a_user_pushes_out_their_own),
+		cmocka_unit_test(a_quota_takes_children_before_what_they_stand_on),
 		cmocka_unit_test(children_go_before_bases),
 		cmocka_unit_test(sizes_that_overflow_nothing),
 	};

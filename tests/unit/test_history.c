@@ -282,7 +282,8 @@ static void collect(struct model *m, bool is_all)
 				 has_strangers(m) ? AQ_BUSY : 0);
 		m->n_collected += !has_strangers(m);
 	}
-	assert_int_equal(aq_collect_empty_trash(m->conf, NULL), 0);
+	assert_int_equal(aq_collect_empty_trash(m->conf, false,
+						NULL), 0);
 }
 
 static void act(struct model *m)

@@ -58,6 +58,7 @@ static void what_is_written_reads_back(void **state)
 	assert_int_equal(m->env->build_ms, 7);
 	assert_int_equal(m->env->size_own, 11);
 	assert_int_equal(m->env->size_shared, 13);
+	assert_int_equal(m->env->uid, 1001);
 	assert_int_equal(m->env->ops_len, s->env.ops_len);
 	assert_memory_equal(m->env->ops, s->env.ops, s->env.ops_len);
 	assert_string_equal(m->key, s->key);

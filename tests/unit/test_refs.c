@@ -283,6 +283,83 @@ static void an_epilog_leaves_what_still_runs(void **state)
 	aq_refs_close(refs2);
 }
 
+/* A task whose slurmstepd was killed, in 'env'. */
+static pid_t run_task(const struct aq_conf *conf, const char *env)
+{
+	char variable[512], *argv[] = { (char[]){ "sleep" }, (char[]){ "60" }, NULL };
+	char *envp[] = { variable, NULL };
+	int ready[2];
+	char c;
+	pid_t pid;
+
+	snprintf(variable, sizeof(variable), "AQ_ENV_PREFIX=%s/envs/%s",
+		 conf->cache_dir, env);
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		execvpe("sleep", argv, envp);
+		_exit(127);
+	}
+	close(ready[1]);
+	/* end of file: it was executed */
+	assert_int_equal(read(ready[0], &c, 1), 0);
+	close(ready[0]);
+	return pid;
+}
+
+/* Their epilog comes; and its environment is held until they end. */
+static void tasks_outlive_their_slurmstepd(void **state)
+{
+	static const char env[] = "0123456789abcdef0123-1";
+	const struct aq_conf *conf = *state;
+	cleanup_refs struct aq_refs *refs = must_open(conf);
+	pid_t task = run_task(conf, env);
+
+	assert_int_equal(aq_job_mark(conf, 10, NULL), 0);
+	assert_int_equal(take(refs, &step0, DIGEST_A), 0);
+	assert_int_equal(take(refs, &batch, DIGEST_A), 0);
+	assert_int_equal(aq_refs_hold(refs, &step0, env, 5, NULL), 0);
+	assert_int_equal(aq_refs_hold(refs, &batch, "0123456789abcdef0123-2", 5,
+				      NULL), 0);
+	/* no slurmstepd, but the job has not ended */
+	assert_int_equal(aq_refs_sweep(refs, NULL), 0);
+	assert_int_equal(count(refs, NULL), 2);
+	assert_int_equal(aq_refs_drop_job(refs, 10, NULL), 0);
+	assert_int_equal(count(refs, NULL), 1);
+	assert_int_equal(aq_job_unmark(conf, 10, NULL), 0);
+	assert_int_equal(aq_refs_sweep(refs, NULL), 0);
+	assert_int_equal(count(refs, NULL), 1);
+	end(task);
+	assert_int_equal(aq_refs_sweep(refs, NULL), 0);
+	assert_int_equal(count(refs, NULL), 0);
+}
+
+/* A pid that another process has by now says nothing, whoever has it: only a
+ * lock does.
+ */
+static void a_recycled_pid_is_nobody(void **state)
+{
+	const struct aq_conf *conf = *state;
+	cleanup_refs struct aq_refs *refs = must_open(conf);
+	cleanup_free char *leases = path_below(conf->run_dir, "leases");
+	cleanup_close int fd = -1;
+	cleanup_free char *path = NULL;
+	char name[AQ_LEASE_NAME_SIZE], pid[32];
+
+	aq_lease_name(&step0, conf->node, name, sizeof(name));
+	path = path_below(leases, name);
+	/* what is alive has it open, and its number is in it */
+	snprintf(pid, sizeof(pid), "%d\n", getpid());
+	scribble(path, 0, pid, strlen(pid));
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(take(refs, &step0, DIGEST_A), 0);
+	assert_true(is_free(conf, &step0));
+	assert_int_equal(aq_refs_sweep(refs, NULL), 0);
+	assert_int_equal(count(refs, NULL), 0);
+}
+
 /* Files that are no leases of this job and node are not touched. */
 static void a_sweep_takes_only_its_own(void **state)
 {
@@ -457,6 +534,8 @@ int main(void)
 		TEST(looking_takes_nothing),
 		TEST(death_frees_a_lease),
 		TEST(an_epilog_leaves_what_still_runs),
+		TEST(tasks_outlive_their_slurmstepd),
+		TEST(a_recycled_pid_is_nobody),
 		TEST(a_sweep_takes_only_its_own),
 		TEST(jobs_are_marked_by_node),
 		TEST(a_job_holds_what_its_prolog_says),

@@ -43,6 +43,7 @@ static void expect_same(const struct aq_env *a, const struct aq_env *b)
 	assert_int_equal(a->size_own, b->size_own);
 	assert_int_equal(a->size_shared, b->size_shared);
 	assert_int_equal(a->pinned, b->pinned);
+	assert_int_equal(a->uid, b->uid);
 	assert_int_equal(a->ops_len, b->ops_len);
 	assert_memory_equal(a->ops, b->ops, a->ops_len);
 }
@@ -354,6 +355,34 @@ static void failures_have_a_cap(void **state)
 	assert_int_equal(aq_store_fail_get(store, key, 2000, &err), AQ_USER);
 }
 
+static void sizes_are_summed_for_a_user(void **state)
+{
+	cleanup_store struct aq_store *store =
+		must_open(*state, AQ_STORE_WRITE);
+	struct sample *one = sample(1, 1), *other = sample(2, 1);
+	uint64_t size = 1;
+
+	assert_int_equal(aq_store_size(store, 0, &size, NULL), 0);
+	assert_int_equal(size, 0);
+	other->env.size_own = 100;
+	must_commit(store, one);
+	must_commit(store, other);
+	assert_int_equal(aq_store_size(store, 0, &size, NULL), 0);
+	assert_int_equal(size, 111);
+	assert_int_equal(aq_store_size(store, 1002, &size, NULL), 0);
+	assert_int_equal(size, 100);
+	assert_int_equal(aq_store_size(store, 7, &size, NULL), 0);
+	assert_int_equal(size, 0);
+	/* files came, or were linked elsewhere */
+	assert_int_equal(aq_store_set_sizes(store, other->env.name, 30, 80,
+					    NULL), 0);
+	assert_int_equal(aq_store_set_sizes(store, "gone", 1, 1, NULL), 0);
+	assert_int_equal(aq_store_size(store, 0, &size, NULL), 0);
+	assert_int_equal(size, 41);
+	sample_free(one);
+	sample_free(other);
+}
+
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, cachedir_setup, cachedir_teardown)
 
@@ -429,6 +458,7 @@ int main(void)
 		TEST(failures_are_remembered_for_a_time),
 		TEST(failures_have_a_cap),
 		TEST(looking_up_walks_over_nothing),
+		TEST(sizes_are_summed_for_a_user),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

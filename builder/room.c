@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Room on the disk: a build that finds too little of it collects what can go,
+ * and goes on.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "builder/builder.h"
+#include "common/collect.h"
+
+/* A failure with less free than this, in bytes, is taken for one of room,
+ * whatever a client says of it: larger than what they write in one piece.
+ */
+#define ROOM_LOW (4 * 1024 * 1024)
+/* A build that found no room needs more than it had.  How much is not known:
+ * this many times what it wrote is made free, and at least so many bytes.
+ */
+#define ROOM_FACTOR 4
+#define ROOM_LEAST (16 * 1024 * 1024)
+/* Bytes: with less gain it would fail where it failed. */
+#define ROOM_GAIN (1024 * 1024)
+/* Each try finds several times the room of the one before. */
+#define ROOM_TRIES 3
+
+static double in_mb(uint64_t bytes)
+{
+	return (double)bytes / 1e6;
+}
+
+static uint64_t get_free(const struct build *b)
+{
+	uint64_t n_free = 0;
+
+	return aq_collect_get_free(b->conf, &n_free, NULL) == 0 ? n_free :
+								  UINT64_MAX;
+}
+
+static bool has_no_inodes(const struct build *b)
+{
+	struct statvfs fs;
+
+	return statvfs(b->conf->cache_dir, &fs) == 0 && fs.f_files &&
+	       !fs.f_favail;
+}
+
+static bool says_full(const struct aq_err *err)
+{
+	static const char *const words[] = { "No space left on device",
+					     "Disk quota exceeded",
+					     "database or disk is full", NULL };
+
+	return err->errnum == ENOSPC || err->errnum == EDQUOT ||
+	       client_says(err->text, words);
+}
+
+void room_start(struct build *b)
+{
+	b->room.at_start = get_free(b);
+	b->room.is_lacking = false;
+}
+
+void room_note(struct build *b, const struct aq_err *err)
+{
+	uint64_t now = get_free(b);
+
+	/* noted before, remembered, refused, or ended by a signal */
+	if (b->room.is_lacking || b->verdict != BUILD_FAULT)
+		return;
+	b->room.is_lacking = now < ROOM_LOW || has_no_inodes(b) ||
+			     says_full(err);
+	b->room.used = b->room.at_start > now ? b->room.at_start - now : 0;
+}
+
+/* Make 'wanted' bytes free, as far as that goes. */
+static int collect(struct build *b, uint64_t wanted, struct aq_collection *c,
+		   struct aq_err *err)
+{
+	struct aq_conf limits = *b->conf;
+
+	/* who waits for a build needs room, and nothing else */
+	limits.max_size = 0;
+	limits.min_free = wanted;
+	return aq_collect_run(&limits, c, err);
+}
+
+static void say_collected(struct build *b, const struct aq_collection *c)
+{
+	say(b, "collected %" PRIu64 " environments and %.1f MB to make room",
+	    c->n_gone, in_mb(c->freed + c->caches));
+}
+
+/* Whether any environment can go; unlike a collection this walks no files. */
+static bool can_collect(const struct build *b)
+{
+	struct aq_conf limits = *b->conf;
+	cleanup_plan struct aq_plan plan = { 0 };
+	struct aq_collect_state state;
+
+	limits.max_size = 0;
+	return aq_collect_measure(&limits, &state, NULL) == 0 &&
+	       aq_collect_plan(&limits, &state, &plan, NULL) == 0 && plan.n;
+}
+
+void room_prepare(struct build *b)
+{
+	struct aq_collection c = { .max_freed = UINT64_MAX };
+	cleanup_close int lock = -1;
+	struct aq_err err = { 0 };
+	int rc;
+
+	aq_collect_keep_reserve(b->conf);
+	if (get_free(b) >= b->conf->min_free || !can_collect(b) ||
+	    aq_collect_begin(b->conf, &lock, NULL) != 0)
+		return;
+	say(b, "less than min_free is free: collecting");
+	rc = collect(b, b->conf->min_free, &c, &err);
+	say_collected(b, &c);
+	if (rc)
+		say(b, "collecting failed: %s", err.text);
+	aq_plan_free(&c.plan);
+}
+
+/* It failed for want of room: what is full, and what can be done; 'why': or
+ * collecting failed.
+ */
+static void complain(struct build *b, const struct aq_collection *c,
+		     const struct aq_err *why, struct aq_err *err)
+{
+	uint64_t now = get_free(b);
+
+	b->verdict = BUILD_FAULT;
+	if (why)
+		(void)aq_fail_prefix(err, "'%s' is full, and collecting failed (%.400s)",
+				     b->conf->cache_dir, why->text);
+	else
+		(void)aq_fail_prefix(err,
+				     "'%s' is full: %.1f MB are free%s, at least %.1f MB more are needed, and nothing else can be collected: %" PRIu64 " environments are in use, the rest is pinned, a base, or was used less than 'grace' ago; make room there, or see 'aq list'",
+				     b->conf->cache_dir, in_mb(now),
+				     has_no_inodes(b) ? " and no inodes" : "",
+				     in_mb(c->lacks > ROOM_GAIN ? c->lacks :
+								  ROOM_GAIN),
+				     c->plan.n_held);
+}
+
+bool room_make(struct build *b, struct aq_err *err)
+{
+	struct aq_collection c = { .max_freed = UINT64_MAX };
+	uint64_t wanted, now, more = b->room.used * ROOM_FACTOR;
+	cleanup_close int lock = -1;
+	struct aq_err why = { 0 };
+	bool is_better;
+	int rc;
+
+	if (!b->room.is_lacking || build_is_over(b))
+		return false;
+	say(b, "'%s' is full: collecting", b->conf->cache_dir);
+	rc = aq_collect_begin_after(b->conf, build_is_over, b, &lock, &why);
+	now = get_free(b);
+	wanted = now + (more > ROOM_LEAST ? more : ROOM_LEAST);
+	if (wanted < b->conf->min_free)
+		wanted = b->conf->min_free;
+	if (!rc)
+		rc = collect(b, wanted, &c, &why);
+	if (!rc)
+		say_collected(b, &c);
+	now = get_free(b);
+	is_better = !build_is_over(b) && now > b->room.at_start &&
+		    now - b->room.at_start >= ROOM_GAIN &&
+		    b->room.n_made++ < ROOM_TRIES;
+	if (!is_better)
+		complain(b, &c, rc ? &why : NULL, err);
+	aq_plan_free(&c.plan);
+	return is_better;
+}

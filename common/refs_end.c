@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How references end that nobody dropped: by the job's epilog, or later.
+ *
+ * A step's slurmstepd drops its reference itself.  What is still there when the
+ * lease is free is of one that was killed, whose tasks may run on: their
+ * environment stays for as long as a process uses it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/job.h"
+#include "common/lease.h"
+#include "common/procs.h"
+#include "common/refs_inside.h"
+#include "common/store.h"
+
+#define PATH_SIZE 1024
+/* The steps of one job: Slurm's MaxStepCount is 40,000 by default. */
+#define STEPS_MAX 65536
+
+struct left {
+	struct aq_step step;
+	char env[AQ_ENV_NAME_SIZE]; /* or "" */
+};
+struct lefts {
+	struct left *v;
+	size_t n, size;
+};
+
+static int add_left(const struct aq_db_row *row, void *arg, struct aq_err *err)
+{
+	struct lefts *l = arg;
+	struct left *new;
+
+	if (l->n >= STEPS_MAX)
+		return aq_fail(err, AQ_SYS, "a job has over %d steps", STEPS_MAX);
+	if (l->n == l->size) {
+		size_t size = l->size ? 2 * l->size : 16;
+		struct left *v = realloc(l->v, size * sizeof(*v));
+
+		if (!v)
+			return aq_fail(err, AQ_SYS, "out of memory");
+		l->v = v;
+		l->size = size;
+	}
+	new = &l->v[l->n++];
+	new->step = (struct aq_step){ (uint32_t)aq_db_number(row, 0),
+				      (uint32_t)aq_db_number(row, 1),
+				      (uint32_t)aq_db_number(row, 2) };
+	if (!aq_copy_text(new->env, sizeof(new->env), aq_db_text(row, 3)))
+		return aq_fail(err, AQ_CORRUPT, "a reference is damaged");
+	return 0;
+}
+
+/* By environment, so that processes are looked at once for each. */
+static int read_left(struct aq_refs *refs, const char *where,
+		     const struct aq_db_value *values, size_t n,
+		     struct lefts *ret, struct aq_err *err)
+{
+	char sql[256];
+	int rc;
+
+	snprintf(sql, sizeof(sql),
+		 "SELECT job, step, het, env FROM refs WHERE %s ORDER BY env",
+		 where);
+	rc = aq_db_run(refs->db, sql, values, n, add_left, ret, err);
+	return rc == AQ_MISS ? 0 : rc;
+}
+
+/* A step whose lease is held still runs (an epilog can come early, when
+ * slurmctld gave the job up): it drops its own.
+ */
+static int is_over(const struct aq_refs *refs, const struct aq_step *step,
+		   bool *ret, struct aq_err *err)
+{
+	return aq_lease_is_free(refs->conf, step, ret, err);
+}
+
+/* Leave in 'l' what is over and used by no process.  /proc is long: the
+ * references are not locked meanwhile.
+ */
+static int keep_over(struct aq_refs *refs, struct lefts *l, struct aq_err *err)
+{
+	const char *env = "";
+	bool is_used = false, is_free;
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		struct left *left = &l->v[i];
+		int rc = is_over(refs, &left->step, &is_free, err);
+
+		if (rc)
+			return rc;
+		if (!is_free)
+			continue;
+		if (strcmp(env, left->env) != 0)
+			is_used = aq_procs_use(refs->conf, left->env);
+		env = left->env;
+		if (!*env || !is_used)
+			l->v[n++] = *left;
+	}
+	l->n = n;
+	return 0;
+}
+
+/* Unless it began anew meanwhile: a requeued job has the same ids. */
+static int drop_over(struct aq_refs *refs, const struct lefts *l,
+		     struct aq_err *err)
+{
+	int rc = l->n ? aq_db_begin(refs->db, err) : 0;
+
+	if (rc || !l->n)
+		return rc;
+	for (size_t i = 0; !rc && i < l->n; i++) {
+		bool is_free = false;
+
+		rc = is_over(refs, &l->v[i].step, &is_free, err);
+		if (!rc && is_free)
+			rc = aq_refs_drop(refs, &l->v[i].step, err);
+	}
+	return aq_db_end(refs->db, rc, err);
+}
+
+/* Rows first: a lease without a row is only a file. */
+static int end(struct aq_refs *refs, struct lefts *l, struct aq_err *err)
+{
+	int rc = keep_over(refs, l, err);
+
+	if (!rc)
+		rc = drop_over(refs, l, err);
+	for (size_t i = 0; !rc && i < l->n; i++)
+		rc = aq_lease_sweep(refs->conf, l->v[i].step.job, err);
+	return rc;
+}
+
+int aq_refs_drop_job(struct aq_refs *refs, uint32_t job, struct aq_err *err)
+{
+	const struct aq_db_value values[] = { AQ_TEXT(refs->conf->node),
+					      AQ_NUMBER(job) };
+	struct lefts l = { 0 };
+	int rc = read_left(refs, "node = ?1 AND job = ?2", values, 2, &l, err);
+
+	if (!rc)
+		rc = end(refs, &l, err);
+	free(l.v);
+	/* also what never had a row */
+	return rc ? rc : aq_lease_sweep(refs->conf, job, err);
+}
+
+/* A job whose mark is there has not had its epilog. */
+static void keep_unmarked(const struct aq_refs *refs, struct lefts *l)
+{
+	char mark[PATH_SIZE];
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		aq_job_mark_name(refs->conf, l->v[i].step.job, mark,
+				 sizeof(mark));
+		if (access(mark, F_OK) != 0)
+			l->v[n++] = l->v[i];
+	}
+	l->n = n;
+}
+
+int aq_refs_sweep(struct aq_refs *refs, struct aq_err *err)
+{
+	const struct aq_db_value values[] = { AQ_TEXT(refs->conf->node) };
+	struct lefts l = { 0 };
+	int rc = read_left(refs, "node = ?1", values, 1, &l, err);
+
+	keep_unmarked(refs, &l);
+	if (!rc)
+		rc = end(refs, &l, err);
+	free(l.v);
+	return rc;
+}
