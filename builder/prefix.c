@@ -12,7 +12,6 @@
 
 #include "builder/inherit.h"
 #include "common/io.h"
-#include "common/usage.h"
 
 static void name_prefix(struct build *b, const char *name)
 {

@@ -623,6 +623,25 @@ cache() { dirname "$(dirname "$prefix")"; }
   has "$output" "1 in trash/ and 0 half built wait to be removed"
 }
 
+@test "gc takes what is over a user's quota, and says so" {
+  request for:1234
+  aq build req.yaml
+  name=$(aq list --json | jq -r '.environments[0] | select(.uid == 1234) | .name')
+  printf 'max_age = 0\ngrace = 0\nuser_quota = 2500000\n' >>aq.conf
+  run -0 aq gc
+  has "$output" "0 environments collected"
+  sed -i 's/^user_quota.*/user_quota = 2M/' aq.conf
+  run -0 aq gc --dry-run
+  has "$output" "$name"
+  has "$output" " quota "
+  aq pin "$name"
+  run -0 aq gc
+  has "$output" "0 environments collected"
+  aq unpin "$name"
+  run -0 aq gc --json
+  jq -e '.collected[0].reason == "quota"' <<<"$output"
+}
+
 @test "run executes the command in the environment, with the request's variables" {
   run -0 --separate-stderr aq run req.yaml -- hello one "two  three"
   [[ $output == "hello from "*"/envs/"*" one two  three" ]]

@@ -10,12 +10,14 @@
  *   die          the builder is killed
  *   wait:FILE    progress is said, then FILE is waited for
  *   inherit:LOCK it is, on the environment of that lock
+ *   for:UID      it is, for that user
  *   outlive:FILE writes FILE when it sees that nobody waits any more
  */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -136,6 +138,8 @@ static int build(struct stand_in *s, struct aq_err *err)
 	const char *how = behaviour(s->req), *base = NULL;
 	int rc = aq_layout_prepare(s->conf, err);
 
+	if (aq_starts_with(how, "for:"))
+		env.uid = (uint32_t)strtoul(how + strlen("for:"), NULL, 10);
 	if (aq_starts_with(how, "inherit:"))
 		base = how + strlen("inherit:");
 	if (!rc)

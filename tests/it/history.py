@@ -419,12 +419,13 @@ class History:
                 self.wait(f"{w.name} ends", lambda w=w: not self.is_alive(w))  # type: ignore[misc]
                 w.may_fail = True
                 self.run("scancel", w.job, ok=(0, 1))
-            elif not w.prefix:
-                # one that was requeued has to wait a while
-                self.run("scontrol", "update", f"jobid={w.job}", "starttime=now", ok=(0, 1))
 
     def has_moved(self) -> bool:
         self.look()
+        for w in self.model.workers:
+            if not w.prefix and not w.is_step:
+                # one that was requeued has to wait for minutes
+                self.is_ok("scontrol", "update", f"jobid={w.job}", "starttime=now")
         return bool(self.running()) or len(self.model.workers) < WORKERS_MAX
 
     # -- the end --
@@ -464,7 +465,8 @@ class History:
         """Whether a collection leaves what is pinned, and bases, and what these need."""
         self.collect_all(node, "--reconcile")
         kept = self.model.pinned[node] | {self.model.base[node]}
-        return self.rows(node) == kept | (self.bases_of(node, kept) - {""})
+        rows = self.rows(node)
+        return rows == kept | (self.bases_of(node, kept) & rows)
 
     @contextmanager
     def explained(self, node: str) -> Iterator[None]:

@@ -131,6 +131,21 @@ it_limits() {
   printf '%s\n' "$@" >>"$IT_DIR/etc/aq.conf"
 }
 
+# it_gc NODE OPTION...: collect there, after the one that an epilog has started.
+it_gc() {
+  local node=$1 output
+  shift
+  while :; do
+    output=$(aq --node "$node" gc "$@" 2>&1) || {
+      echo "$output" >&2
+      return 1
+    }
+    [[ $output == *"somebody collects already"* ]] || break
+    sleep 0.05
+  done
+  echo "$output"
+}
+
 # it_refs NODE CONDITION: how many references of the node's refs.db fulfil the SQL.
 it_refs() {
   python3 - "$IT_DIR/nodes/$1/run/refs.db" "$2" <<'PY'

@@ -32,7 +32,7 @@ teardown() {
   it_end
 }
 
-gc() { aq --node "${NODE:-n1}" gc "$@"; }
+gc() { it_gc n1 "$@"; }
 
 # WORK N: a program that says when it has begun, and uses its environment once
 # it may go on.
@@ -97,14 +97,20 @@ stepd() { pgrep -f "^slurmstepd: \[$1\.batch\]"; }
   wait_until "$IT_JOB_SECONDS" cluster_is_idle "$IT_DIR"
   all_ended n1
   gc
-  scontrol update "jobid=$job" starttime=now
-  wait_until "$IT_JOB_SECONDS" test -e "$IT_SUBMIT/up.1"
+  wait_until 20 runs_again "$job" "$IT_SUBMIT/up.1" || { cat "$IT_SUBMIT/${job}"_*.out >&2; cat "$(it_cache n1)"/logs/gc.log >&2; grep "aq:" "$IT_DIR"/log/slurmd-n1.log >&2; false; }
   name=$(it_held n1 "$job")
   gc
   is_there "$name"
   ended 1
   it_begin
   all_ended n1
+}
+
+# A job that was requeued has to wait for minutes, from when Slurm is through
+# with its first run.
+runs_again() {
+  [[ -e $2 ]] || scontrol update "jobid=$1" starttime=now || :
+  [[ -e $2 ]]
 }
 
 @test "slurmstepd is killed: its tasks keep their environment, after the job's end too" {
@@ -135,20 +141,17 @@ stepd() { pgrep -f "^slurmstepd: \[$1\.batch\]"; }
   kill -KILL "$(stepd "$job")" "$(pgrep -f "^python $IT_SUBMIT/work.1.py")"
   scontrol update nodename=n1 state=down reason=crashed
   it_wait "$job"
-  it_start_node n1
-  scontrol update nodename=n1 state=resume || : # it may be by itself
-  it_begin
-  [[ $(it_refs n1 "job = $job") -gt 0 ]]
-  [[ -e $IT_DIR/nodes/n1/run/jobs/$job.n1 ]]
-  # neither a collector nor another job's epilog knows
-  as_user srun -w n1 --aq-requirements="$FILE" true
-  it_begin
+  # a collector does not know; and the node is not there to run an epilog
   gc
   is_there "$name"
   run -0 --separate-stderr gc --reconcile
   assert_contains "$output" "1 jobs that Slurm does not know"
   is_gone "$name"
   all_ended n1
+  it_start_node n1
+  scontrol update nodename=n1 state=resume || : # it may be by itself
+  run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$FILE" printenv AQ_RESOLUTION
+  assert_equal "$output" inherited
 }
 
 @test "a job whose mark is gone: the next epilog forgets its steps" {
@@ -204,7 +207,7 @@ PY
   ended 1
   wait_until 30 it_has_no_refs n1 "node = 'n1'"
   gc
-  NODE=n1 gc --reconcile
+  gc --reconcile
   is_there "$name"
   assert_equal "$(it_refs n1 "node = 'n2' AND env = '$name'")" 1
   # a job with one id on both nodes: its end on one is not that on the other
@@ -213,7 +216,7 @@ PY
   wait_until "$IT_JOB_SECONDS" test -e "$IT_SUBMIT/up.3"
   assert_equal "$(it_refs n1 "job = $job AND node = 'n2' AND step = 0")" 1
   kill -KILL "$(stepd "$job")"
-  NODE=n1 gc
+  gc
   is_there "$name"
   touch "$IT_SUBMIT/go.2" "$IT_SUBMIT/go.3"
   wait_until "$IT_JOB_SECONDS" it_has_no_refs n1 "node = 'n2' AND step != 4294967295"
