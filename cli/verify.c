@@ -269,15 +269,14 @@ static int look(struct run *r, struct aq_err *err)
 
 	if (!rc)
 		rc = aq_verify_names(r->cli->conf, &all, err);
-	if (rc == AQ_CORRUPT) /* it was said, and not repaired */
-		return 0;
 	if (!rc && r->cli->argc) {
 		rc = choose(&all, r->cli->argv[0], &one, err);
 		names = &one;
 	}
 	for (size_t i = 0; !rc && i < names->n; i++)
 		rc = look_at_env(r, names->v[i], err);
-	return rc;
+	/* of the database, which was said, and not repaired */
+	return rc == AQ_CORRUPT ? 0 : rc;
 }
 
 int cli_verify(struct cli *cli)

@@ -130,7 +130,7 @@ int aq_store_open(const struct aq_conf *conf, enum aq_store_mode mode,
 	" e.pinned, " ops ", e.reason, e.packages, e.uid"
 #define ENV_COLUMNS                                                            \
 	ENV_COLUMNS_WITH("(SELECT ops FROM activations a WHERE a.env = e.name)")
-#define ENV_N_COLUMNS 16
+#define ENV_N_COLUMNS 17
 
 static int read_env(const struct aq_db_row *row, struct aq_env **ret,
 		    struct aq_err *err)
