@@ -20,13 +20,28 @@
 #include "common/flock.h"
 #include "common/io.h"
 #include "common/manifest.h"
+#include "common/refs_asked.h"
+
+/* Whether it is noted that a workflow asks for this.  First, so that what is
+ * tied to no more than that is never without it; where it cannot be noted the
+ * key is asked for plainly, which holds it.
+ */
+static bool note_workflow(const struct build *b)
+{
+	cleanup_refs struct aq_refs *refs = NULL;
+
+	return b->workflow.name[0] &&
+	       aq_refs_open(b->conf, &refs, NULL) == 0 &&
+	       aq_refs_ask(refs, &b->workflow, b->key, b->req->digest, NULL) == 0;
+}
 
 static struct aq_binding binding(const struct build *b)
 {
 	return (struct aq_binding){ .key = b->key,
 				    .digest = b->req->digest,
 				    .context = b->context,
-				    .canonical = b->req->canonical };
+				    .canonical = b->req->canonical,
+				    .is_of_workflow = note_workflow(b) };
 }
 
 /* -- what is there already -- */

@@ -41,6 +41,7 @@
 #include "common/request.h"
 #include "common/store.h"
 #include "common/tally.h"
+#include "common/workflow.h"
 
 #define BUILD_PATH_MAX 1024
 
@@ -65,6 +66,7 @@ struct build {
 	bool is_refresh;     /* resolve afresh, once for 'job' (0: always) */
 	uint32_t job;
 	uint32_t uid;        /* whose job it is; 0: root's, for everybody */
+	struct aq_workflow workflow; /* that asks for it; without a name: none */
 	const char *as_base; /* "3.11": what is built becomes that base; or NULL */
 	const char *again;   /* an environment that is to be made anew; or NULL */
 	uint32_t generation; /* of that */

@@ -25,7 +25,7 @@
 
 struct options {
 	const char *conf_path, *node;
-	const char *as_base, *refresh, *again, *uid;
+	const char *as_base, *refresh, *again, *uid, *workflow;
 	bool is_personal, is_detached, is_explain;
 };
 
@@ -41,6 +41,7 @@ static bool read_options(int argc, char **argv, struct options *ret)
 		{ "refresh", required_argument, NULL, 'r' },
 		{ "again", required_argument, NULL, 'a' },
 		{ "uid", required_argument, NULL, 'u' },
+		{ "workflow", required_argument, NULL, 'w' },
 		{ 0 },
 	};
 	int c;
@@ -71,6 +72,9 @@ static bool read_options(int argc, char **argv, struct options *ret)
 			break;
 		case 'u':
 			ret->uid = optarg;
+			break;
+		case 'w':
+			ret->workflow = optarg;
 			break;
 		case 'd':
 			ret->is_detached = true;
@@ -219,6 +223,21 @@ static int serve(struct build *b, struct aq_err *err)
 	return rc;
 }
 
+/* UID/WORKFLOW: of the step that we serve. */
+static int read_workflow(const char *text, const struct aq_conf *conf,
+			 struct aq_workflow *ret, struct aq_err *err)
+{
+	const char *slash = strchr(text, '/');
+	struct aq_workflow w;
+
+	if (!slash || !aq_workflow_parse(slash + 1, aq_workflow_now(), &w))
+		return aq_fail(err, AQ_SYS, "'%s' is no workflow", text);
+	w.uid = (uint32_t)strtoul(text, NULL, 10);
+	if (conf->max_workflows && !w.is_removed)
+		*ret = w;
+	return 0;
+}
+
 /* Nobody waits for us any more. */
 static void let_go(struct build *b)
 {
@@ -268,6 +287,8 @@ static int answer(const struct options *o, struct aq_answer *a,
 	}
 	if (o->uid)
 		b.uid = (uint32_t)strtoul(o->uid, NULL, 10);
+	if (!rc && o->workflow)
+		rc = read_workflow(o->workflow, conf, &b.workflow, err);
 	if (!rc && o->as_base)
 		rc = aq_request_isolate(req, err);
 	b.conf = conf;

@@ -58,11 +58,13 @@ static const struct verb verbs[] = {
 	{ "unpin", "NAME", "let it be collected again", cli_unpin, 1, 1, 0,
 	  false, "" },
 	{ "gc", "", "collect what nobody needs", cli_gc, 0, 0,
-	  OPTION_JSON | OPTION_DRY_RUN | OPTION_RECONCILE | OPTION_MAX_FREED, false,
-	  "Environments whose base was replaced go at once, those that were not used for\n"
-	  "max_age too, and what was used least lately while max_size or min_free of\n"
-	  "aq.conf ask for room; then entries of the package caches that no environment\n"
-	  "shares.  Never what a job uses, what is pinned, or a base.\n" },
+	  OPTION_JSON | OPTION_DRY_RUN | OPTION_RECONCILE | OPTION_MAX_FREED |
+	  OPTION_WAIT, false,
+	  "Environments that their workflow left or whose base was replaced go at once,\n"
+	  "those that were not used for max_age too, and what was used least lately while\n"
+	  "max_size or min_free of aq.conf ask for room; then entries of the package\n"
+	  "caches that no environment shares.  Never what a job uses, what is pinned, or\n"
+	  "a base.\n" },
 	{ "doctor", "", "what is wrong with this installation, and what to do",
 	  cli_doctor, 0, 0, OPTION_JSON, false,
 	  "Slurm, the plugin, aq.conf, accounts, directories, clients, channels: what is\n"
@@ -74,6 +76,12 @@ static const struct verb verbs[] = {
 	  cli_verify, 0, 1, OPTION_JSON | OPTION_CONTENTS | OPTION_REPAIR, false,
 	  "Rows against manifests against files: of all environments, or of the one whose\n"
 	  "name begins so.  Exit: 0 all is well, or was repaired; 3 findings are left.\n" },
+	{ "workflow", "list|show|remove [NAME]",
+	  "what users run repeatedly (srun --aq-workflow)", cli_workflow, 1, 2,
+	  OPTION_JSON | OPTION_USER | OPTION_NODES, false,
+	  "  list    the workflows of this node: as root all users', else your own\n"
+	  "  show    what NAME asks for now\n"
+	  "  remove  forget NAME: as root on this node, else by a job on each node\n" },
 	{ "run", "FILE -- COMMAND [ARGUMENT]...",
 	  "run a command in a request's environment, without Slurm", cli_run, 2,
 	  ARGUMENTS_MAX, OPTION_ISOLATED | OPTION_REFRESH, true,

@@ -4,8 +4,9 @@
  *   aq.c       the table of verbs, help
  *   options.c  the table of options
  *   base.c build.c check.c doctor.c explain.c gc.c list.c pin.c run.c show.c
- *   stats.c verify.c   a verb each; doctor.h has the parts of that one,
- *              prometheus.c is a form of stats
+ *   stats.c verify.c workflow.c   a verb each; doctor.h has the parts of that
+ *              one, prometheus.c is a form of stats, workflow_remove.c a part
+ *              of workflow
  *   obtain.c   an environment for a request: found, or built while we wait
  *   term.c     what a terminal gets that a pipe does not
  *   json.c     output for programs
@@ -61,6 +62,9 @@ struct cli {
 	bool is_reconcile;     /* --reconcile: ask Slurm which jobs exist */
 	bool has_contents;     /* --contents: files too */
 	bool is_repair;        /* --repair: what can be */
+	bool is_waiting;       /* --wait: for another collector */
+	const char *user;      /* --user, or NULL */
+	const char *nodes;     /* --nodes, or NULL */
 	uint64_t max_freed;    /* --max-freed, bytes; UINT64_MAX: any */
 	enum aq_store_order order; /* --sort */
 	bool is_reverse;       /* --reverse */
@@ -87,6 +91,7 @@ int cli_show(struct cli *cli);
 int cli_stats(struct cli *cli);
 int cli_run(struct cli *cli);
 int cli_verify(struct cli *cli);
+int cli_workflow(struct cli *cli);
 
 /* Say what 'err' holds on standard error, as "aq: TEXT"; lines that begin with
  * a place in a file as they are, so that editors find it.  Returns the exit

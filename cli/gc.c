@@ -11,6 +11,8 @@
 #include "cli/units.h"
 #include "common/collect.h"
 #include "common/layout.h"
+#include "common/usage.h"
+#include "common/workflows.h"
 
 #define LINE_FORMAT "%-26s %-9s %9s  %s\n"
 
@@ -45,6 +47,21 @@ static void print_victim(const struct aq_victim *v, uint64_t frees, void *arg)
 	}
 	printf(LINE_FORMAT, v->name, why, units_bytes(frees, size),
 	       units_ago(v->last_used, c->run.state.now, ago));
+}
+
+/* Users read what became of their workflows' environments. */
+static void publish(const struct aq_conf *conf)
+{
+	cleanup_store struct aq_store *store = NULL;
+	struct aq_err err = { 0 };
+
+	if (geteuid() != 0 ||
+	    aq_store_open(conf, AQ_STORE_READ, &store, &err) != 0 ||
+	    aq_workflows_publish_all(conf, store, &err) == 0)
+		return;
+	term_print_in(stderr, TERM_YELLOW, "warning: ");
+	term_print(stderr, err.text);
+	fputc('\n', stderr);
 }
 
 static void summarise(struct collection *c)
@@ -94,7 +111,9 @@ int cli_gc(struct cli *cli)
 	int code = CLI_OK, rc = aq_layout_prepare(cli->conf, &err);
 
 	if (!rc)
-		rc = aq_collect_begin(cli->conf, &lock, &err);
+		rc = cli->is_waiting ?
+			     aq_collect_begin_next(cli->conf, &lock, &err) :
+			     aq_collect_begin(cli->conf, &lock, &err);
 	if (rc == AQ_BUSY) {
 		fputs("aq: somebody collects already\n", stderr);
 		return CLI_OK;
@@ -110,8 +129,10 @@ int cli_gc(struct cli *cli)
 		json_open(&c.json, "collected", '[');
 	}
 	rc = aq_collect_run(cli->conf, &c.run, &err);
-	if (!cli->is_dry_run)
+	if (!cli->is_dry_run) {
 		env_publish(cli);
+		publish(cli->conf);
+	}
 	summarise(&c);
 	aq_plan_free(&c.run.plan);
 	return rc ? cli_fail(&err) : code;

@@ -15,6 +15,7 @@
 #include "common/io.h"
 #include "common/layout.h"
 #include "common/lookup.h"
+#include "common/store.h"
 #include "common/tally.h"
 
 void obtain_free(struct aq_answer *answer)
@@ -152,6 +153,16 @@ static int judge(const struct aq_answer *a, struct aq_err *err)
 	return aq_fail(err, (enum aq_class)a->class, "%s", a->text);
 }
 
+/* A request that no workflow is said for holds what it finds. */
+static int make_plain(const struct cli *cli, const char *key,
+		      struct aq_err *err)
+{
+	cleanup_store struct aq_store *store = NULL;
+	int rc = aq_store_open(cli->conf, AQ_STORE_WRITE, &store, err);
+
+	return rc ? rc : aq_store_make_plain(store, key, err);
+}
+
 /* As the hook counts a step's. */
 static void count_hit(const struct cli *cli, const struct aq_answer *a)
 {
@@ -183,14 +194,16 @@ static int look_up(const struct cli *cli, const struct aq_request *req,
 		   struct aq_err *err)
 {
 	int64_t start = term_now_us();
-	int rc = aq_look_up(cli->conf, req, answer, err);
+	bool is_plain = false;
+	int rc = aq_look_up(cli->conf, req, answer, &is_plain, err);
 
 	if (rc)
 		return rc;
 	*ret_us = (uint64_t)(term_now_us() - start);
-	if (!cli->is_explain)
-		count_hit(cli, answer);
-	return 0;
+	if (cli->is_explain)
+		return 0;
+	count_hit(cli, answer);
+	return is_plain ? 0 : make_plain(cli, answer->key, err);
 }
 
 int obtain(const struct cli *cli, const struct aq_request *req,

@@ -55,6 +55,25 @@ static bool set_reconcile(struct cli *cli, const char *value)
 	return true;
 }
 
+static bool set_wait(struct cli *cli, const char *value)
+{
+	(void)value;
+	cli->is_waiting = true;
+	return true;
+}
+
+static bool set_user(struct cli *cli, const char *value)
+{
+	cli->user = value;
+	return true;
+}
+
+static bool set_nodes(struct cli *cli, const char *value)
+{
+	cli->nodes = value;
+	return true;
+}
+
 static bool set_json(struct cli *cli, const char *value)
 {
 	(void)value;
@@ -148,6 +167,11 @@ static const struct spec {
 	  "also what is in files: against what packages and locks say" },
 	{ OPTION_REPAIR, "repair", set_repair, NULL,
 	  "make what is damaged anew, unless it is used" },
+	{ OPTION_WAIT, "wait", set_wait, NULL,
+	  "wait for one that collects already, instead of leaving it to that" },
+	{ OPTION_USER, "user", set_user, "USER", "whose, as a name or number" },
+	{ OPTION_NODES, "nodes", set_nodes, "LIST",
+	  "on these nodes (n[1-3],n7), instead of on all that respond" },
 	{ OPTION_JSON, "json", set_json, NULL, "for programs" },
 	{ OPTION_LOCK, "lock", set_lock, NULL,
 	  "its packages as conda clients take them: a lock file" },

@@ -26,6 +26,9 @@ enum {
 	OPTION_OUTPUT = 1u << 12,
 	OPTION_CONTENTS = 1u << 13,
 	OPTION_REPAIR = 1u << 14,
+	OPTION_WAIT = 1u << 15,
+	OPTION_USER = 1u << 16,
+	OPTION_NODES = 1u << 17,
 };
 
 enum options_outcome {

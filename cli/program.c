@@ -15,14 +15,15 @@
 
 #define NAP_MS 5
 
-/* In the child: nothing of ours but standard output is the program's. */
+/* In the child: of ours the program has standard output and, aloud, error. */
 __attribute__((noreturn)) static void execute(const char *const argv[],
-					      const struct identity *who, int fd)
+					      const struct identity *who,
+					      bool is_aloud, int fd)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	if (null < 0 || dup2(null, 0) < 0 || dup2(fd, 1) < 0 ||
-	    dup2(null, 2) < 0 || setpgid(0, 0) < 0 || chdir("/") < 0 ||
+	    (!is_aloud && dup2(null, 2) < 0) || setpgid(0, 0) < 0 || chdir("/") < 0 ||
 	    (who && !identity_become(who)))
 		_exit(126);
 	/* a client is asked for its version, and writes nothing anywhere */
@@ -90,19 +91,15 @@ static int finish(pid_t pid, const char *name, int from, int limit_ms,
 	return status ? aq_fail(err, AQ_SYS, "'%s' failed", name) : 0;
 }
 
-int program_run(const char *const argv[], const char *user, int limit_ms,
-		struct aq_str *out, struct aq_err *err)
+/* 'who': NULL, ourselves. */
+static int run(const char *const argv[], const struct identity *who,
+	       bool is_aloud, int limit_ms, struct aq_str *out,
+	       struct aq_err *err)
 {
 	cleanup_close int from = -1, to = -1;
-	struct identity who;
-	bool is_other = user && geteuid() == 0;
-	int fds[2], rc = 0;
+	int fds[2], rc;
 	pid_t pid;
 
-	if (is_other)
-		rc = identity_find(user, false, &who, err);
-	if (rc)
-		return rc;
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return aq_fail_errno(err, "cannot make a pipe");
 	from = fds[0];
@@ -111,9 +108,26 @@ int program_run(const char *const argv[], const char *user, int limit_ms,
 	if (pid < 0)
 		return aq_fail_errno(err, "cannot start '%s'", argv[0]);
 	if (pid == 0)
-		execute(argv, is_other ? &who : NULL, to);
+		execute(argv, who, is_aloud, to);
 	(void)setpgid(pid, pid);
 	aq_close_fd(&to);
 	rc = finish(pid, argv[0], from, limit_ms, out, err);
 	return rc ? rc : aq_str_done(out, argv[0], err);
+}
+
+int program_run(const char *const argv[], const char *user, int limit_ms,
+		struct aq_str *out, struct aq_err *err)
+{
+	bool is_other = user && geteuid() == 0;
+	struct identity who;
+	int rc = is_other ? identity_find(user, false, &who, err) : 0;
+
+	return rc ? rc : run(argv, is_other ? &who : NULL, false, limit_ms, out,
+			     err);
+}
+
+int program_run_aloud(const char *const argv[], int limit_ms,
+		      struct aq_str *out, struct aq_err *err)
+{
+	return run(argv, NULL, true, limit_ms, out, err);
 }

@@ -22,6 +22,16 @@ static char *const builder_env[] = { "PATH=/usr/local/sbin:/usr/local/bin:"
 				     "/usr/sbin:/usr/bin:/sbin:/bin",
 				     "LANG=C.UTF-8", NULL };
 
+static const char *workflow_text(const struct aq_workflow *w)
+{
+	static char text[AQ_BUILD_WORKFLOW_SIZE];
+	char variable[AQ_WORKFLOW_TEXT_SIZE];
+
+	aq_workflow_print(w, variable);
+	snprintf(text, sizeof(text), "%u/%s", w->uid, variable);
+	return text;
+}
+
 static void make_args(const struct aq_build_start *s, char *args[ARGS_MAX])
 {
 	static char job[16], uid[16];
@@ -59,6 +69,10 @@ static void make_args(const struct aq_build_start *s, char *args[ARGS_MAX])
 		snprintf(uid, sizeof(uid), "%u", s->uid);
 		args[n++] = "--uid";
 		args[n++] = uid;
+	}
+	if (s->workflow && s->workflow->name[0]) {
+		args[n++] = "--workflow";
+		args[n++] = (char *)workflow_text(s->workflow);
 	}
 	args[n] = NULL;
 }

@@ -4,7 +4,7 @@
  *
  *   aq-builder --config FILE [--node NAME] [--personal] [--detached]
  *              [--base PYTHON] [--refresh JOB] [--again NAME] [--explain]
- *              [--uid N]
+ *              [--uid N] [--workflow UID/WORKFLOW]   (common/workflow.h)
  *
  * One aq-builder serves one step (or one command).  It waits for its turn (the
  * key's lock), looks again, builds if the environment is still missing, fills
@@ -19,6 +19,7 @@
 
 #include "common/answer.h"
 #include "common/err.h"
+#include "common/workflow.h"
 
 #define AQ_BUILDER_PATH AQ_PKGLIBEXECDIR "/aq-builder"
 
@@ -40,10 +41,15 @@ struct aq_build_start {
 	bool is_refresh;       /* resolve afresh, once for 'job' (0: always) */
 	uint32_t job;
 	uint32_t uid;          /* whose job asks; 0: nobody's but root's */
+	/* that asks for it; NULL, or without a name: none */
+	const struct aq_workflow *workflow;
 	const char *as_base;   /* what is built becomes this base; or NULL */
 	const char *again;     /* make what this manifest is of; or NULL */
 	int answer_fd, request_fd, progress_fd, alive_fd;
 };
+
+/* UID/WORKFLOW as text. */
+#define AQ_BUILD_WORKFLOW_SIZE (AQ_WORKFLOW_TEXT_SIZE + 12)
 
 /* Start aq-builder as a grandchild (reparented to init: no zombie for
  * slurmstepd, no SIGCHLD) in its own session, with exactly the descriptors

@@ -18,12 +18,14 @@
 #include "common/flock.h"
 #include "common/io.h"
 #include "common/manifest.h"
+#include "common/notes.h"
 #include "common/tally.h"
 #include "common/usage.h"
 
 #define PATH_SIZE 1024
 #define HOLD_POLLS 10 /* of AQ_FLOCK_POLL_MS: half a second */
 #define NICE 19
+#define NEXT_SECONDS 3600 /* another one is waited for; it may empty trash/ */
 /* ioprio_set(2), whose constants no header of libc has. */
 #define IOPRIO_WHO_PROCESS 1
 #define IOPRIO_CLASS_IDLE (3 << 13)
@@ -143,6 +145,24 @@ int aq_collect_begin(const struct aq_conf *conf, int *ret_fd,
 	return aq_collect_begin_after(conf, is_impatient, NULL, ret_fd, err);
 }
 
+static bool is_too_long(void *deadline)
+{
+	return time(NULL) > *(const time_t *)deadline;
+}
+
+int aq_collect_begin_next(const struct aq_conf *conf, int *ret_fd,
+			  struct aq_err *err)
+{
+	time_t deadline = time(NULL) + NEXT_SECONDS;
+	cleanup_close int next = -1;
+	int rc = aq_flock_try(conf, "collect-next", AQ_FLOCK_EXCLUSIVE, &next,
+			      err);
+
+	return rc ? rc :
+		    aq_collect_begin_after(conf, is_too_long, &deadline, ret_fd,
+					   err);
+}
+
 /* -- ending -- */
 
 void aq_collect_count(const struct aq_conf *conf, uint64_t n, uint64_t bytes)
@@ -206,7 +226,7 @@ int aq_collect_plan(const struct aq_conf *conf,
 	if (!rc)
 		rc = aq_store_open(conf, AQ_STORE_WRITE, &store, err);
 	if (!rc)
-		rc = aq_store_take_uses(store, refs, err);
+		rc = aq_store_take_notes(conf, store, refs, err);
 	if (!rc)
 		rc = aq_store_candidates(store, refs, &v, &n, err);
 	if (!rc)
@@ -238,8 +258,8 @@ int aq_collect_to_trash(const struct aq_conf *conf, const char *name,
 	return aq_fail_errno(err, "cannot move '%s' to trash/", from);
 }
 
-static int drop_row(const struct aq_conf *conf, const char *name,
-		    bool is_damaged, struct aq_err *err)
+static int drop_row(const struct aq_conf *conf, const struct aq_victim *v,
+		    struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
 	cleanup_refs struct aq_refs *refs = NULL;
@@ -253,7 +273,7 @@ static int drop_row(const struct aq_conf *conf, const char *name,
 		return rc;
 	rc = aq_refs_check_leases(refs, err);
 	if (!rc)
-		rc = aq_store_collect(store, refs, name, is_damaged, err);
+		rc = aq_store_collect(store, refs, v, err);
 	end = aq_refs_unlock(refs, rc, rc ? NULL : err);
 	return rc ? rc : end;
 }
@@ -277,14 +297,15 @@ static int take_hold(const struct aq_conf *conf, const char *name, int *ret_fd,
 			     ret_fd, err);
 }
 
-int aq_collect_one(const struct aq_conf *conf, const char *name,
+int aq_collect_one(const struct aq_conf *conf, const struct aq_victim *victim,
 		   struct aq_err *err)
 {
+	const char *name = victim->name;
 	cleanup_close int hold = -1;
 	int rc = take_hold(conf, name, &hold, err);
 
 	if (!rc)
-		rc = drop_row(conf, name, false, err);
+		rc = drop_row(conf, victim, err);
 	if (!rc)
 		rc = aq_manifest_remove(conf, name, err);
 	return rc ? rc : aq_collect_to_trash(conf, name, err);
@@ -306,11 +327,15 @@ int aq_collect_files(const struct aq_conf *conf, const char *name,
 int aq_collect_damaged(const struct aq_conf *conf, const char *name,
 		       struct aq_err *err)
 {
+	struct aq_victim victim = { .why = AQ_COLLECT_DAMAGED };
 	cleanup_close int hold = -1;
 	int rc = take_hold(conf, name, &hold, err);
 
 	if (!rc)
-		rc = drop_row(conf, name, true, err);
+		rc = aq_copy_text(victim.name, sizeof(victim.name), name) ?
+			     0 : aq_fail(err, AQ_MISS, "'%s' is not there", name);
+	if (!rc)
+		rc = drop_row(conf, &victim, err);
 	return rc ? rc : aq_collect_files(conf, name, err);
 }
 

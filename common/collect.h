@@ -2,10 +2,11 @@
 /* Collecting: which environments go (collect_plan.c), and how (collect.c).
  *
  * An environment can go that no reference holds, nothing inherits from, nobody
- * pinned, and that is no base.  What nobody will ask for again goes at once;
- * then what was not used for max_age; then what was used least lately: of a
- * user's while they hold more than user_quota, and of all while max_size or
- * min_free asks for room, but for what was just built or used.
+ * pinned, and that is no base.  What its workflow left (common/workflows.h), and
+ * what nobody will ask for again, goes at once; then what was not used for
+ * max_age; then what was used least lately: of a user's while they hold more than
+ * user_quota, and of all while max_size or min_free asks for room, but for what
+ * was just built or used.
  *
  * It goes in steps, of which each leaves what the next collector can go on
  * from: its row, while no reference can be taken; its manifest; its files to
@@ -34,6 +35,7 @@ struct aq_candidate {
 	bool is_pinned, is_base;  /* is_base: a current one */
 	bool is_held;             /* by a reference */
 	uint64_t n_references;
+	bool is_left;             /* by the workflows that asked for it */
 	/* made by the plan */
 	bool is_victim;
 	uint32_t n_children; /* aq_candidates_count_children() too */
@@ -50,10 +52,12 @@ bool aq_candidate_is_obsolete(struct aq_candidate *v, size_t n,
 			      const struct aq_candidate *c);
 
 enum aq_collect_why {
+	AQ_COLLECT_LEFT,     /* its workflow moved on, or was removed */
 	AQ_COLLECT_OBSOLETE, /* its base was replaced, or is none any more */
 	AQ_COLLECT_AGE,      /* max_age */
 	AQ_COLLECT_QUOTA,    /* user_quota */
 	AQ_COLLECT_ROOM,     /* max_size, min_free */
+	AQ_COLLECT_DAMAGED,  /* in no plan: aq_collect_damaged() */
 };
 const char *aq_collect_reason(enum aq_collect_why why);
 
@@ -95,17 +99,17 @@ AQ_CHECK int aq_plan_make(struct aq_candidate *v, size_t n,
 AQ_CHECK int aq_store_candidates(struct aq_store *store, struct aq_refs *refs,
 				 struct aq_candidate **ret, size_t *ret_n,
 				 struct aq_err *err);
-/* Remove the row of 'name' if it still is no base, not pinned, without
- * children, and 'refs', which are locked, do not hold it; else AQ_BUSY.  One
- * that 'is_damaged' may be pinned, or a base: it is none from then on.
- * AQ_MISS: it is gone.
+/* Remove the victim's row if it still is no base, not pinned, without children,
+ * left if that is why it goes, and 'refs', which are locked, do not hold it;
+ * else AQ_BUSY.  One that is damaged may be pinned, or a base: it is none from
+ * then on.  AQ_MISS: it is gone.
  */
 AQ_CHECK int aq_store_collect(struct aq_store *store, struct aq_refs *refs,
-			      const char *name, bool is_damaged,
+			      const struct aq_victim *victim,
 			      struct aq_err *err);
-/* Add the uses that 'refs' counted to the rows, and move what else it did. */
-AQ_CHECK int aq_store_take_uses(struct aq_store *store, struct aq_refs *refs,
-				struct aq_err *err);
+/* Whether something was left (common/workflows.h) and could go. */
+AQ_CHECK int aq_store_has_left(struct aq_store *store, struct aq_refs *refs,
+			       bool *ret, struct aq_err *err);
 /* Pin or unpin: in its manifest's directory too, from which the row can be
  * rebuilt.  AQ_MISS: not there.
  */
@@ -123,6 +127,12 @@ AQ_CHECK int aq_collect_begin(const struct aq_conf *conf, int *ret_fd,
 AQ_CHECK int aq_collect_begin_after(const struct aq_conf *conf,
 				    bool (*is_cancelled)(void *arg), void *arg,
 				    int *ret_fd, struct aq_err *err);
+
+/* The same once another one is through, who may have looked before something
+ * could go.  AQ_BUSY: somebody waits for that already, and will see it.
+ */
+AQ_CHECK int aq_collect_begin_next(const struct aq_conf *conf, int *ret_fd,
+				   struct aq_err *err);
 
 /* What one collection is to do, and did. */
 struct aq_collection {
@@ -158,8 +168,8 @@ AQ_CHECK int aq_collect_plan(const struct aq_conf *conf,
 			     const struct aq_collect_state *state,
 			     struct aq_plan *ret, struct aq_err *err);
 /* Move one environment to trash/.  AQ_BUSY: it is used again. */
-AQ_CHECK int aq_collect_one(const struct aq_conf *conf, const char *name,
-			    struct aq_err *err);
+AQ_CHECK int aq_collect_one(const struct aq_conf *conf,
+			    const struct aq_victim *victim, struct aq_err *err);
 /* Remove one that is damaged and not used, even if it is pinned or a base, but
  * for its manifest, from which it can be built again.  AQ_BUSY: it is used, or
  * inherited from.
@@ -210,11 +220,11 @@ void aq_collect_count(const struct aq_conf *conf, uint64_t n, uint64_t bytes);
 void aq_collect_note_end(const struct aq_conf *conf);
 uint64_t aq_collect_last(const struct aq_conf *conf);
 /* If a limit is passed, as far as that can be said at once (of user_quota: by
- * user 'uid'), start `aq gc` in a session of its own, its output to logs/gc.log.
- * For an epilog's worker, which
- * has no descriptors that anybody waits for.
+ * user 'uid'), or something was left that 'refs' do not hold (NULL: that is not
+ * asked), start `aq gc` in a session of its own, its output to logs/gc.log.  For
+ * an epilog's worker, which has no descriptors that anybody waits for.
  */
 AQ_CHECK int aq_collect_start_if_due(const struct aq_conf *conf, uint32_t uid,
-				     struct aq_err *err);
+				     struct aq_refs *refs, struct aq_err *err);
 
 #endif

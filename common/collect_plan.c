@@ -7,6 +7,8 @@
 const char *aq_collect_reason(enum aq_collect_why why)
 {
 	switch (why) {
+	case AQ_COLLECT_LEFT:
+		return "left";
 	case AQ_COLLECT_OBSOLETE:
 		return "obsolete";
 	case AQ_COLLECT_AGE:
@@ -15,6 +17,8 @@ const char *aq_collect_reason(enum aq_collect_why why)
 		return "quota";
 	case AQ_COLLECT_ROOM:
 		return "room";
+	case AQ_COLLECT_DAMAGED:
+		return "damaged";
 	}
 	return "unknown";
 }
@@ -65,6 +69,12 @@ static bool can_go(const struct aq_candidate *c)
 {
 	return !c->is_victim && !c->is_held && !c->is_pinned && !c->is_base &&
 	       !c->n_children;
+}
+
+static bool is_left(const struct planning *p, const struct aq_candidate *c)
+{
+	(void)p;
+	return c->is_left;
 }
 
 /* Keys name the current base: what inherits from another one, and a former base
@@ -234,7 +244,9 @@ int aq_plan_make(struct aq_candidate *v, size_t n, const struct aq_conf *conf,
 		return aq_fail(err, AQ_SYS, "out of memory");
 	}
 	prepare(&p);
+	choose(&p, AQ_COLLECT_LEFT, is_left);
 	choose(&p, AQ_COLLECT_OBSOLETE, is_obsolete);
+	choose(&p, AQ_COLLECT_LEFT, is_left); /* what those inherited from */
 	choose(&p, AQ_COLLECT_AGE, is_old);
 	choose(&p, AQ_COLLECT_QUOTA, is_over_quota);
 	choose(&p, AQ_COLLECT_ROOM, makes_room);

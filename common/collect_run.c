@@ -78,7 +78,7 @@ static int take_victim(struct run *run, const struct aq_victim *v,
 	if (v->why == AQ_COLLECT_ROOM && made(run) >= c->plan.wanted)
 		return 0;
 	if (!c->is_dry_run)
-		rc = aq_collect_one(run->conf, v->name, err);
+		rc = aq_collect_one(run->conf, v, err);
 	if (rc) /* used again, or gone: nothing to tell */
 		return rc == AQ_BUSY || rc == AQ_MISS ? 0 : rc;
 	rc = measure(run, v->name, &frees, err);

@@ -14,7 +14,8 @@
 #define AQ AQ_BINDIR "/aq"
 
 /* The package caches are not counted: that takes a walk, which aq gc makes. */
-static int is_due(const struct aq_conf *conf, uint32_t uid, bool *ret,
+static int is_due(const struct aq_conf *conf, uint32_t uid,
+		  struct aq_refs *refs, bool *ret,
 		  struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
@@ -23,14 +24,16 @@ static int is_due(const struct aq_conf *conf, uint32_t uid, bool *ret,
 	int rc = aq_collect_get_free(conf, &n_free, err);
 
 	*ret = !rc && n_free < conf->min_free;
-	if (rc || *ret || (!conf->max_size && !has_quota))
+	if (rc || *ret || (!conf->max_size && !has_quota && !refs))
 		return rc;
 	rc = aq_store_open(conf, AQ_STORE_READ, &store, err);
-	if (!rc && conf->max_size)
+	if (!rc && refs)
+		rc = aq_store_has_left(store, refs, ret, err);
+	if (!rc && !*ret && conf->max_size)
 		rc = aq_store_size(store, 0, &size, err);
-	if (!rc && has_quota)
+	if (!rc && !*ret && has_quota)
 		rc = aq_store_size(store, uid, &user_size, err);
-	*ret = !rc && (size > conf->max_size ||
+	*ret = !rc && (*ret || (conf->max_size && size > conf->max_size) ||
 		       (has_quota && user_size > conf->user_quota));
 	/* the next epilog asks again */
 	return rc == AQ_BUSY || rc == AQ_MISS || rc == AQ_CORRUPT ? 0 : rc;
@@ -41,13 +44,13 @@ __attribute__((noreturn)) static void collect(const struct aq_conf *conf)
 {
 	char *const env[] = { (char[]){ "PATH=/usr/bin:/bin" }, NULL };
 	char *argv[] = { (char[]){ "aq" }, (char[]){ "--node" }, conf->node,
-			 (char[]){ "gc" }, (char[]){ "--config" }, conf->path,
-			 NULL };
+			 (char[]){ "gc" }, (char[]){ "--wait" },
+			 (char[]){ "--config" }, conf->path, NULL };
 	char path[PATH_SIZE];
 	int fd;
 
 	if (!conf->path)
-		argv[4] = NULL;
+		argv[5] = NULL;
 	snprintf(path, sizeof(path), "%s/logs/gc.log", conf->cache_dir);
 	(void)unlink(path);
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
@@ -61,11 +64,12 @@ __attribute__((noreturn)) static void collect(const struct aq_conf *conf)
 }
 
 int aq_collect_start_if_due(const struct aq_conf *conf, uint32_t uid,
+			    struct aq_refs *refs,
 			    struct aq_err *err)
 {
 	bool is_wanted = false;
 	pid_t pid;
-	int rc = is_due(conf, uid, &is_wanted, err);
+	int rc = is_due(conf, uid, refs, &is_wanted, err);
 
 	if (rc || !is_wanted)
 		return rc;

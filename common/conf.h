@@ -54,6 +54,8 @@ struct aq_conf {
 	uint64_t grace;    /* seconds since it was built or used */
 	uint64_t user_quota; /* bytes that one user's environments may hold */
 
+	uint64_t max_workflows; /* a user has; 0: there are none */
+
 	struct aq_strv warnings; /* unknown keys and the like, FILE:LINE: … */
 };
 

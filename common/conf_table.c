@@ -65,6 +65,10 @@ const struct aq_conf_key aq_conf_keys[] = {
 	{ "user_quota", AQ_CONF_SIZE, offsetof(struct aq_conf, user_quota),
 	  "0", UINT64_MAX / 2, "size",
 	  "that environments built for one user may hold; 0: any" },
+	{ "max_workflows", AQ_CONF_COUNT,
+	  offsetof(struct aq_conf, max_workflows), "100", 100000, "number",
+	  "of workflows that a user has here; over it the one submitted least "
+	  "recently is forgotten; 0: none" },
 };
 
 const size_t aq_conf_n_keys = ARRAY_LEN(aq_conf_keys);

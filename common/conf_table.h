@@ -17,6 +17,7 @@ enum aq_conf_type {
 	AQ_CONF_CHANNELS, /* name=URL, separated by white space */
 	AQ_CONF_SECONDS,  /* uint64_t */
 	AQ_CONF_SIZE,     /* uint64_t, bytes; 500M: powers of 1024 */
+	AQ_CONF_COUNT,    /* uint64_t */
 };
 
 struct aq_conf_key {

@@ -18,6 +18,7 @@
 #define MARK_MAX (64 * 1024)
 #define HOLDS "holds "
 #define REFRESHED "refreshed "
+#define WORKFLOW "workflow\n"
 
 int aq_boot_id(char ret[AQ_BOOT_ID_SIZE], struct aq_err *err)
 {
@@ -92,16 +93,23 @@ int aq_job_unmark(const struct aq_conf *conf, uint32_t job, struct aq_err *err)
 	return 0;
 }
 
+static bool has_line(const struct aq_conf *conf, uint32_t job, const char *line)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(MARK_MAX);
+	char path[PATH_SIZE];
+
+	aq_job_mark_name(conf, job, path, sizeof(path));
+	return aq_read_file(AT_FDCWD, path, &text, NULL) == 0 &&
+	       strstr(aq_str_get(&text), line);
+}
+
 bool aq_job_has_refreshed(const struct aq_conf *conf, uint32_t job,
 			  const char *key)
 {
-	cleanup_str struct aq_str text = AQ_STR_INIT(MARK_MAX);
-	char path[PATH_SIZE], line[128];
+	char line[128];
 
-	aq_job_mark_name(conf, job, path, sizeof(path));
 	snprintf(line, sizeof(line), REFRESHED "%s\n", key);
-	return aq_read_file(AT_FDCWD, path, &text, NULL) == 0 &&
-	       strstr(aq_str_get(&text), line);
+	return has_line(conf, job, line);
 }
 
 int aq_job_note_refresh(const struct aq_conf *conf, uint32_t job,
@@ -111,6 +119,18 @@ int aq_job_note_refresh(const struct aq_conf *conf, uint32_t job,
 
 	snprintf(line, sizeof(line), REFRESHED "%s\n", key);
 	return add_line(conf, job, line, err);
+}
+
+bool aq_job_has_workflow(const struct aq_conf *conf, uint32_t job)
+{
+	return has_line(conf, job, WORKFLOW);
+}
+
+int aq_job_note_workflow(const struct aq_conf *conf, uint32_t job,
+			 struct aq_err *err)
+{
+	return aq_job_has_workflow(conf, job) ?
+		       0 : add_line(conf, job, WORKFLOW, err);
 }
 
 /* What the last line says that is of this boot: a job that was requeued has

@@ -6,7 +6,7 @@
  *
  * Its lines: "holds BOOT DIGEST", what the job asks for as a whole: what serves
  * that digest is not collected between its prolog and its epilog; "refreshed
- * KEY", what it has resolved afresh.
+ * KEY", what it has resolved afresh; "workflow", one of its steps is of one.
  */
 #ifndef AQ_JOB_H
 #define AQ_JOB_H
@@ -37,6 +37,13 @@ bool aq_job_has_refreshed(const struct aq_conf *conf, uint32_t job,
 			  const char *key);
 AQ_CHECK int aq_job_note_refresh(const struct aq_conf *conf, uint32_t job,
 				 const char *key, struct aq_err *err);
+
+/* Whether a step of the job was of a workflow, so that something may be obsolete
+ * once the job is over.
+ */
+bool aq_job_has_workflow(const struct aq_conf *conf, uint32_t job);
+AQ_CHECK int aq_job_note_workflow(const struct aq_conf *conf, uint32_t job,
+				  struct aq_err *err);
 
 /* Call 'fn' for every mark, of all nodes, until it returns non-zero, which is
  * returned.  'digest' is what it holds in this boot, or "".

@@ -29,6 +29,7 @@ static const struct subdir run_dirs[] = {
 };
 static const struct subdir public_dirs[] = {
 	{ "builds", 0755 },
+	{ "workflows", 0755 },
 };
 
 /* Make 'path' and what is missing above it (0755), 'path' itself with 'mode'. */

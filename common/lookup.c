@@ -7,7 +7,7 @@
 #include "common/store.h"
 
 int aq_look_up(const struct aq_conf *conf, const struct aq_request *req,
-	       struct aq_answer *answer, struct aq_err *err)
+	       struct aq_answer *answer, bool *ret_is_plain, struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
 	cleanup_free char *context = NULL;
@@ -23,6 +23,8 @@ int aq_look_up(const struct aq_conf *conf, const struct aq_request *req,
 	if (!rc)
 		rc = aq_store_find(store, req->digest, context, req->canonical,
 				   &env, err);
+	if (!rc)
+		rc = aq_store_is_plain(store, key, ret_is_plain, err);
 	if (rc)
 		return rc;
 	return aq_answer_fill(answer, conf, env, key, req, "reused", err);

@@ -10,12 +10,13 @@
 #include "common/request.h"
 
 /* Look 'req' up in conf->cache_dir and fill in 'answer' with resolution
- * "reused".  Who wants what is found to stay takes a reference first.
+ * "reused"; *ret_is_plain: its key was asked for outside of workflows before.
+ * Who wants what is found to stay takes a reference first.
  * Fails with AQ_MISS (not there), AQ_BUSY or AQ_CORRUPT (the cache: a miss
  * too), AQ_SYS.
  */
 AQ_CHECK int aq_look_up(const struct aq_conf *conf,
 			const struct aq_request *req, struct aq_answer *answer,
-			struct aq_err *err);
+			bool *ret_is_plain, struct aq_err *err);
 
 #endif

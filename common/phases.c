@@ -10,6 +10,8 @@
 #include "common/layout.h"
 #include "common/lease.h"
 #include "common/lookup.h"
+#include "common/notes.h"
+#include "common/refs_asked.h"
 #include "common/store.h"
 
 /* Uses stay in refs.db for this long, in seconds, at least. */
@@ -37,28 +39,52 @@ int aq_phase_submit(struct aq_submit *submit, struct aq_err *err)
 	return aq_str_done(submit->canonical, "the request", err);
 }
 
-/* run_dir is gone with the boot; but not every epilog waits for the disk. */
-static int keep_uses(const struct aq_conf *conf, struct aq_refs *refs,
-		     struct aq_err *err)
+static int has_news(const struct aq_conf *conf, struct aq_refs *refs, bool *ret,
+		    struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
+	int rc = aq_refs_is_asked(refs, NULL, ret, err);
+
+	if (rc || !*ret)
+		return rc;
+	rc = aq_store_open(conf, AQ_STORE_READ, &store, err);
+	return rc ? rc : aq_store_has_news(store, refs, ret, err);
+}
+
+/* run_dir is gone with the boot; but not every epilog waits for the disk: only
+ * that of a job by which something may have become obsolete, and one a minute.
+ */
+static int is_worth_a_flush(const struct aq_conf *conf, struct aq_refs *refs,
+			    bool *ret, struct aq_err *err)
+{
 	uint64_t oldest = 0, now = (uint64_t)time(NULL);
 	int rc = aq_refs_oldest_use(refs, &oldest, err);
 
 	/* one in the future: a clock was set back */
-	if (rc || !oldest || (oldest <= now && now - oldest < USES_SECONDS))
-		return rc;
-	rc = aq_store_open(conf, AQ_STORE_WRITE, &store, err);
-	if (!rc)
-		rc = aq_store_take_uses(store, refs, err);
+	*ret = !rc && oldest && (oldest > now || now - oldest >= USES_SECONDS);
+	return rc || *ret ? rc : has_news(conf, refs, ret, err);
+}
+
+static int keep_notes(const struct aq_conf *conf, struct aq_refs *refs,
+		      struct aq_err *err)
+{
+	cleanup_store struct aq_store *store = NULL;
+	bool is_due = false;
+	int rc = is_worth_a_flush(conf, refs, &is_due, err);
+
+	if (!rc && is_due)
+		rc = aq_store_open(conf, AQ_STORE_WRITE, &store, err);
+	if (!rc && is_due)
+		rc = aq_store_take_notes(conf, store, refs, err);
 	/* the next epilog finds them */
-	return rc == AQ_BUSY || rc == AQ_MISS ? 0 : rc;
+	return rc == AQ_BUSY || rc == AQ_MISS || rc == AQ_CORRUPT ? 0 : rc;
 }
 
 int aq_phase_epilog(const struct aq_job *job, struct aq_err *err)
 {
 	cleanup_conf struct aq_conf *conf = NULL;
 	cleanup_refs struct aq_refs *refs = NULL;
+	bool has_workflow = false;
 	int rc = aq_conf_load(job->conf_path, job->node, &conf, err);
 
 	if (!rc)
@@ -66,12 +92,16 @@ int aq_phase_epilog(const struct aq_job *job, struct aq_err *err)
 	if (!rc)
 		rc = aq_refs_drop_job(refs, job->job, err);
 	if (!rc)
+		has_workflow = aq_job_has_workflow(conf, job->job);
+	if (!rc)
 		rc = aq_job_unmark(conf, job->job, err);
 	if (!rc)
 		rc = aq_refs_sweep(refs, err);
 	if (!rc)
-		rc = keep_uses(conf, refs, err);
-	return rc ? rc : aq_collect_start_if_due(conf, job->uid, err);
+		rc = keep_notes(conf, refs, err);
+	return rc ? rc :
+		    aq_collect_start_if_due(conf, job->uid,
+					    has_workflow ? refs : NULL, err);
 }
 
 /* References are locked until they are unlocked or closed: no other step waits for
@@ -91,7 +121,9 @@ static int take_reference(struct aq_stage *stage, const struct aq_conf *conf,
 					      &stage->ret_lease_fd, err);
 	}
 	if (!rc)
-		rc = aq_job_mark(conf, stage->step.job, err);
+		rc = stage->workflow.name[0] ?
+			     aq_job_note_workflow(conf, stage->step.job, err) :
+			     aq_job_mark(conf, stage->step.job, err);
 	if (!rc)
 		rc = aq_refs_open(conf, ret, err);
 	if (!rc)
@@ -99,6 +131,20 @@ static int take_reference(struct aq_stage *stage, const struct aq_conf *conf,
 	if (!rc)
 		rc = aq_refs_take(*ret, &stage->step, digest, err);
 	return rc;
+}
+
+/* Who asks for it.  What cannot be noted is no reason to fail a task: the next
+ * one notes it, and what is obsolete until then is only built again.
+ */
+static int note(struct aq_refs *refs, const struct aq_conf *conf,
+		const struct aq_stage *stage, const char *digest, bool is_plain,
+		struct aq_err *err)
+{
+	const struct aq_workflow *w = &stage->workflow;
+
+	if (w->name[0] && !w->is_removed && conf->max_workflows)
+		return aq_refs_ask(refs, w, stage->answer->key, digest, err);
+	return is_plain ? 0 : aq_refs_ask_plainly(refs, stage->answer->key, err);
 }
 
 /* Whether a failed look-up is a miss: the cache (busy, corrupt, full) is never
@@ -123,7 +169,9 @@ static int look_up(struct aq_stage *stage, const struct aq_conf *conf,
 		   struct aq_err *err)
 {
 	static struct aq_err why;
-	int rc = as_miss(aq_look_up(conf, req, stage->answer, &why), &why, err);
+	bool is_plain = false;
+	int rc = as_miss(aq_look_up(conf, req, stage->answer, &is_plain, &why),
+			 &why, err);
 	const char *name;
 
 	if (rc)
@@ -135,6 +183,9 @@ static int look_up(struct aq_stage *stage, const struct aq_conf *conf,
 	if (name)
 		(void)!aq_refs_hold(refs, &stage->step, name + 1,
 				    (uint64_t)time(NULL), NULL);
+	if (note(refs, conf, stage, req->digest, is_plain, &why) != 0)
+		(void)aq_fail(err, AQ_OK, "who asks for it was not noted: %s",
+			      why.text);
 	return 0;
 }
 
@@ -170,6 +221,22 @@ int aq_phase_stage(struct aq_stage *stage, struct aq_err *err)
 	if (rc == AQ_MISS) /* the builder's */
 		memset(stage->answer, 0, sizeof(*stage->answer));
 	return rc;
+}
+
+int aq_phase_forget(const struct aq_stage *stage, struct aq_err *err)
+{
+	cleanup_conf struct aq_conf *conf = NULL;
+	cleanup_refs struct aq_refs *refs = NULL;
+	int rc = aq_conf_load(stage->conf_path, stage->node, &conf, err);
+
+	if (!rc)
+		rc = aq_layout_prepare(conf, err);
+	/* so that the job's epilog moves it on */
+	if (!rc)
+		rc = aq_job_note_workflow(conf, stage->step.job, err);
+	if (!rc)
+		rc = aq_refs_open(conf, &refs, err);
+	return rc ? rc : aq_refs_ask(refs, &stage->workflow, "", "", err);
 }
 
 int aq_phase_release(const struct aq_stage *stage, struct aq_err *err)

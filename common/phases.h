@@ -12,6 +12,7 @@
 #include "common/answer.h"
 #include "common/refs.h"
 #include "common/request.h"
+#include "common/workflow.h"
 
 #define AQ_EXPORT __attribute__((visibility("default")))
 
@@ -56,11 +57,19 @@ struct aq_stage {
 	const char *canonical;
 	size_t canonical_len;
 	bool is_refresh; /* a hit is a miss, once a job */
+	struct aq_workflow workflow; /* that the step belongs to */
 	struct aq_answer *answer;
 	int ret_lease_fd; /* -1 if it could not be had */
 };
 typedef int aq_phase_stage_fn(struct aq_stage *stage, struct aq_err *err);
 AQ_EXPORT aq_phase_stage_fn aq_phase_stage;
+
+/* Stage of a step that only lets stage->workflow be forgotten, root in a worker:
+ * note that.
+ */
+typedef int aq_phase_forget_fn(const struct aq_stage *stage,
+			       struct aq_err *err);
+AQ_EXPORT aq_phase_forget_fn aq_phase_forget;
 
 /* Release, root in a worker: drop the step's reference and its lease's file. */
 typedef int aq_phase_release_fn(const struct aq_stage *stage,

@@ -11,6 +11,7 @@
 #include "common/lease.h"
 #include "common/refs_inside.h"
 #include "common/tally.h"
+#include "common/workflow_rows.h"
 
 #define PATH_SIZE 1024
 #define BUSY_MS 1000    /* half of a hook's worker's time */
@@ -29,7 +30,9 @@ static const char *const migrations[] = {
 	") WITHOUT ROWID;"
 	"CREATE TABLE counts("
 	"  name TEXT PRIMARY KEY, n INTEGER NOT NULL, first INTEGER NOT NULL"
-	") WITHOUT ROWID;",
+	") WITHOUT ROWID;"
+	AQ_WORKFLOW_TABLE
+	"CREATE TABLE plain(key TEXT PRIMARY KEY) WITHOUT ROWID;",
 };
 
 /* run_dir is gone with the boot: nothing is flushed. */

@@ -79,8 +79,10 @@ int aq_repair_recount(const struct aq_conf *conf, const char *name,
 		return rc;
 	m->env->size_own = usage.whole;
 	m->env->size_shared = usage.total - usage.whole;
-	tie = (struct aq_binding){ m->key, m->digest, m->context,
-				   m->canonical };
+	tie = (struct aq_binding){ .key = m->key,
+				   .digest = m->digest,
+				   .context = m->context,
+				   .canonical = m->canonical };
 	rc = aq_manifest_rewrite(conf, m->env, &tie, err);
 	if (!rc)
 		rc = aq_store_open(conf, AQ_STORE_WRITE, &store, err);

@@ -113,6 +113,7 @@ int aq_store_open(const struct aq_conf *conf, enum aq_store_mode mode,
 			  conf->cache_dir))
 		return aq_fail(err, AQ_SYS, "'%s' is too long a path",
 			       conf->cache_dir);
+	store->max_workflows = conf->max_workflows;
 	snprintf(path, sizeof(path), "%s/cache.db", conf->cache_dir);
 	kind.populate = populate;
 	rc = aq_db_open(path, &kind, &how, &store->db, err);

@@ -5,7 +5,7 @@
  * Tables (schema in store_schema.c, versioned by PRAGMA user_version, with
  * migrations): environments; keys (key -> environment, several locks a key);
  * requests ((digest, context) -> key, with the canonical bytes); failures
- * (key -> reason, until); later issues add workflows.
+ * (key -> reason, until); workflows (common/workflows.h).
  * Rollback journal, synchronous=FULL: several SQLite releases can corrupt a
  * WAL with two writers.  No transaction is open during a build; no handle
  * crosses a fork or outlives a hook's worker.
@@ -126,6 +126,12 @@ AQ_CHECK int aq_store_find_name(struct aq_store *store, const char *name,
 /* Whether there is one of exactly that name. */
 AQ_CHECK int aq_store_has_name(struct aq_store *store, const char *name,
 			       bool *ret, struct aq_err *err);
+/* Whether 'key' was ever asked for outside of any workflow. */
+AQ_CHECK int aq_store_is_plain(struct aq_store *store, const char *key,
+			       bool *ret, struct aq_err *err);
+/* From now on it was. */
+AQ_CHECK int aq_store_make_plain(struct aq_store *store, const char *key,
+				 struct aq_err *err);
 
 /* Requests remembered of one key: they differ in what does not matter to the
  * environment, their variables.
@@ -138,6 +144,8 @@ struct aq_binding {
 	const char *digest;
 	const char *context;
 	const char *canonical;
+	/* asked for by a workflow; else plainly, which holds the key for good */
+	bool is_of_workflow;
 };
 
 /* Commit a new environment (another of its name must not be there: AQ_BUSY; and

@@ -11,10 +11,11 @@
 #include "common/collect.h"
 #include "common/io.h"
 #include "common/manifest.h"
+#include "common/refs_asked.h"
 #include "common/store_inside.h"
-#include "common/tally.h"
 
 #define HELD_MAX (1024 * 1024) /* environments that references hold */
+#define LEFT_MAX (1024 * 1024) /* environments that workflows left */
 
 /* -- what references hold -- */
 
@@ -141,6 +142,7 @@ static int add_candidate(const struct aq_db_row *row, void *arg,
 		.is_base = aq_db_number(row, 7) != 0,
 		.uid = (uint32_t)aq_db_number(row, 8),
 		.n_references = count_held(c, aq_db_text(row, 0)),
+		.is_left = aq_db_number(row, 9) != 0,
 	};
 	new->is_held = new->n_references != 0;
 	if (!aq_copy_text(new->name, sizeof(new->name), aq_db_text(row, 0)) ||
@@ -149,9 +151,20 @@ static int add_candidate(const struct aq_db_row *row, void *arg,
 	return 0;
 }
 
-#define CANDIDATES                                                             \
+/* The environments with keys none of which is held (common/workflows.h).  Most
+ * keys that are not plain are a workflow's: that is asked first.
+ */
+#define IS_ASKED(key) "EXISTS (SELECT 1 FROM workflows w WHERE w.key = " key ")"
+#define LEFT                                                                   \
+	"SELECT k.env FROM keys k WHERE k.plain = 0"                           \
+	" AND NOT " IS_ASKED("k.key") " AND NOT EXISTS"                        \
+	" (SELECT 1 FROM keys o WHERE o.env = k.env"                           \
+	"   AND (o.plain != 0 OR " IS_ASKED("o.key") "))"
+
+#define CANDIDATES(left)                                                       \
 	"SELECT name, base, kind, last_used, uses, size_own, pinned,"          \
-	" EXISTS (SELECT 1 FROM bases WHERE env = name), uid FROM environments"
+	" EXISTS (SELECT 1 FROM bases WHERE env = name), uid,"                 \
+	" name IN (" left ") FROM environments"
 
 int aq_store_candidates(struct aq_store *store, struct aq_refs *refs,
 			struct aq_candidate **ret, size_t *ret_n,
@@ -162,8 +175,8 @@ int aq_store_candidates(struct aq_store *store, struct aq_refs *refs,
 	int rc = read_held(store, refs, &held, err);
 
 	if (!rc)
-		rc = aq_db_run(store->db, CANDIDATES " ORDER BY name", NULL, 0,
-			       add_candidate, &c, err);
+		rc = aq_db_run(store->db, CANDIDATES(LEFT) " ORDER BY name",
+			       NULL, 0, add_candidate, &c, err);
 	free(held.v);
 	if (rc && rc != AQ_MISS) {
 		free(c.v);
@@ -174,11 +187,73 @@ int aq_store_candidates(struct aq_store *store, struct aq_refs *refs,
 	return 0;
 }
 
+/* -- what was left -- */
+
+static int add_name(const struct aq_db_row *row, void *arg, struct aq_err *err)
+{
+	(void)err;
+	aq_strv_add(arg, aq_db_text(row, 0));
+	return 0;
+}
+
+int aq_store_has_left(struct aq_store *store, struct aq_refs *refs, bool *ret,
+		      struct aq_err *err)
+{
+	cleanup_strv struct aq_strv left = AQ_STRV_INIT(LEFT_MAX);
+	struct held held = { 0 };
+	struct candidates c = { .held = &held };
+	int rc = aq_db_run(store->db,
+			   "SELECT name FROM environments e"
+			   " WHERE name IN (" LEFT ") AND NOT pinned"
+			   " AND NOT EXISTS (SELECT 1 FROM bases"
+			   "  WHERE env = e.name) AND NOT EXISTS"
+			   " (SELECT 1 FROM environments c"
+			   "   WHERE c.base = e.name AND c.base != '')"
+			   " ORDER BY name",
+			   NULL, 0, add_name, &left, err);
+
+	*ret = false;
+	if (rc == AQ_MISS)
+		return 0;
+	if (!rc)
+		rc = aq_strv_done(&left, "what was left", err);
+	if (!rc)
+		rc = read_held(store, refs, &held, err);
+	for (size_t i = 0; !rc && i < left.n; i++)
+		*ret |= !count_held(&c, left.v[i]);
+	free(held.v);
+	return rc;
+}
+
 /* -- removing -- */
 
-static int collect(struct aq_store *store, struct aq_refs *refs,
-		   const char *name, bool is_damaged, struct aq_err *err)
+static int is_asked(const struct aq_db_row *row, void *arg, struct aq_err *err)
 {
+	bool is_one = false;
+	int rc = aq_refs_is_asked(arg, aq_db_text(row, 0), &is_one, err);
+
+	return !rc && is_one ? AQ_BUSY : rc;
+}
+
+/* Nobody has asked for it since, whatever cache.db knows of that. */
+static int check_left(struct aq_store *store, struct aq_refs *refs,
+		      const struct aq_candidate *c, struct aq_err *err)
+{
+	const struct aq_db_value values[] = { AQ_TEXT(c->name) };
+	int rc = AQ_BUSY;
+
+	if (c->is_left)
+		rc = aq_db_run(store->db, "SELECT key FROM keys WHERE env = ?1",
+			       values, 1, is_asked, refs, err);
+	if (rc != AQ_BUSY)
+		return rc;
+	return aq_fail(err, AQ_BUSY, "'%s' was asked for again", c->name);
+}
+
+static int collect(struct aq_store *store, struct aq_refs *refs,
+		   const struct aq_victim *victim, struct aq_err *err)
+{
+	const char *name = victim->name;
 	const struct aq_db_value values[] = { AQ_TEXT(name) };
 	struct held held;
 	struct candidates c = { .held = &held };
@@ -187,11 +262,15 @@ static int collect(struct aq_store *store, struct aq_refs *refs,
 	int rc = read_held(store, refs, &held, err);
 
 	if (!rc)
-		rc = aq_db_run(store->db, CANDIDATES " WHERE name = ?1", values,
-			       1, add_candidate, &c, err);
+		rc = aq_db_run(store->db, CANDIDATES(LEFT " AND k.env = ?1")
+			       " WHERE name = ?1", values, 1, add_candidate,
+			       &c, err);
 	free(held.v);
 	can_go = !rc && !c.v->is_held &&
-		 (is_damaged || (!c.v->is_pinned && !c.v->is_base));
+		 (victim->why == AQ_COLLECT_DAMAGED ||
+		  (!c.v->is_pinned && !c.v->is_base));
+	if (can_go && victim->why == AQ_COLLECT_LEFT)
+		rc = check_left(store, refs, c.v, err);
 	free(c.v);
 	if (!rc)
 		rc = aq_store_children(store, name, &children, err);
@@ -205,51 +284,12 @@ static int collect(struct aq_store *store, struct aq_refs *refs,
 }
 
 int aq_store_collect(struct aq_store *store, struct aq_refs *refs,
-		     const char *name, bool is_damaged, struct aq_err *err)
+		     const struct aq_victim *victim, struct aq_err *err)
 {
 	int rc = aq_db_begin(store->db, err);
 
 	return rc ? rc :
-		    aq_db_end(store->db,
-			      collect(store, refs, name, is_damaged, err), err);
-}
-
-/* -- uses -- */
-
-static int take_use(const char *env, const struct aq_use *use, void *arg,
-		    struct aq_err *err)
-{
-	const struct aq_db_value values[] = { AQ_TEXT(env), AQ_NUMBER(use->n),
-					      AQ_NUMBER(use->last) };
-	struct aq_store *store = arg;
-
-	if (!use->n)
-		return 0;
-	/* it may be gone */
-	return aq_db_run(store->db,
-			 "UPDATE environments SET uses = uses + ?2,"
-			 " last_used = ?3 WHERE name = ?1",
-			 values, ARRAY_LEN(values), NULL, NULL, err);
-}
-
-int aq_store_take_uses(struct aq_store *store, struct aq_refs *refs,
-		       struct aq_err *err)
-{
-	int rc = aq_refs_lock(refs, err), end;
-
-	if (rc)
-		return rc;
-	rc = aq_db_begin(store->db, err);
-	if (!rc) {
-		rc = aq_store_take_tally(store, refs, err);
-		if (!rc)
-			rc = aq_refs_each_use(refs, take_use, store, err);
-		rc = aq_db_end(store->db, rc, err);
-	}
-	if (!rc)
-		rc = aq_refs_clear_uses(refs, err);
-	end = aq_refs_unlock(refs, rc, rc ? NULL : err);
-	return rc ? rc : end;
+		    aq_db_end(store->db, collect(store, refs, victim, err), err);
 }
 
 /* -- pins -- */

@@ -11,6 +11,7 @@
 struct aq_store {
 	struct aq_db *db;
 	char cache_dir[STORE_PATH_SIZE];
+	uint64_t max_workflows; /* a user, as aq.conf has it */
 };
 
 /* For aq_db_run(): the row's first column to the uint64_t 'arg'; or appended to
@@ -30,6 +31,10 @@ AQ_CHECK int aq_store_insert(struct aq_db *db, const struct aq_env *env,
 AQ_CHECK int aq_store_insert_binding(struct aq_db *db, const char *env_name,
 				     const struct aq_binding *b,
 				     struct aq_err *err);
+
+/* 'key' was asked for plainly, inside a transaction. */
+AQ_CHECK int aq_store_mark_plain(struct aq_db *db, const char *key,
+				 struct aq_err *err);
 
 /* Delete an environment's row and what is tied to it, inside a transaction;
  * AQ_MISS: it is not there.

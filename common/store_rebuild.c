@@ -30,8 +30,11 @@ static int insert(struct aq_db *db, const struct aq_conf *conf,
 	if (rc == AQ_BUSY)
 		return 0; /* two that claim one lock's generation */
 	if (!rc) {
-		const struct aq_binding b = { m->key, m->digest, m->context,
-					      m->canonical };
+		/* plainly: who asked for it is not known any more */
+		const struct aq_binding b = { .key = m->key,
+					      .digest = m->digest,
+					      .context = m->context,
+					      .canonical = m->canonical };
 
 		rc = aq_store_insert_binding(db, name, &b, err);
 	}

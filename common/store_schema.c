@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/store_schema.h"
 
+#include "common/workflow_rows.h"
+
 /* Only append: a step that was released is never changed. */
 static const char *const migrations[] = {
 	"CREATE TABLE environments("
@@ -25,10 +27,11 @@ static const char *const migrations[] = {
 	"CREATE TABLE keys("
 	"  key TEXT NOT NULL,"
 	"  env TEXT NOT NULL REFERENCES environments(name) ON DELETE CASCADE,"
-	"  seq INTEGER NOT NULL,"
+	"  seq INTEGER NOT NULL, plain INTEGER NOT NULL,"
 	"  PRIMARY KEY(key, env)"
 	") WITHOUT ROWID;"
 	"CREATE INDEX keys_by_env ON keys(env);"
+	"CREATE INDEX keys_not_plain ON keys(env) WHERE plain = 0;"
 	"CREATE TABLE requests("
 	"  digest TEXT NOT NULL, context TEXT NOT NULL, key TEXT NOT NULL,"
 	"  canonical TEXT NOT NULL, seq INTEGER NOT NULL,"
@@ -45,6 +48,8 @@ static const char *const migrations[] = {
 	"  env TEXT NOT NULL REFERENCES environments(name)"
 	") WITHOUT ROWID;"
 	"CREATE INDEX bases_by_env ON bases(env);"
+	AQ_WORKFLOW_TABLE
+	"CREATE INDEX workflows_by_key ON workflows(key);"
 	"CREATE TABLE counts("
 	"  name TEXT PRIMARY KEY, n INTEGER NOT NULL, first INTEGER NOT NULL"
 	") WITHOUT ROWID;",

@@ -81,6 +81,8 @@ static int tie_key(struct aq_db *db, const char *env_name, const char *key,
 	int rc = aq_db_run(db,
 			   "INSERT INTO keys SELECT ?1, name,"
 			   "  (SELECT coalesce(max(seq), 0) + 1 FROM keys"
+			   "   WHERE key = ?1),"
+			   "  (SELECT coalesce(max(plain), 0) FROM keys"
 			   "   WHERE key = ?1)"
 			   " FROM environments WHERE name = ?2"
 			   " ON CONFLICT(key, env) DO UPDATE SET seq = excluded.seq",
@@ -120,6 +122,8 @@ int aq_store_insert_binding(struct aq_db *db, const char *env_name,
 	const struct aq_db_value key[] = { AQ_TEXT(b->key) };
 	int rc = tie_key(db, env_name, b->key, err);
 
+	if (!rc && !b->is_of_workflow)
+		rc = aq_store_mark_plain(db, b->key, err);
 	if (!rc)
 		rc = tie_request(db, b, err);
 	return rc ? rc :

@@ -4,7 +4,7 @@
  *
  * Counted in refs.db, as uses are, since who counts is a step that starts or
  * waits, and must wait for no disk; moved to cache.db with them
- * (aq_store_take_uses()).  What was not moved is lost with run_dir.
+ * (aq_store_take_notes()).  What was not moved is lost with run_dir.
  *
  * A hit saves what the environment that it found took to build, and the disk
  * that it holds; both are looked up when uses are moved, not while a step

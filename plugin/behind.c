@@ -33,6 +33,7 @@ int rim_library_load(struct rim_library *ret, struct aq_err *err)
 		{ "aq_phase_submit", &ret->submit },
 		{ "aq_phase_epilog", &ret->epilog },
 		{ "aq_phase_stage", &ret->stage },
+		{ "aq_phase_forget", &ret->forget },
 		{ "aq_phase_release", &ret->release },
 	};
 

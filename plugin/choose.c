@@ -7,8 +7,11 @@ const char *const rim_inherited[] = {
 	RIM_CARRIER,
 	RIM_CARRIER_OF("aq_isolated"),
 	RIM_CARRIER_OF("aq_refresh"),
+	RIM_CARRIER_WORKFLOW,
+	RIM_CARRIER_WORKFLOW_REMOVE,
 	RIM_REQUEST,
 	RIM_REFRESH,
+	RIM_WORKFLOW,
 	RIM_DIGEST_CARRIER,
 	NULL,
 };

@@ -54,6 +54,23 @@ static int refresh_given(int val, const char *optarg, int remote)
 	return 0;
 }
 
+static int workflow_given(int val, const char *optarg, int remote)
+{
+	(void)val;
+	if (!remote)
+		rim_submit_workflow(optarg);
+	return 0;
+}
+
+static int workflow_remove_given(int val, const char *optarg, int remote)
+{
+	(void)val;
+	(void)optarg;
+	if (!remote)
+		rim_submit_workflow_remove();
+	return 0;
+}
+
 static struct spank_option rim_options[] = { {
 	.name = (char *)RIM_OPTION,
 	.arginfo = (char *)"FILE|none",
@@ -71,6 +88,18 @@ static struct spank_option rim_options[] = { {
 	.usage = (char *)"resolve it afresh, once a job and node, instead of "
 			 "reusing what is there",
 	.cb = refresh_given,
+}, {
+	.name = (char *)RIM_OPTION_WORKFLOW,
+	.arginfo = (char *)"NAME",
+	.usage = (char *)"it is what the workflow NAME, yours, asks for from "
+			 "now on; what NAME asked for before is not kept",
+	.has_arg = 1,
+	.cb = workflow_given,
+}, {
+	.name = (char *)RIM_OPTION_WORKFLOW_REMOVE,
+	.usage = (char *)"forget the workflow on the nodes where this runs, in "
+			 "no environment",
+	.cb = workflow_remove_given,
 } };
 
 static void register_options(spank_t sp)

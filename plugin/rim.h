@@ -23,13 +23,19 @@
 #define RIM_OPTION "aq-requirements"
 #define RIM_OPTION_ISOLATED "aq-isolated"
 #define RIM_OPTION_REFRESH "aq-refresh"
+#define RIM_OPTION_WORKFLOW "aq-workflow"
+#define RIM_OPTION_WORKFLOW_REMOVE "aq-workflow-remove"
 /* What a step inherits: the request, as it was at submission. */
 #define RIM_REQUEST "SLURM_AQ_REQUEST"
 /* Set: resolve afresh, once a job and node. */
 #define RIM_REFRESH "SLURM_AQ_REFRESH"
+/* The workflow that the request is of (common/workflow.h). */
+#define RIM_WORKFLOW "SLURM_AQ_WORKFLOW"
 /* Slurm's carriers of our options into steps and nested submissions. */
 #define RIM_CARRIER_OF(option) "SLURM_SPANK__SLURM_SPANK_OPTION_spank_aq_" option
 #define RIM_CARRIER RIM_CARRIER_OF("aq_requirements")
+#define RIM_CARRIER_WORKFLOW RIM_CARRIER_OF("aq_workflow")
+#define RIM_CARRIER_WORKFLOW_REMOVE RIM_CARRIER_OF("aq_workflow_remove")
 /* By job control into prolog and epilog, where it is called SPANK_AQ_DIGEST. */
 #define RIM_DIGEST "AQ_DIGEST"
 #define RIM_DIGEST_CARRIER "SLURM_SPANK_AQ_DIGEST"
@@ -56,13 +62,14 @@ struct rim_library {
 	aq_phase_submit_fn *submit;
 	aq_phase_job_fn *epilog;
 	aq_phase_stage_fn *stage;
+	aq_phase_forget_fn *forget;
 	aq_phase_release_fn *release;
 };
 /* Load it, once a process.  AQ_SYS: not there or not ours. */
 AQ_CHECK int rim_library_load(struct rim_library *ret, struct aq_err *err);
 
 /* -- choose.c -- */
-/* What --aq-requirements comes down to. */
+/* What --aq-requirements, or --aq-workflow, comes down to. */
 struct rim_choice {
 	const char *value; /* NULL: not given */
 	bool is_inherited; /* from the job that this step belongs to */
@@ -87,6 +94,10 @@ void rim_submit_option(const char *value);
 /* --aq-isolated, --aq-refresh */
 void rim_submit_isolated(void);
 void rim_submit_refresh(void);
+/* --aq-workflow=NAME, inherited or given; NULL: no value. */
+void rim_submit_workflow(const char *name);
+/* --aq-workflow-remove, inherited or given. */
+void rim_submit_workflow_remove(void);
 /* All options are known.  Ends the process with 1 on an error. */
 void rim_submit_finish(spank_t sp, const struct rim_args *args);
 
@@ -99,7 +110,7 @@ void rim_job_epilog(spank_t sp, const struct rim_args *args);
 struct rim_step {
 	enum {
 		RIM_NOTHING, /* the job does not use the option */
-		RIM_UNDO,    /* --aq-requirements=none */
+		RIM_UNDO,    /* --aq-requirements=none, --aq-workflow-remove */
 		RIM_HIT,
 		RIM_MISS,
 		RIM_FAILED, /* 'why', or in the answer */
@@ -123,7 +134,7 @@ struct rim_step {
 	}
 /* The option's callback, if Slurm calls it, before rim_stage(). */
 void rim_stage_option(const char *value);
-/* Take the step's reference and look up. */
+/* Take the step's reference and look up, or let its workflow be forgotten. */
 void rim_stage(spank_t sp, const struct rim_args *args, struct rim_step *step);
 /* After the last task was forked: close what only they may hold. */
 void rim_stage_forked(spank_t sp, struct rim_step *step);

@@ -224,6 +224,50 @@ static bool read_request(spank_t sp, struct rim_step *step, char *ret, int size)
 	return step->state == RIM_FAILED && !step->why;
 }
 
+/* The workflow, if the variable says one that can be read; whose it is Slurm
+ * says.
+ */
+static void read_workflow(spank_t sp, struct aq_workflow *ret)
+{
+	char text[AQ_WORKFLOW_TEXT_SIZE];
+	struct aq_workflow w;
+
+	if (spank_getenv(sp, RIM_WORKFLOW, text, sizeof(text)) ==
+		    ESPANK_SUCCESS &&
+	    aq_workflow_parse(text, aq_workflow_now(), &w) &&
+	    spank_get_item(sp, S_JOB_UID, &w.uid) == ESPANK_SUCCESS)
+		*ret = w;
+}
+
+static int forget_work(void *arg, struct aq_err *err)
+{
+	struct rim_library library;
+	int rc = rim_library_load(&library, err);
+
+	return rc ? rc : library.forget(arg, err);
+}
+
+/* A step in no environment: is it there to have its workflow forgotten? */
+static void forget(spank_t sp, struct rim_step *step)
+{
+	static struct aq_err err;
+
+	read_workflow(sp, &step->stage.workflow);
+	if (!step->stage.workflow.is_removed ||
+	    !get_ids(sp, &step->stage.step) ||
+	    step->stage.step.step == SLURM_EXTERN_CONT)
+		return;
+	step->stage.conf_path = step->args.conf_path;
+	if (aq_worker_run(forget_work, &step->stage, AQ_WORKER_DEADLINE_MS, -1,
+			  &err) == 0)
+		return;
+	slurm_error("aq: workflow '%s' of user %u: %s",
+		    step->stage.workflow.name, step->stage.workflow.uid,
+		    err.text);
+	step->why = "the workflow was not removed on this node: try again";
+	step->state = RIM_FAILED;
+}
+
 void rim_stage(spank_t sp, const struct rim_args *args, struct rim_step *step)
 {
 	static char request[AQ_REQUEST_CANONICAL_MAX + 1];
@@ -231,8 +275,11 @@ void rim_stage(spank_t sp, const struct rim_args *args, struct rim_step *step)
 
 	*step = (struct rim_step)RIM_STEP_INIT;
 	step->args = *args;
-	if (!read_request(sp, step, request, sizeof(request)))
+	if (!read_request(sp, step, request, sizeof(request))) {
+		if (step->state == RIM_UNDO)
+			forget(sp, step);
 		return;
+	}
 	if (!get_ids(sp, &step->stage.step)) {
 		step->why = "Slurm does not say which job and step this is";
 		return;
@@ -252,6 +299,7 @@ void rim_stage(spank_t sp, const struct rim_args *args, struct rim_step *step)
 	step->stage.answer = step->answer;
 	step->stage.is_refresh = spank_getenv(sp, RIM_REFRESH, refresh,
 					      sizeof(refresh)) == ESPANK_SUCCESS;
+	read_workflow(sp, &step->stage.workflow);
 	find_out(step);
 }
 

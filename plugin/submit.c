@@ -15,7 +15,12 @@ static struct {
 	char *carrier; /* what an outer job hands down, or NULL */
 	struct aq_strv values; /* as the callback got them */
 	bool is_isolated, is_refresh;
-} submission = { .values = AQ_STRV_INIT(RIM_VALUES_MAX) };
+	char *workflow_carrier;
+	struct aq_strv workflows; /* as 'values' */
+	bool is_remove_inherited;
+	size_t n_removes; /* times that --aq-workflow-remove called back */
+} submission = { .values = AQ_STRV_INIT(RIM_VALUES_MAX),
+		 .workflows = AQ_STRV_INIT(RIM_VALUES_MAX) };
 
 /* What we print before ending: nothing of ours is worth a node, but a
  * submission with a wrong request is worth stopping.
@@ -62,15 +67,20 @@ static void forget_outer_job(void)
 	}
 }
 
+static char *copy_variable(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value ? strdup(value) : NULL;
+}
+
 void rim_submit_start(bool is_allocator)
 {
-	const char *carrier;
-
 	if (is_allocator)
 		forget_outer_job();
-	carrier = getenv(RIM_CARRIER);
-	if (carrier)
-		submission.carrier = strdup(carrier);
+	submission.carrier = copy_variable(RIM_CARRIER);
+	submission.workflow_carrier = copy_variable(RIM_CARRIER_WORKFLOW);
+	submission.is_remove_inherited = getenv(RIM_CARRIER_WORKFLOW_REMOVE);
 }
 
 /* Judged when all are known; here only so much is sure. */
@@ -87,6 +97,16 @@ void rim_submit_isolated(void)
 void rim_submit_refresh(void)
 {
 	submission.is_refresh = true;
+}
+
+void rim_submit_workflow(const char *name)
+{
+	aq_strv_add(&submission.workflows, name ? name : "");
+}
+
+void rim_submit_workflow_remove(void)
+{
+	submission.n_removes++;
 }
 
 /* How many components the command line has: `srun A : B` has two. */
@@ -107,12 +127,17 @@ static size_t count_components(void)
 	return n;
 }
 
+static void export(const char *name, const char *value)
+{
+	if (setenv(name, value, 1) == 0)
+		return;
+	slurm_error("aq: out of memory");
+	give_up();
+}
+
 static void export_request(spank_t sp, const char *request, const char *digest)
 {
-	if (setenv(RIM_REQUEST, request, 1) < 0) {
-		slurm_error("aq: out of memory");
-		give_up();
-	}
+	export(RIM_REQUEST, request);
 	/* not in srun inside an allocation: there is no job to control there */
 	if (digest)
 		(void)spank_job_control_setenv(sp, RIM_DIGEST, digest, 1);
@@ -150,58 +175,175 @@ static void submit_request(spank_t sp, const struct rim_args *args,
 	export_request(sp, aq_str_get(&canonical), submit.digest);
 }
 
-/* No file of our own: what the job that we belong to has, if it has. */
-static void submit_inherited(spank_t sp, const struct rim_args *args,
-			     const char *snapshot)
+/* -- what there is to do -- */
+
+/* What the options come down to. */
+struct wish {
+	struct rim_choice file, workflow;
+	const char *snapshot; /* the job's request, or NULL */
+	bool is_remove;
+};
+
+/* A file, or 'none', of the command's own; else the snapshot is the truth, not
+ * the file as it is now.
+ */
+static bool has_file(const struct wish *w)
 {
-	if (submission.is_isolated && snapshot &&
-	    strcmp(snapshot, AQ_REQUEST_NONE) != 0)
-		submit_request(sp, args, NULL, snapshot);
+	return w->file.value && !(w->file.is_inherited && w->snapshot);
 }
 
-static void check_alone(const char *file, const char *snapshot)
+static bool is_none(const char *request)
 {
-	if (file || snapshot ||
-	    (!submission.is_isolated && !submission.is_refresh))
-		return;
-	slurm_error("--%s says nothing without --" RIM_OPTION "=FILE",
-		    submission.is_isolated ? RIM_OPTION_ISOLATED :
-					     RIM_OPTION_REFRESH);
+	return strcmp(request, AQ_REQUEST_NONE) == 0;
+}
+
+static bool has_request(const struct wish *w)
+{
+	const char *request = has_file(w) ? w->file.value : w->snapshot;
+
+	return request && !is_none(request);
+}
+
+static bool names_workflow(const struct wish *w)
+{
+	return w->workflow.value && !w->workflow.is_inherited;
+}
+
+static struct wish read_wish(void)
+{
+	size_t n = count_components();
+
+	return (struct wish){
+		.file = rim_choose(&submission.values, submission.carrier, n),
+		.workflow = rim_choose(&submission.workflows,
+				       submission.workflow_carrier, n),
+		.snapshot = getenv(RIM_REQUEST),
+		.is_remove = submission.n_removes >
+			     (submission.is_remove_inherited ? n : 0),
+	};
+}
+
+/* -- what is refused -- */
+
+static void check_values(const char *option, const struct aq_strv *values,
+			 const struct rim_choice *choice, const char *share)
+{
+	if (values->broken) {
+		slurm_error("--%s: out of memory, or given more than %d times",
+			    option, RIM_VALUES_MAX);
+		give_up();
+	}
+	if (choice->differs) {
+		slurm_error("--%s: '%s' and '%s': the components of a heterogeneous step share one %s: use two sruns",
+			    option, choice->other, choice->value, share);
+		give_up();
+	}
+}
+
+static void refuse_alone(const char *option, const char *needs)
+	__attribute__((noreturn));
+static void refuse_alone(const char *option, const char *needs)
+{
+	slurm_error("--%s says nothing without --%s", option, needs);
 	give_up();
+}
+
+static void check_flags(const struct wish *w)
+{
+	const char *needs = RIM_OPTION "=FILE";
+
+	if (w->file.value || w->snapshot)
+		return;
+	if (submission.is_isolated)
+		refuse_alone(RIM_OPTION_ISOLATED, needs);
+	if (submission.is_refresh)
+		refuse_alone(RIM_OPTION_REFRESH, needs);
+}
+
+static void check_workflow(const struct wish *w)
+{
+	const char *name = w->workflow.value;
+
+	if (w->is_remove && !name)
+		refuse_alone(RIM_OPTION_WORKFLOW_REMOVE,
+			     RIM_OPTION_WORKFLOW "=NAME");
+	if (names_workflow(w) && !aq_workflow_is_name(name)) {
+		slurm_error("--" RIM_OPTION_WORKFLOW ": '%s' is no name of a workflow: write letters, digits, '.', '_' and '-', %d at most",
+			    name, AQ_WORKFLOW_NAME_MAX);
+		give_up();
+	}
+	if (w->is_remove && w->file.value && !w->file.is_inherited &&
+	    !is_none(w->file.value)) {
+		slurm_error("--" RIM_OPTION_WORKFLOW_REMOVE " runs in no environment: leave out --" RIM_OPTION);
+		give_up();
+	}
+	if (names_workflow(w) && !w->is_remove && !has_request(w))
+		refuse_alone(RIM_OPTION_WORKFLOW, RIM_OPTION "=FILE");
+}
+
+/* -- what is done -- */
+
+static void export_workflow(const struct wish *w)
+{
+	struct aq_workflow workflow = { .submitted = aq_workflow_now(),
+					.is_removed = w->is_remove };
+	char text[AQ_WORKFLOW_TEXT_SIZE];
+
+	/* an inherited name was checked, unless somebody made it up */
+	if (!aq_copy_text(workflow.name, sizeof(workflow.name),
+			  w->workflow.value))
+		return;
+	aq_workflow_print(&workflow, text);
+	export(RIM_WORKFLOW, text);
+}
+
+/* Another request than the job's is no part of the workflow that the job belongs
+ * to; the same once more is.
+ */
+static void leave_workflow(const char *jobs_request)
+{
+	const char *request = getenv(RIM_REQUEST);
+
+	if (!jobs_request || !request || strcmp(jobs_request, request) != 0)
+		unsetenv(RIM_WORKFLOW);
+}
+
+static void submit_file(spank_t sp, const struct rim_args *args,
+			const struct wish *w)
+{
+	if (!*w->file.value) {
+		slurm_error("--" RIM_OPTION ": name a file, or 'none'");
+		give_up();
+	}
+	if (is_none(w->file.value))
+		export_request(sp, AQ_REQUEST_NONE, NULL);
+	else
+		submit_request(sp, args, w->file.value, NULL);
 }
 
 void rim_submit_finish(spank_t sp, const struct rim_args *args)
 {
-	const struct aq_strv *values = &submission.values;
-	struct rim_choice choice = rim_choose(values, submission.carrier,
-					      count_components());
-	const char *file = choice.value, *snapshot = getenv(RIM_REQUEST);
+	cleanup_free char *jobs_request = copy_variable(RIM_REQUEST);
+	const struct wish w = read_wish();
 
-	if (values->broken) {
-		slurm_error("--" RIM_OPTION ": out of memory, or given more than %d times", RIM_VALUES_MAX);
-		give_up();
-	}
-	if (choice.differs) {
-		slurm_error("--" RIM_OPTION ": '%s' and '%s': the components of a heterogeneous step share one environment: use two sruns",
-			    choice.other, choice.value);
-		give_up();
-	}
-	check_alone(file, snapshot);
-	if (submission.is_refresh && setenv(RIM_REFRESH, "1", 1) < 0) {
-		slurm_error("aq: out of memory");
-		give_up();
-	}
-	/* inherited: the snapshot is the truth, not the file as it is now */
-	if (!file || (choice.is_inherited && snapshot)) {
-		submit_inherited(sp, args, snapshot);
+	check_values(RIM_OPTION, &submission.values, &w.file, "environment");
+	check_values(RIM_OPTION_WORKFLOW, &submission.workflows, &w.workflow,
+		     "workflow");
+	check_flags(&w);
+	check_workflow(&w);
+	if (w.is_remove) {
+		export_request(sp, AQ_REQUEST_NONE, NULL);
+		export_workflow(&w);
 		return;
 	}
-	if (!*file) {
-		slurm_error("--" RIM_OPTION ": name a file, or 'none'");
-		give_up();
-	}
-	if (strcmp(file, AQ_REQUEST_NONE) == 0)
-		export_request(sp, AQ_REQUEST_NONE, NULL);
+	if (submission.is_refresh)
+		export(RIM_REFRESH, "1");
+	if (has_file(&w))
+		submit_file(sp, args, &w);
+	else if (submission.is_isolated && has_request(&w))
+		submit_request(sp, args, NULL, w.snapshot);
+	if (names_workflow(&w))
+		export_workflow(&w);
 	else
-		submit_request(sp, args, file, NULL);
+		leave_workflow(jobs_request);
 }

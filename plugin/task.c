@@ -71,6 +71,7 @@ void rim_task_start_build(spank_t sp, struct rim_step *step)
 		.conf_path = step->args.conf_path,
 		.node = getenv("SLURMD_NODENAME"),
 		.is_refresh = step->stage.is_refresh,
+		.workflow = &step->stage.workflow,
 		.job = step->stage.step.job,
 		.answer_fd = step->answer_fd,
 		.request_fd = step->request_fd,

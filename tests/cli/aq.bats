@@ -59,7 +59,7 @@ wait_for() {
 
 @test "help names every verb and goes to standard output" {
   run -0 --separate-stderr aq --help
-  for verb in check build explain base list show pin unpin gc doctor stats verify run; do
+  for verb in check build explain base list show pin unpin gc doctor stats verify workflow run; do
     has "$output" "  $verb "
     run -0 --separate-stderr aq "$verb" --help
     has "${lines[0]}" "usage: aq $verb"
@@ -121,6 +121,8 @@ completes() {
     "run --json req.yaml -- true" "check --lock req.yaml" "--lock list" \
     "gc x" "pin" "unpin a b" "gc --max-freed 5X" "gc --max-freed" "list --dry-run" \
     "list --sort" "list --sort colour" "show x --reverse" "--shared gc" \
+    "workflow" "workflow x" "workflow list x" "workflow show" "workflow remove" "workflow show a b" \
+    "list --user x" "workflow list --nodes n1" "workflow list --lock" "list --wait" \
     "build --reconcile req.yaml" "show --lock" "show --lock --json req.yaml" "--json show req.yaml --lock" \
     "stats x" "stats --json --prometheus" "stats --output" "stats --output=" "list --prometheus" "list --output x" \
     "verify a b" "gc --contents" "list --repair"; do
@@ -642,6 +644,121 @@ cache() { dirname "$(dirname "$prefix")"; }
   jq -e '.collected[0].reason == "quota"' <<<"$output"
 }
 
+# rows SQL...: into the cache's database
+rows() {
+  python3 - lib/cache.db "$@" <<'PY'
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+for sql in sys.argv[2:]:
+    db.execute(sql)
+db.commit()
+PY
+}
+
+@test "a node without workflows, and names that are none" {
+  run -0 --separate-stderr aq workflow list
+  [[ $output == "no workflows on this node" ]]
+  run -0 --separate-stderr aq workflow list --json
+  jq -e '.schema == 1 and .workflows == []' <<<"$output"
+  run -4 --separate-stderr aq workflow show flow
+  has "$stderr" "there is no workflow 'flow' on this node"
+  run -1 --separate-stderr aq workflow remove "a b"
+  has "$stderr" "'a b' is no name of a workflow"
+  [[ ! -e lib && ! -e run ]]
+}
+
+@test "root lists, shows and removes the workflows of the node" {
+  ((EUID == 0)) || skip "the node's cache is root's"
+  aq build req.yaml
+  key=$(aq show --json req.yaml | jq -r .key)
+  digest=$(aq show --json req.yaml | jq -r .digest)
+  name=$(aq show --json req.yaml | jq -r .name)
+  none=$(printf '0%.0s' {1..64})
+  rows "INSERT INTO workflows VALUES(0, 'flow', '$key', '$digest', 1700000000123456789)" \
+    "INSERT INTO workflows VALUES(4000000000, 'flow', '$none', '$none', 1700000000000000000)" \
+    "INSERT INTO workflows VALUES(4000000000, 'old', '', '', 5)"
+  run -0 --separate-stderr aq workflow list
+  has "${lines[0]}" "NAME"
+  has "${lines[1]}" "flow                 root         $name     ${key:0:12} ready"
+  has "${lines[2]}" "flow                 4000000000   -                          000000000000 gone"
+  [[ ${#lines[@]} == 3 ]]
+  run -0 --separate-stderr aq workflow list --json --user root
+  jq -e --arg name "$name" --arg key "$key" --arg digest "$digest" '.schema == 1 and .workflows ==
+    [{name: "flow", user: "root", uid: 0, environment: $name, key: $key, digest: $digest,
+      submitted: 1700000000, state: "ready"}]' <<<"$output"
+  run -1 --separate-stderr aq workflow show flow
+  has "$stderr" "several users have a workflow 'flow'"
+  run -1 --separate-stderr aq workflow show flow --user no-such-account
+  has "$stderr" "no account 'no-such-account'"
+  run -0 --separate-stderr aq workflow show flow --user 0
+  has "$output" "environment $name"
+  has "$output" "request     aq-request"
+  run -0 --separate-stderr aq workflow show flow --user 4000000000 --json
+  jq -e '.schema == 1 and .environment == null and .state == "gone" and .request == null' <<<"$output"
+  [[ $(aq workflow show flow --user root --json | jq -r .request) == "$(aq show --json req.yaml | jq -r .request)" ]]
+  run -4 --separate-stderr aq workflow show old
+  run -1 --separate-stderr aq workflow remove flow
+  run -0 --separate-stderr aq workflow remove flow --user root --json
+  jq -e '.schema == 1 and (.nodes | length == 1 and .[0].removed)' <<<"$output"
+  run -4 --separate-stderr aq workflow remove flow --user root
+  run -0 --separate-stderr aq workflow remove flow
+  has "$output" ": removed"
+  run -2 --separate-stderr aq workflow remove flow --nodes n1
+}
+
+@test "others remove theirs by a job on each node" {
+  ((EUID != 0)) || skip "root does it here"
+  mkdir bin
+  cat >bin/sinfo <<'SH'
+#!/bin/sh
+echo "$*" >>asked
+printf '%s\n' 'n1 debug up' 'n1 other up' 'n2 off down' 'n2 long up' 'n3 off down'
+SH
+  cat >bin/srun <<'SH'
+#!/bin/sh
+echo "$*" >>asked
+env | grep '^SLURM_' >>variables
+case $* in *"--nodelist n2 "*) echo "srun: error: no" >&2; exit 1 ;; esac
+SH
+  chmod 755 bin/*
+  with=$PWD/bin:$PATH
+  PATH=$with SLURM_CONF=/etc/x SLURM_JOB_ID=5 run -3 --separate-stderr aq workflow remove flow
+  [[ $output == $'n1: removed\nn2: not removed' ]]
+  has "$stderr" "srun: error: no"
+  has "$(<asked)" "--nodelist n1 --partition debug --aq-workflow flow --aq-workflow-remove true"
+  has "$(<asked)" "--nodelist n2 --partition long --aq-workflow flow --aq-workflow-remove true"
+  [[ $(wc -l <asked) == 3 && $(sort -u variables) == SLURM_CONF=/etc/x ]]
+  has "$(head -n 1 asked)" "--responding"
+  PATH=$with run -3 --separate-stderr aq workflow remove flow --json --nodes n[1-2]
+  jq -e '.schema == 1 and .nodes == [{node: "n1", removed: true}, {node: "n2", removed: false}]' <<<"$output"
+  has "$(tail -n 3 asked)" "--nodes=n[1-2]"
+  printf '#!/bin/sh\nexit 1\n' >bin/sinfo
+  PATH=$with run -3 --separate-stderr aq workflow remove flow
+  has "$stderr" "'sinfo' failed"
+  rm bin/s*
+  run -3 --separate-stderr env PATH="$PWD/bin" "$BUILD/aq" workflow remove flow
+  has "$stderr" "'sinfo' is not there"
+}
+
+@test "gc --wait collects after another collector, and one that waits is enough" {
+  aq build req.yaml >/dev/null
+  locks=$(find "$PWD" -type d -path '*/run/locks')
+  exec 8>"$locks/collect"
+  flock 8
+  aq gc --wait >waited 8>&- 3>&- &
+  wait_for is_locked "$locks/collect-next"
+  run -0 --separate-stderr aq gc --wait
+  has "$stderr" "somebody collects already"
+  run -0 --separate-stderr aq gc
+  has "$stderr" "somebody collects already"
+  [[ ! -s waited ]]
+  exec 8>&-
+  wait $!
+  has "$(<waited)" "environments collected"
+}
+# is_locked FILE: without locking it for a moment oneself.
+is_locked() { [[ -e $1 ]] && grep -q ":$(stat -c %i "$1") " /proc/locks; }
+
 @test "run executes the command in the environment, with the request's variables" {
   run -0 --separate-stderr aq run req.yaml -- hello one "two  three"
   [[ $output == "hello from "*"/envs/"*" one two  three" ]]
@@ -708,6 +825,25 @@ say() {
   aq "$@" --json | jq -c .
 }
 
+# workflow_of NAME: 'flow' asks for that environment, 'gone' for none.
+workflow_of() {
+  local key none
+  key=$(aq show --json "$1" | jq -r .key)
+  none=$(printf '0%.0s' {1..64})
+  if ((EUID == 0)); then
+    rows "INSERT INTO workflows SELECT 0, 'flow', key, digest, 5 FROM requests WHERE key = '$key' LIMIT 1" \
+      "INSERT INTO workflows VALUES(0, 'gone', '$none', '$none', 5)"
+    return
+  fi
+  mkdir -p run-public/workflows bin
+  printf '%s\n' "aq-workflows 1" "workflow flow 5 $key $none $1" " aq-request 1" "workflow gone 5 $none $none -" \
+    >"run-public/workflows/$EUID"
+  printf '#!/bin/sh\necho n1 debug up\n' >bin/sinfo
+  printf '#!/bin/sh\n' >bin/srun
+  chmod 755 bin/*
+  PATH=$PWD/bin:$PATH
+}
+
 @test "docs/json.md has every member of every verb's output, and no other" {
   local top name verb
   top=$(dirname "$BATS_TEST_FILENAME")/../..
@@ -762,6 +898,11 @@ PY
     say doctor doctor
     say stats stats
     say verify verify
+    workflow_of "$name"
+    say "workflow list" workflow list
+    say "workflow show" workflow show flow
+    say "workflow show" workflow show gone
+    say "workflow remove" workflow remove flow
   } >printed
   python3 "$(dirname "$BATS_TEST_FILENAME")/json_doc.py" "$top/docs/json.md" <printed
   # each verb that has --json has a table

@@ -42,6 +42,7 @@ void fake_new(void)
 		exit(99);
 	fake->job = 7;
 	fake->n_tasks = 1;
+	fake->uid = 1001;
 }
 
 void fake_free(void)
@@ -161,16 +162,18 @@ static int end(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* "--aq-isolated" and "--aq-refresh" are themselves. */
+/* "--NAME" and "--NAME=VALUE" are other options. */
 static int give_option(const char *value)
 {
-	const struct spank_option *flags[] = { played.isolated,
-					       played.refresh };
+	for (size_t i = 0; i < played.n_others; i++) {
+		const struct spank_option *o = played.others[i];
+		size_t len = strlen(o->name);
 
-	for (size_t i = 0; i < ARRAY_LEN(flags); i++)
-		if (flags[i] && aq_starts_with(value, "--") &&
-		    strcmp(value + 2, flags[i]->name) == 0)
-			return flags[i]->cb(0, NULL, 0);
+		if (aq_starts_with(value, "--") &&
+		    strncmp(value + 2, o->name, len) == 0 &&
+		    value[2 + len] == (o->has_arg ? '=' : '\0'))
+			return o->cb(0, o->has_arg ? value + 3 + len : NULL, 0);
+	}
 	return played.option->cb(0, value, 0);
 }
 
@@ -254,6 +257,8 @@ static void play_stepd(void)
 	read_block(fake->env);
 	if (fake->loses_request)
 		played_env_unset(RIM_REQUEST);
+	if (fake->workflow)
+		played_env_set(RIM_WORKFLOW, fake->workflow);
 	call(slurm_spank_init);
 	if (played.option && fake_env_get(fake->env, RIM_REQUEST))
 		played.option->cb(0, "given.yaml", 1);

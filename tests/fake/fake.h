@@ -24,9 +24,10 @@
 struct fake {
 	/* the script */
 	const char *plugstack; /* plugstack.conf's argument */
-	uint32_t job, step, n_tasks;
+	uint32_t job, step, n_tasks, uid;
 	int fail_at; /* 0: nothing fails */
 	bool loses_request; /* the environment arrives without it */
+	const char *workflow; /* what somebody made of RIM_WORKFLOW; or NULL */
 
 	/* what happened */
 	int calls;           /* that could have failed */
@@ -54,8 +55,9 @@ const char *fake_stderr(void);
 const char *fake_env_get(const char *block, const char *name);
 
 /* srun, sbatch or salloc: init, the callbacks, init_post_opt.  'values' ends
- * with NULL and holds what the callbacks get, or the names of flags: "--aq-refresh".  Returns the exit status; with 0
- * fake->env is what the step gets.
+ * with NULL and holds what --aq-requirements' callback gets, or other options:
+ * "--aq-refresh", "--aq-workflow=NAME".  Returns the exit status; with 0 fake->env
+ * is what the step gets.
  */
 int fake_submit(spank_context_t context, const char *const values[]);
 void fake_prolog(void);

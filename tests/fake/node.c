@@ -11,6 +11,7 @@
 
 #include "common/job.h"
 #include "common/refs.h"
+#include "common/workflows.h"
 #include "tests/fake/fake.h"
 
 static char dir[4096];
@@ -77,6 +78,33 @@ uint64_t node_references(void)
 	     aq_refs_count(refs, NULL, &n, &err)))
 		fail_msg("%s", err.text);
 	return n + n_jobs;
+}
+
+static int add_workflow(const struct aq_workflow_state *w, void *arg,
+			struct aq_err *err)
+{
+	struct aq_str *out = arg;
+
+	(void)err;
+	aq_str_add_fmt(out, "%s%u/%s", out->len ? " " : "", w->uid, w->name);
+	return 0;
+}
+
+const char *node_workflows(void)
+{
+	static char text[4096];
+	static struct aq_err err;
+	cleanup_str struct aq_str out = AQ_STR_INIT(sizeof(text) - 1);
+	cleanup_conf struct aq_conf *conf = NULL;
+	cleanup_store struct aq_store *store = NULL;
+
+	if (aq_conf_load(strchr(plugstack, '=') + 1, "n1", &conf, &err) ||
+	    aq_store_open(conf, AQ_STORE_READ, &store, &err) ||
+	    aq_store_each_workflow(store, AQ_WORKFLOWS_ALL, NULL, add_workflow,
+				   &out, &err))
+		fail_msg("%s", err.text);
+	snprintf(text, sizeof(text), "%s", aq_str_get(&out));
+	return text;
 }
 
 int node_setup(void **state)

@@ -19,5 +19,7 @@ void node_write(const char *name, const char *text);
 bool node_has(const char *name);
 /* References that refs.db holds; 0 where it is not there. */
 uint64_t node_references(void);
+/* The workflows that cache.db has: "UID/NAME" each, with spaces between. */
+const char *node_workflows(void);
 
 #endif

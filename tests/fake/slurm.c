@@ -52,12 +52,10 @@ spank_err_t spank_option_register(spank_t sp, struct spank_option *option)
 	(void)sp;
 	if (fake_fails("spank_option_register"))
 		return ESPANK_BAD_ARG;
-	if (option->has_arg)
+	if (strcmp(option->name, RIM_OPTION) == 0)
 		played.option = option;
-	else if (strcmp(option->name, "aq-isolated") == 0)
-		played.isolated = option;
-	else
-		played.refresh = option;
+	else if (played.n_others < PLAYED_OPTIONS_MAX)
+		played.others[played.n_others++] = option;
 	return ESPANK_SUCCESS;
 }
 
@@ -133,7 +131,7 @@ spank_err_t spank_get_item(spank_t sp, spank_item_t item, ...)
 		*va_arg(ap, uint32_t *) = fake->job;
 		break;
 	case S_JOB_UID:
-		*va_arg(ap, uid_t *) = getuid();
+		*va_arg(ap, uid_t *) = fake->uid;
 		break;
 	case S_JOB_STEPID:
 		*va_arg(ap, uint32_t *) = fake->step;

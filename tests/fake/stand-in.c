@@ -50,8 +50,10 @@ static int commit(const struct aq_conf *conf, const struct aq_request *req,
 	if (!rc)
 		rc = aq_key(req, context, key, err);
 	if (!rc) {
-		const struct aq_binding b = { key, req->digest, context,
-					      req->canonical };
+		const struct aq_binding b = { .key = key,
+					      .digest = req->digest,
+					      .context = context,
+					      .canonical = req->canonical };
 
 		rc = aq_store_commit(store, &env, &b, err);
 	}

@@ -6,48 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/fake/fake.h"
-#include "tests/fake/node.h"
-
-#define FILES(...) ((const char *const[]){ __VA_ARGS__, NULL })
-#define NO_FILES ((const char *const[]){ NULL })
-
-static void assert_calm(void)
-{
-	assert_int_equal(fake->n_bad_returns, 0);
-	assert_int_equal(fake->n_signals, 0);
-}
-
-static void assert_said(const char *part)
-{
-	if (!strstr(fake_stderr(), part))
-		fail_msg("not said: '%s' but: '%s'", part, fake_stderr());
-}
-
-static const char *task_env(int i, const char *name)
-{
-	return fake_env_get(fake->task[i].env, name);
-}
-
-/* A whole job of one step, as the plugin sees it. */
-static void run_job(const char *file)
-{
-	assert_int_equal(fake_submit(S_CTX_LOCAL, FILES(file)), 0);
-	fake_prolog();
-	fake_step();
-	fake_epilog();
-	assert_calm();
-}
-
-/* What stays once a job is over: nothing. */
-static void assert_node_is_clean(void)
-{
-	char mark[64];
-
-	snprintf(mark, sizeof(mark), "run/jobs/%u.n1", fake->job);
-	assert_false(node_has(mark));
-	assert_true(node_references() == 0);
-}
+#include "tests/fake/jobs.h"
 
 static void test_isolated_is_part_of_the_request(void **state)
 {
@@ -387,7 +346,8 @@ static void one_fault(const char *what, int fail_at, bool is_all_hooks)
 
 	fake->calls = 0;
 	fake->fail_at = is_all_hooks ? fail_at : 0;
-	is_queued = fake_submit(S_CTX_LOCAL, FILES("a.yaml")) == 0;
+	is_queued = fake_submit(S_CTX_LOCAL,
+				FILES("a.yaml", "--aq-workflow=w")) == 0;
 	if (is_queued && is_all_hooks)
 		fake_prolog();
 	if (is_queued && !is_all_hooks) {
@@ -452,8 +412,6 @@ static void test_faults_hit(void **state)
 	(void)state;
 	test_faults(false);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, node_setup, node_teardown)
 
 int main(void)
 {

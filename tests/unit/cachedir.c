@@ -96,8 +96,10 @@ struct sample *sample(unsigned int n, uint32_t generation)
 				  .ops_len = ops.len };
 	memcpy(s->env.lock, s->lock->digest, sizeof(s->env.lock));
 	aq_env_make_name(s->env.lock, generation, s->env.name);
-	s->tie = (struct aq_binding){ s->key, s->digest, "context\n",
-				      s->canonical };
+	s->tie = (struct aq_binding){ .key = s->key,
+				      .digest = s->digest,
+				      .context = "context\n",
+				      .canonical = s->canonical };
 	aq_str_free(&ops);
 	return s;
 }

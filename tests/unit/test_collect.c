@@ -210,6 +210,39 @@ static void children_go_before_bases(void **state)
 	expect(v, 3, &conf, &idle, "lone:obsolete");
 }
 
+static void what_workflows_left_goes_first_and_without_grace(void **state)
+{
+	struct aq_conf conf = { .max_age = DAY, .grace = DAY };
+	struct aq_collect_state some = idle;
+	struct aq_candidate v[] = {
+		{ .name = "a", .last_used = NOW - 1, .bytes = 10, .is_left = true },
+		{ .name = "b", .last_used = 1, .bytes = 10 },
+		{ .name = "c", .last_used = NOW + DAY, .is_left = true },
+		{ .name = "d", .last_used = 1, .is_left = true, .is_held = true },
+		{ .name = "e", .last_used = NOW, .is_left = true,
+		  .is_pinned = true },
+		{ .name = "f", .last_used = NOW, .is_left = true,
+		  .is_base = true },
+	};
+
+	(void)state;
+	expect(v, ARRAY_LEN(v), &conf, &idle, "a:left c:left b:age");
+	some.max_freed = 10;
+	expect(v, ARRAY_LEN(v), &conf, &some, "a:left c:left");
+	/* a layer is left: its former base goes after it */
+	v[0].kind = AQ_ENV_BASE;
+	v[0].is_left = false;
+	memcpy(v[2].base, "a", 2);
+	expect(v, ARRAY_LEN(v), &conf, &idle, "c:left a:obsolete b:age");
+	v[2].is_held = true;
+	expect(v, ARRAY_LEN(v), &conf, &idle, "b:age");
+	/* and the other way round */
+	v[2].is_held = v[2].is_left = false;
+	v[0].is_left = true;
+	v[0].uses = 5;
+	expect(v, ARRAY_LEN(v), &conf, &idle, "c:obsolete a:left b:age");
+}
+
 static void sizes_that_overflow_nothing(void **state)
 {
 	struct aq_conf conf = { .max_size = 1, .min_free = UINT64_MAX / 2 };
@@ -235,6 +268,7 @@ int main(void)
 		cmocka_unit_test(a_user_pushes_out_their_own),
 		cmocka_unit_test(a_quota_takes_children_before_what_they_stand_on),
 		cmocka_unit_test(children_go_before_bases),
+		cmocka_unit_test(what_workflows_left_goes_first_and_without_grace),
 		cmocka_unit_test(sizes_that_overflow_nothing),
 	};
 

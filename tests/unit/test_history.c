@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* References, leases, collecting: random histories of jobs, kills, reboots,
- * bases and collections, compared after each step with a model that knows who
+/* References, leases, workflows, collecting: random histories of jobs, kills,
+ * reboots, bases, workflows and collections, compared after each step with a model that knows who
  * runs in what.  AQ_COUNT_HISTORY operations; AQ_SEED.
  */
 #include "tests/unit/unit.h"
@@ -20,53 +20,8 @@
 #include "common/lease.h"
 #include "common/manifest.h"
 #include "common/tally.h"
-#include "tests/unit/cachedir.h"
-
-#define REQUESTS 8 /* the last half inherit from the base of their time */
-#define JOBS 5
-#define STEPS 3
-#define NOBODY -1
-
-struct model {
-	struct aq_conf *conf;
-	unsigned int seed;
-	struct sample *samples[REQUESTS];
-	char base[AQ_ENV_NAME_SIZE]; /* the current one, or "" */
-	struct job {
-		bool is_there; /* no epilog yet */
-		struct step {
-			bool runs;
-			int fd;      /* its lease, or NOBODY: slurmstepd is dead */
-			int request; /* that it waits for, or NOBODY */
-			char env[AQ_ENV_NAME_SIZE]; /* in which its tasks run */
-			bool is_noted; /* its reference says so */
-			bool is_stranger; /* it could not take one */
-		} steps[STEPS];
-	} jobs[JOBS];
-	unsigned long n_collected;
-};
-
-static unsigned int below(struct model *m, unsigned int n)
-{
-	m->seed = m->seed * 1103515245u + 12345u;
-	return (m->seed >> 16) % n;
-}
-
-static struct aq_refs *refs_of(struct model *m)
-{
-	struct aq_refs *refs = NULL;
-
-	assert_int_equal(aq_refs_open(m->conf, &refs, NULL), 0);
-	return refs;
-}
-
-static struct aq_store *store_of(struct model *m)
-{
-	struct aq_store *store = NULL;
-
-	assert_int_equal(aq_store_open(m->conf, AQ_STORE_WRITE, &store, NULL), 0);
-	return store;
-}
+#include "common/refs_asked.h"
+#include "tests/unit/history.h"
 
 static struct aq_step step_of(const struct model *m, const struct step *s)
 {
@@ -90,6 +45,30 @@ static char *prefix_of(const struct model *m, const char *env)
 
 /* -- operations -- */
 
+/* Whose builder it is ties what it made; 'w': its step's workflow, or NULL. */
+static void bind(struct model *m, struct aq_store *store, struct aq_refs *refs,
+		 unsigned int n, const struct aq_workflow *w)
+{
+	struct sample *s = m->samples[n];
+
+	s->tie.is_of_workflow = w && w->name[0];
+	if (s->tie.is_of_workflow)
+		note_workflow(m, refs, w, (int)n);
+	else
+		m->kept.is_plain[n] = true;
+	assert_int_equal(aq_store_bind(store, s->env.name, &s->tie, NULL), 0);
+}
+
+static bool is_waited_for(const struct model *m, unsigned int n)
+{
+	for (size_t j = 0; j < JOBS; j++)
+		for (size_t i = 0; i < STEPS; i++)
+			if (m->jobs[j].steps[i].runs &&
+			    m->jobs[j].steps[i].request == (int)n)
+				return true;
+	return false;
+}
+
 /* As a builder does, for everybody who waits for it. */
 static void build(struct model *m, unsigned int n)
 {
@@ -97,8 +76,11 @@ static void build(struct model *m, unsigned int n)
 	cleanup_refs struct aq_refs *refs = refs_of(m);
 	cleanup_env struct aq_env *there = NULL;
 	struct sample *s = m->samples[n];
+	bool has_asked = false, is_by_hand = below(m, 4) == 0;
 	char *prefix;
 
+	if (!is_by_hand && !is_waited_for(m, n))
+		return;
 	if (aq_store_find_key(store, s->key, &there, NULL) == AQ_MISS) {
 		assert_int_equal(aq_store_next_generation(store, s->env.lock,
 							  &s->env.generation,
@@ -115,7 +97,9 @@ static void build(struct model *m, unsigned int n)
 		free(prefix);
 		assert_int_equal(aq_manifest_write(m->conf, &s->env, &s->tie,
 						   s->lock, NULL), 0);
+		s->tie.is_of_workflow = true; /* until it is bound below */
 		assert_int_equal(aq_store_commit(store, &s->env, &s->tie, NULL), 0);
+		m->kept.is_plain[n] = false;
 	} else {
 		memcpy(s->env.name, there->name, sizeof(s->env.name));
 	}
@@ -129,8 +113,12 @@ static void build(struct model *m, unsigned int n)
 				memcpy(step->env, s->env.name, sizeof(step->env));
 				step->request = NOBODY;
 				step->is_noted = true;
+				bind(m, store, refs, n, &step->workflow);
+				has_asked = true;
 			}
 		}
+	if (!has_asked || is_by_hand) /* aq build */
+		bind(m, store, refs, n, NULL);
 }
 
 static void begin_job(struct model *m, struct job *j)
@@ -161,10 +149,23 @@ static void begin_step(struct model *m, struct job *j, struct step *s)
 	if (!s->is_stranger)
 		assert_int_equal(aq_refs_take(refs, &id, m->samples[n]->digest,
 					      NULL), 0);
+	if (below(m, 8))
+		s->workflow = submit(m);
 	if (aq_store_find_key(store, m->samples[n]->key, &env, NULL) == 0) {
 		memcpy(s->env, env->name, sizeof(s->env));
 		s->request = NOBODY;
+		assert_int_equal(aq_store_is_plain(store, m->samples[n]->key,
+						   &s->was_plain, NULL), 0);
 	}
+}
+
+static int request_of(const struct model *m, const char *env)
+{
+	for (int i = 0; i < REQUESTS; i++)
+		if (strncmp(m->samples[i]->env.lock, env, AQ_ENV_LOCK_DIGITS) == 0)
+			return i;
+	fail_msg("'%s' is nobody's", env);
+	return NOBODY;
 }
 
 /* Much may happen between looking up and this. */
@@ -175,6 +176,15 @@ static void note_step(struct model *m, struct step *s)
 
 	assert_int_equal(aq_refs_hold(refs, &id, s->env, 5, NULL), 0);
 	s->is_noted = true;
+	if (s->workflow.name[0]) {
+		note_workflow(m, refs, &s->workflow, request_of(m, s->env));
+	} else if (!s->was_plain) {
+		int n = request_of(m, s->env);
+
+		assert_int_equal(aq_refs_ask_plainly(refs, m->samples[n]->key,
+						     NULL), 0);
+		m->noted.is_plain[n] = true;
+	}
 }
 
 static void end_step(struct model *m, struct step *s)
@@ -226,6 +236,7 @@ static void reboot(struct model *m)
 	if (below(m, 2)) {
 		assert_int_equal(aq_remove_tree(AT_FDCWD, m->conf->run_dir, NULL), 0);
 		assert_int_equal(aq_layout_prepare(m->conf, NULL), 0);
+		m->noted = (struct asked){ 0 };
 		return;
 	}
 	assert_int_equal(aq_refs_open_at_boot(m->conf, "another", &refs, NULL), 0);
@@ -272,18 +283,25 @@ static void collect(struct model *m, bool is_all)
 					  .now = below(m, 2) ? 0 : 1ull << 40,
 					  .size = is_all ? 1 << 20 : below(m, 60) };
 	cleanup_plan struct aq_plan plan = { 0 };
+	cleanup_store struct aq_store *store = NULL;
 	cleanup_close int lock = -1;
 
 	m->conf->grace = is_all ? 0 : below(m, 2);
 	assert_int_equal(aq_collect_begin(m->conf, &lock, NULL), 0);
 	assert_int_equal(aq_collect_plan(m->conf, &state, &plan, NULL), 0);
+	store = store_of(m);
+	move(m, store);
 	for (size_t i = 0; i < plan.n; i++) {
-		assert_int_equal(aq_collect_one(m->conf, plan.v[i].name, NULL),
+		if (plan.v[i].why == AQ_COLLECT_LEFT) {
+			assert_false(is_wanted(m, request_of(m, plan.v[i].name)));
+			m->n_left++;
+		}
+		assert_int_equal(aq_collect_one(m->conf, &plan.v[i], NULL),
 				 has_strangers(m) ? AQ_BUSY : 0);
 		m->n_collected += !has_strangers(m);
 	}
-	assert_int_equal(aq_collect_empty_trash(m->conf, false,
-						NULL), 0);
+	move(m, store); /* what is gone is not asked for plainly any more */
+	assert_int_equal(aq_collect_empty_trash(m->conf, false, NULL), 0);
 }
 
 static void act(struct model *m)
@@ -291,7 +309,7 @@ static void act(struct model *m)
 	struct job *j = &m->jobs[below(m, JOBS)];
 	struct step *s = &j->steps[below(m, STEPS)];
 
-	switch (below(m, 24)) {
+	switch (below(m, 28)) {
 	case 0:
 		reboot(m);
 		break;
@@ -325,6 +343,13 @@ static void act(struct model *m)
 	case 16:
 		if (s->runs && s->fd != NOBODY && !s->is_stranger)
 			kill_step(j, s);
+		break;
+	case 17:
+	case 18:
+		remove_workflow(m);
+		break;
+	case 19:
+		take_notes(m);
 		break;
 	default:
 		if (!s->runs)
@@ -372,6 +397,32 @@ static int count_one(const struct aq_env *env, void *arg, struct aq_err *err)
 	return 0;
 }
 
+/* Without a limit what is wanted stays, but for layers of no base, and nothing
+ * else does.
+ */
+static void check_left(struct model *m)
+{
+	bool was_there[REQUESTS];
+	cleanup_store struct aq_store *store = store_of(m);
+
+	for (int i = 0; i < REQUESTS; i++)
+		was_there[i] = is_there(store, m->samples[i]);
+	aq_store_close(steal(&store));
+	m->conf->max_size = 0;
+	collect(m, false);
+	m->conf->max_size = 1;
+	store = store_of(m);
+	for (int i = 0; i < REQUESTS; i++) {
+		bool is_layer = m->samples[i]->env.base[0];
+		bool is_now = is_there(store, m->samples[i]);
+
+		if (is_now && (is_layer || !is_wanted(m, i)))
+			fail_msg("request %d: its environment is left", i);
+		if (was_there[i] && !is_now && !is_layer && is_wanted(m, i))
+			fail_msg("request %d: its environment is gone", i);
+	}
+}
+
 /* Everything ends: nothing is referenced, nothing but pins and the base, and
  * what they stand on, is left.
  */
@@ -404,6 +455,7 @@ static void end_all(struct model *m)
 		assert_int_equal(aq_store_base_unset(store, "3.12", NULL), 0);
 	m->base[0] = '\0';
 	aq_store_close(steal(&store));
+	check_left(m);
 	collect(m, true);
 	store = store_of(m);
 	assert_int_equal(aq_store_each(store, count_one, &left, NULL), 0);
@@ -417,6 +469,7 @@ static void nothing_in_use_ever_goes(void **state)
 			   .seed = (unsigned int)count_of("AQ_SEED", 1) };
 
 	m.conf->max_size = 1;
+	m.conf->max_workflows = 100;
 	for (unsigned int i = 0; i < REQUESTS; i++)
 		m.samples[i] = sample(i, 1);
 	for (unsigned long i = 0; i < n; i++) {
@@ -426,6 +479,7 @@ static void nothing_in_use_ever_goes(void **state)
 	end_all(&m);
 	/* it would be no test of collecting otherwise */
 	assert_true(m.n_collected > n / 100);
+	assert_true(m.n_left > n / 1000);
 	for (size_t i = 0; i < REQUESTS; i++)
 		sample_free(m.samples[i]);
 }

@@ -181,7 +181,7 @@ static void the_cache_as_a_whole(void **state)
 	assert_int_equal(aq_store_base_set(store, "3.12", p.s->env.name, NULL),
 			 0);
 	aq_store_close(store);
-	run_sql(conf, "INSERT INTO keys VALUES('k', 'nowhere', 1)");
+	run_sql(conf, "INSERT INTO keys VALUES('k', 'nowhere', 1, 1)");
 	assert_int_equal(unlink(mark), 0);
 	scribble(old, 0, "x", 1);
 	assert_int_equal(aq_repair_cache(conf, NULL), 0);

@@ -12,6 +12,7 @@
 #include "common/base.h"
 #include "common/collect.h"
 #include "common/manifest.h"
+#include "common/notes.h"
 #include "common/store_schema.h"
 #include "common/tally.h"
 #include "tests/unit/cachedir.h"
@@ -73,7 +74,7 @@ static void move(struct node *n)
 	struct aq_tally before = all(n), after;
 	uint64_t oldest = 1;
 
-	assert_int_equal(aq_store_take_uses(n->store, n->refs, NULL), 0);
+	assert_int_equal(aq_store_take_notes(n->conf, n->store, n->refs, NULL), 0);
 	after = all(n);
 	assert_memory_equal(&before, &after, sizeof(before));
 	assert_int_equal(aq_refs_oldest_use(n->refs, &oldest, NULL), 0);
@@ -218,7 +219,7 @@ static int hit_and_move(const struct node *n)
 	if (!rc)
 		rc = aq_refs_add_tally(mine.refs, n->env->env.name, 500, &one,
 				       NULL);
-	if (!rc && aq_store_take_uses(mine.store, mine.refs, NULL) == AQ_SYS)
+	if (!rc && aq_store_take_notes(mine.conf, mine.store, mine.refs, NULL) == AQ_SYS)
 		rc = AQ_SYS;
 	aq_refs_close(mine.refs);
 	aq_store_close(mine.store);

@@ -235,7 +235,7 @@ static void the_database_itself(void **state)
 	struct prefix p = prefix_make(conf, 1, NULL);
 
 	expect_cache(conf, 0, NULL);
-	run_sql(conf, "INSERT INTO keys VALUES('k', 'nowhere', 1)");
+	run_sql(conf, "INSERT INTO keys VALUES('k', 'nowhere', 1, 1)");
 	expect_cache(conf, AQ_FINDING_DATABASE,
 		     "a row of 'keys' leads to no environment");
 	run_sql(conf, "DELETE FROM keys WHERE env = 'nowhere'");

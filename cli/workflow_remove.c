@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* aq workflow remove: root forgets one in the node's cache; others have it done
+ * by a job on each node, as which Slurm knows whose it is.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/json.h"
+#include "cli/program.h"
+#include "cli/term.h"
+#include "cli/workflow.h"
+#include "common/collect.h"
+
+#define NODES_MAX 100000    /* more than a Slurm has */
+#define VARIABLES_MAX 10000 /* of the environment */
+#define IMMEDIATE "60"      /* seconds that a node may take to have room */
+#define SRUN_MS 120000      /* that, and a moment's job */
+#define SINFO_MS 60000      /* a busy slurmctld answers late */
+#define OUTPUT_MAX (16 * 1024 * 1024) /* bytes; a line a node and partition */
+
+struct report {
+	struct json json;
+	bool has_json;
+	size_t n_failed;
+};
+
+static void begin(struct report *r, const struct cli *cli)
+{
+	*r = (struct report){ .has_json = cli->has_json };
+	if (!r->has_json)
+		return;
+	json_begin(&r->json, stdout);
+	json_open(&r->json, "nodes", '[');
+}
+
+static void tell(struct report *r, const char *node, bool is_removed)
+{
+	r->n_failed += !is_removed;
+	if (r->has_json) {
+		json_open(&r->json, NULL, '{');
+		json_text(&r->json, "node", node);
+		json_bool(&r->json, "removed", is_removed);
+		json_close(&r->json, '}');
+		return;
+	}
+	term_print(stdout, node);
+	puts(is_removed ? ": removed" : ": not removed");
+	fflush(stdout); /* the next node may take its time */
+}
+
+static int end(struct report *r)
+{
+	if (r->has_json) {
+		json_close(&r->json, ']');
+		json_end(&r->json);
+	}
+	return r->n_failed ? CLI_SYSTEM : CLI_OK;
+}
+
+/* -- by a job on each node -- */
+
+/* What an outer job says would make srun start a step of that. */
+static int forget_outer_job(struct aq_err *err)
+{
+	cleanup_strv struct aq_strv names = AQ_STRV_INIT(VARIABLES_MAX);
+
+	for (char **p = environ; *p; p++)
+		if (aq_starts_with(*p, "SLURM_") &&
+		    !aq_starts_with(*p, "SLURM_CONF="))
+			aq_strv_add_mem(&names, *p, strcspn(*p, "="));
+	for (size_t i = 0; i < names.n; i++)
+		unsetenv(names.v[i]);
+	return aq_strv_done(&names, "the environment", err);
+}
+
+/* "NODE PARTITION up": the first partition that takes jobs counts. */
+static void add_node(const char *line, size_t len, struct aq_strv *nodes)
+{
+	cleanup_free char *copy = strndup(line, len);
+	char *partition = copy ? strchr(copy, ' ') : NULL;
+
+	if (!partition || !aq_ends_with(copy, " up"))
+		return;
+	len = (size_t)(partition - copy) + 1;
+	for (size_t i = nodes->n; i--;)
+		if (strncmp(nodes->v[i], copy, len) == 0)
+			return;
+	aq_strv_add_mem(nodes, copy, strlen(copy) - strlen(" up"));
+}
+
+static int find_nodes(const struct cli *cli, struct aq_strv *ret,
+		      struct aq_err *err)
+{
+	cleanup_str struct aq_str chosen = AQ_STR_INIT(64 * 1024);
+	cleanup_str struct aq_str out = AQ_STR_INIT(OUTPUT_MAX);
+	const char *argv[] = { "sinfo", "--noheader", "--Node",
+			       "--format=%N %R %a", "--responding", NULL };
+	int rc;
+
+	if (cli->nodes) { /* what is named and does not respond is to be told */
+		aq_str_add_fmt(&chosen, "--nodes=%s", cli->nodes);
+		argv[4] = aq_str_get(&chosen);
+	}
+	rc = aq_str_done(&chosen, "the list of nodes", err);
+	if (!rc)
+		rc = program_run_aloud(argv, SINFO_MS, &out, err);
+	for (const char *p = aq_str_get(&out); !rc && *p; p = aq_next_line(p))
+		add_node(p, strcspn(p, "\n"), ret);
+	if (!rc)
+		rc = aq_strv_done(ret, "the list of nodes", err);
+	if (!rc && !ret->n)
+		rc = aq_fail(err, AQ_SYS, "sinfo lists no node to remove it from");
+	return rc;
+}
+
+/* 'node' as find_nodes() has it; only its name is left. */
+static int remove_from(char *node, const char *name, struct aq_err *err)
+{
+	cleanup_str struct aq_str out = AQ_STR_INIT(OUTPUT_MAX);
+	char *partition = strchr(node, ' ');
+	const char *const argv[] = {
+		"srun", "--quiet", "--nodes=1", "--ntasks=1",
+		"--immediate=" IMMEDIATE, "--job-name=aq-workflow",
+		"--nodelist", node, "--partition", partition + 1,
+		"--aq-workflow", name, "--aq-workflow-remove", "true", NULL,
+	};
+
+	*partition = '\0';
+	return program_run_aloud(argv, SRUN_MS, &out, err);
+}
+
+static int remove_by_jobs(const struct cli *cli, const char *name)
+{
+	cleanup_strv struct aq_strv nodes = AQ_STRV_INIT(NODES_MAX);
+	struct aq_err err = { 0 };
+	struct report report;
+	int rc = forget_outer_job(&err);
+
+	if (!rc)
+		rc = find_nodes(cli, &nodes, &err);
+	if (rc)
+		return cli_fail(&err);
+	begin(&report, cli);
+	for (size_t i = 0; i < nodes.n; i++) {
+		rc = remove_from(nodes.v[i], name, &err);
+		if (rc)
+			(void)cli_fail(&err);
+		tell(&report, nodes.v[i], !rc);
+	}
+	return end(&report);
+}
+
+/* -- in the node's cache -- */
+
+static int keep(const struct aq_workflow_state *w, void *arg,
+		struct aq_err *err)
+{
+	struct aq_workflow *only = arg;
+
+	if (only->name[0])
+		return aq_fail(err, AQ_USER, "several users have a workflow '%s': say whose by --user",
+			       w->name);
+	only->uid = w->uid;
+	only->submitted = w->submitted;
+	return aq_copy_text(only->name, sizeof(only->name), w->name) ?
+		0 : aq_fail(err, AQ_CORRUPT, "the row of a workflow is damaged");
+}
+
+static int forget(struct cli *cli, struct aq_workflow *w, struct aq_err *err)
+{
+	cleanup_store struct aq_store *store = NULL;
+	uint64_t now = aq_workflow_now();
+	int rc = aq_store_open(cli->conf, AQ_STORE_WRITE, &store, err);
+
+	/* as if submitted now, whatever the clock said before */
+	if (w->submitted < now)
+		w->submitted = now;
+	if (!rc)
+		rc = aq_store_forget_workflow(store, w, err);
+	return rc ? rc : aq_workflows_publish(cli->conf, store, w->uid, err);
+}
+
+static int remove_here(struct cli *cli, const char *name)
+{
+	struct aq_workflow w = { 0 };
+	struct aq_err err = { 0 };
+	struct report report;
+	cleanup_refs struct aq_refs *refs = NULL;
+	int rc = workflow_each(cli, name, keep, &w, &err);
+
+	if (!rc)
+		rc = forget(cli, &w, &err);
+	if (!rc)
+		rc = aq_refs_open(cli->conf, &refs, &err);
+	if (!rc)
+		rc = aq_collect_start_if_due(cli->conf, 0, refs, &err);
+	if (rc)
+		return cli_fail(&err);
+	begin(&report, cli);
+	tell(&report, cli->conf->node, true);
+	return end(&report);
+}
+
+int workflow_remove(struct cli *cli)
+{
+	const char *name = cli->argv[1];
+
+	if (!aq_workflow_is_name(name)) {
+		struct aq_err err = { 0 };
+
+		(void)aq_fail(&err, AQ_USER, "'%s' is no name of a workflow: letters, digits, '.', '_' and '-'",
+			      name);
+		return cli_fail(&err);
+	}
+	return cli->is_personal ? remove_by_jobs(cli, name) :
+				  remove_here(cli, name);
+}
