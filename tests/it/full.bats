@@ -62,7 +62,8 @@ is_gone() { [[ ! -e $CACHE/envs/$1 && ! -e $CACHE/meta/$1 && ! -e $CACHE/trash/$
 nothing_is_left() {
   it_is_clean n1
   assert_equal "$(ls -A "$CACHE/envs")" "$(aq --node n1 list | tail -n +2 | cut -d' ' -f1 | sort)"
-  assert_equal "$(ls -A "$CACHE/trash" | grep -v "^.ended$")" .reserve # and when it was collected last
+  # but for when it was collected last
+  assert_equal "$(find "$CACHE/trash" -mindepth 1 ! -name .ended -printf '%f\n')" .reserve
   assert_equal "$(find "$CACHE/work/wheels/archive-v0" -name bulk -links 1 | wc -l)" 0
 }
 

@@ -488,7 +488,8 @@ class History:
             - {self.model.base[node]},
             "meta": {p.name for p in (self.cache(node) / "meta").iterdir()}
             - {self.model.base[node], "base-3.9"},
-            "trash": {p.name for p in (self.cache(node) / "trash").iterdir()} - {".reserve", ".ended"},
+            "trash": {p.name for p in (self.cache(node) / "trash").iterdir()}
+            - {".reserve", ".ended"},
             "references": set(self.refs(node)),
             "leases": {p.name for p in (run / "leases").iterdir()},
             "jobs": {p.name for p in (run / "jobs").iterdir()},
