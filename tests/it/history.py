@@ -6,8 +6,8 @@
 The model knows which programs run in which environment, what is pinned, and
 which base each node has.  After each operation: whatever runs has its prefix,
 its row and a reference; pins and bases are there; no program has missed a file
-of its own.  When everything has ended nothing is referenced, and nothing is
-left but bases.
+of its own.  When everything has ended nothing is referenced; without a limit
+nothing is there that a workflow left; with one nothing is left but bases.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pathlib import Path
 
 NODES = ("n1", "n2")
 REQUESTS = 4
+WORKFLOWS = 2
 WORKERS_MAX = 8  # programs at once: the machine has two processors
 PATIENCE = 120  # seconds for whatever is waited for
 TEST_USER = "aqtest"
@@ -54,6 +55,16 @@ try:
     open(f"{place}/fine.{name}", "w").close()
 except ImportError as e:
     open(f"{place}/lost.{name}", "w").write(str(e))
+"""
+
+# Without what the collector is made of.
+LEFT = """
+SELECT name FROM environments e
+WHERE pinned = 0 AND name NOT IN (SELECT env FROM bases)
+  AND name NOT IN (SELECT base FROM environments)
+  AND EXISTS (SELECT 1 FROM keys k WHERE k.env = e.name)
+  AND NOT EXISTS (SELECT 1 FROM keys k WHERE k.env = e.name
+                  AND (k.plain OR k.key IN (SELECT key FROM workflows)))
 """
 
 
@@ -223,8 +234,10 @@ class History:
     # -- operations --
 
     def submission(self) -> list[str]:
-        """Options of a job besides its request: the place for --aq-workflow."""
-        return []
+        """Options of a job or step besides its request: it may be a workflow's."""
+        if self.random.randrange(2):
+            return []
+        return [f"--aq-workflow=flow-{self.random.randrange(WORKFLOWS)}"]
 
     def begin_worker(self, node: str, job: str, *, is_step: bool) -> tuple[Worker, list[str]]:
         self.n += 1
@@ -233,6 +246,11 @@ class History:
         self.model.workers.append(w)
         program = ["python", f"{self.place}/worker.py", str(self.place), w.name, str(number)]
         return w, [f"--aq-requirements={self.place}/hist-{number}.yaml", *program]
+
+    def forget_workflow(self) -> None:
+        flow = f"flow-{self.random.randrange(WORKFLOWS)}"
+        words = ["workflow", "remove", flow, "--user", TEST_USER]
+        self.aq(self.random.choice(NODES), *words, ok=(0, 4))
 
     def submit(self) -> None:
         node = self.random.choice(NODES)
@@ -250,7 +268,8 @@ class History:
             return self.submit()
         job = self.random.choice(jobs)
         _, words = self.begin_worker(job.node, job.job, is_step=True)
-        command = self.as_user("srun", f"--jobid={job.job}", "--overlap", "-n1", *words)
+        command = self.as_user("srun", f"--jobid={job.job}", "--overlap", "-n1")
+        command += [*self.submission(), *words]
         quiet = subprocess.DEVNULL
         self.sruns.append(subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet))
         return None
@@ -396,6 +415,7 @@ class History:
             (4, self.pin),
             (4, self.unpin),
             (3, self.change_base),
+            (3, self.forget_workflow),
         ]
         weights, operations = zip(*table, strict=True)
         do = self.random.choices(operations, weights)[0]
@@ -452,6 +472,11 @@ class History:
             srun.kill()
             srun.wait()
         self.check()
+        self.limit("max_size = 1", "max_size = 0")
+        for node in NODES:
+            with self.explained(node):
+                self.wait("what workflows left goes", lambda n=node: not self.left(n))  # type: ignore[misc]
+        self.limit("max_size = 0", "max_size = 1")
         for node in NODES:
             # Slurm may send an epilog once more when a slurmd has crashed
             with self.explained(node):
@@ -460,6 +485,19 @@ class History:
                 self.aq(node, "unpin", name)
             self.collect_all(node)
             self.is_empty(node)
+
+    def limit(self, now: str, then: str) -> None:
+        """Another line in aq.conf."""
+        conf = self.dir / "etc" / "aq.conf"
+        text = conf.read_text()
+        if now not in text:
+            raise BrokenError(f"aq.conf has no '{now}'")
+        conf.write_text(text.replace(now, then))
+
+    def left(self, node: str) -> list[str]:
+        """What nobody asks for but workflows that ask for something else by now."""
+        self.collect_all(node, "--reconcile")
+        return self.ask(self.cache(node) / "cache.db", LEFT)
 
     def is_settled(self, node: str) -> bool:
         """Whether a collection leaves what is pinned, and bases, and what these need."""
