@@ -124,7 +124,7 @@ void build_remember_failure(struct build *b, const struct aq_err *why)
 
 	/* what is there is as good as it was */
 	if (b->verdict == BUILD_ENDED || b->verdict == BUILD_NOT_KEPT ||
-	    b->is_refresh || b->again)
+	    why->class == AQ_BUSY || b->is_refresh || b->again)
 		return;
 	rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, &err);
 	if (!rc)

@@ -67,6 +67,7 @@ struct build {
 	uint32_t job;
 	uint32_t uid;        /* whose job it is; 0: root's, for everybody */
 	struct aq_workflow workflow; /* that asks for it; without a name: none */
+	const struct aq_step *step; /* that waits; NULL: nobody's */
 	const char *as_base; /* "3.11": what is built becomes that base; or NULL */
 	const char *again;   /* an environment that is to be made anew; or NULL */
 	uint32_t generation; /* of that */
@@ -100,6 +101,7 @@ struct build {
 	char stubs[BUILD_PATH_MAX]; /* the same in the cage */
 	char compiler[AQ_ENV_NAME_SIZE]; /* the base that compiles; bytecode.h */
 	int compiler_fd; /* a lock: nobody collects it; or -1 */
+	char own_trees[64]; /* without: where its byte-code is made, below work/ */
 	/* Committed environments to see in the cage: what is inherited from, the
 	 * compiler, what is compiled.
 	 */

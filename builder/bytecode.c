@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,7 +21,12 @@
 #define CATCH_UP_MS (15 * 60 * 1000)
 #define NICE 19
 
-#define OWN_TREES "probe/bytecode" /* of an environment that shares nothing */
+/* Of an environment that shares nothing.  Others of probe_user's run at the same
+ * time, which must not reach it: it has a name that nobody can guess, in a
+ * directory that nobody can list.
+ */
+#define OWN_DIR "compile"
+#define OWN_BYTES 16 /* of the name */
 
 const struct identity *bytecode_compiler_identity(const struct build *b)
 {
@@ -36,7 +42,7 @@ void bytecode_name_trees(const struct build *b, const char *work,
 	if (b->compiler[0])
 		snprintf(ret, BUILD_PATH_MAX, "%s/bytecode/%s", work, python);
 	else
-		snprintf(ret, BUILD_PATH_MAX, "%s/" OWN_TREES, work);
+		snprintf(ret, BUILD_PATH_MAX, "%s/%s", work, b->own_trees);
 }
 
 /* -- the compiler -- */
@@ -66,6 +72,7 @@ int bytecode_choose_compiler(struct build *b, struct aq_store *store,
 	int rc = 0;
 
 	b->compiler[0] = '\0';
+	aq_close_fd(&b->compiler_fd);
 	if (b->lock->python)
 		rc = aq_store_bases(store, &bases, err);
 	if (rc || !b->lock->python)
@@ -143,15 +150,52 @@ int bytecode_link(struct build *b, struct aq_err *err)
 
 /* -- catching up -- */
 
-/* Byte-code of its own is compiled beside it, and moves in. */
-static int prepare_own_trees(const struct build *b, struct aq_err *err)
+/* Whoever was killed may have left some; the lock of byte-code is ours. */
+static int drop_own_trees(int dirfd, struct aq_err *err)
+{
+	cleanup_closedir DIR *dir = fdopendir(openat(dirfd, ".", O_RDONLY |
+							O_DIRECTORY | O_CLOEXEC));
+	const struct dirent *e;
+	int rc = 0;
+
+	while (!rc && dir && (e = readdir(dir)))
+		if (*e->d_name != '.')
+			rc = aq_remove_tree(dirfd, e->d_name, err);
+	return rc;
+}
+
+/* An empty directory for it that is new, and probe_user's. */
+static int make_own_trees(struct build *b, int dirfd, struct aq_err *err)
+{
+	unsigned char bytes[OWN_BYTES];
+	char name[2 * OWN_BYTES + 1];
+	cleanup_close int fd = -1;
+
+	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+		return aq_fail_errno(err, "cannot get a random name");
+	for (size_t i = 0; i < OWN_BYTES; i++)
+		snprintf(name + 2 * i, 3, "%02x", bytes[i]);
+	if (mkdirat(dirfd, name, 0700) < 0)
+		return aq_fail_errno(err, "cannot make '%s'", name);
+	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fchown(fd, b->probe.uid, b->probe.gid) < 0 ||
+	    fchmod(fd, 0700) < 0)
+		return aq_fail_errno(err, "cannot set '%s' up", name);
+	snprintf(b->own_trees, sizeof(b->own_trees), OWN_DIR "/%s", name);
+	return 0;
+}
+
+static int prepare_own_trees(struct build *b, bool is_wanted, struct aq_err *err)
 {
 	char path[BUILD_PATH_MAX];
+	cleanup_close int fd = -1;
 	int rc;
 
-	snprintf(path, sizeof(path), "%s/" OWN_TREES, b->work);
-	rc = aq_remove_tree(AT_FDCWD, path, err);
-	return rc ? rc : make_dir(path, &b->probe, 0700, err);
+	snprintf(path, sizeof(path), "%s/" OWN_DIR, b->work);
+	rc = aq_open_dir(AT_FDCWD, path, &fd, err);
+	if (!rc)
+		rc = drop_own_trees(fd, err);
+	return rc || !is_wanted ? rc : make_own_trees(b, fd, err);
 }
 
 static bool has_one(const bool *v, size_t n)
@@ -165,7 +209,8 @@ static bool has_one(const bool *v, size_t n)
 static int link_compiled(struct build *b, struct aq_err *err)
 {
 	bool missing[AQ_LOCK_ITEMS_MAX];
-	int rc = b->compiler[0] ? make_dirs(b, err) : prepare_own_trees(b, err);
+	int rc = b->compiler[0] ? make_dirs(b, err) :
+				  prepare_own_trees(b, true, err);
 
 	if (!rc)
 		rc = bytecode_link_all(b, b->work, b->prefix, missing, err);
@@ -175,8 +220,8 @@ static int link_compiled(struct build *b, struct aq_err *err)
 			rc = bytecode_link_all(b, b->work, b->prefix, missing,
 					       err);
 	}
-	if (!rc && !b->compiler[0])
-		rc = prepare_own_trees(b, err);
+	if (!b->compiler[0])
+		(void)!prepare_own_trees(b, false, rc ? NULL : err);
 	return rc;
 }
 
@@ -226,8 +271,17 @@ static int look_up(struct build *b, const char *name, struct aq_manifest **ret_m
 	return bytecode_choose_compiler(b, store, err);
 }
 
-/* Whether the mark 'name' is done with: a failure would come again, but for what
- * is busy.  AQ_MISS: its builder was killed.
+/* Whether a failure may be of this moment: a mark stays then, and the next builder
+ * tries again.
+ */
+static bool may_pass(const struct build *b, int rc, const struct aq_err *err)
+{
+	return rc == AQ_BUSY || b->verdict == BUILD_ENDED ||
+	       err->errnum == ENOSPC || err->errnum == EDQUOT;
+}
+
+/* Whether the mark 'name' is done with: other failures would come again.  AQ_MISS:
+ * its builder was killed.
  */
 static bool catch_up_one(const struct build *from, const char *name)
 {
@@ -239,18 +293,17 @@ static bool catch_up_one(const struct build *from, const char *name)
 
 	memset(b.shown, 0, sizeof(b.shown));
 	b.compiler_fd = -1;
+	b.verdict = BUILD_FAULT;
 	/* a mark is older than its environment's row */
 	rc = aq_flock_check_build(b.conf, name, &err);
 	if (!rc)
 		rc = look_up(&b, name, &m, &is_base, &err);
-	if (rc == AQ_BUSY)
-		return false;
 	if (!rc)
 		rc = catch_up(&b, m, is_base, &err);
 	if (rc && rc != AQ_MISS && b.log_fd >= 0)
 		dprintf(b.log_fd, "byte-code: %s\n", err.text);
 	aq_close_fd(&b.compiler_fd);
-	return true;
+	return !rc || !may_pass(&b, rc, &err);
 }
 
 /* False: no mark was done with. */

@@ -13,7 +13,7 @@
 #include "common/sha256.h"
 
 /* Of one package, in bytes: 50,000 modules. */
-#define INDEX_MAX (8 * 1024 * 1024)
+#define INDEX_MAX (16 * 1024 * 1024)
 #define SOURCE_MAX (16 * 1024 * 1024) /* a generated module */
 #define NEW ".aq-new.pyc" /* until it has its name */
 
@@ -138,14 +138,32 @@ static bool is_plain(const struct linking *l, const char *name)
 	       !(st.st_mode & (S_ISUID | S_ISGID));
 }
 
-/* What is shared stays builder_user's, who makes more links to it; what this
- * environment alone has becomes root's, like the rest of it.
+/* What only this environment has is copied, as root's: whoever compiled it may
+ * still have the file open.
  */
-static bool is_sealed(const struct linking *l, const char *name)
+static bool copy_as(const struct linking *l, int tree, const char *file,
+		    const char *name)
 {
-	return l->b->compiler[0] || l->b->is_personal ||
-	       (fchownat(l->cache, name, 0, 0, AT_SYMLINK_NOFOLLOW) == 0 &&
-		fchmodat(l->cache, name, 0444, 0) == 0);
+	cleanup_str struct aq_str text = AQ_STR_INIT(SOURCE_MAX);
+	cleanup_close int fd = -1;
+	bool is_done;
+	int saved;
+
+	if (aq_read_file(tree, file, &text, NULL) != 0) {
+		errno = ENOENT;
+		return false;
+	}
+	fd = openat(l->cache, name,
+		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
+	if (fd < 0)
+		return false;
+	is_done = aq_write_all(fd, aq_str_get(&text), text.len, NULL) == 0 &&
+		  fchmod(fd, 0444) == 0;
+	saved = errno;
+	if (!is_done)
+		(void)unlinkat(l->cache, name, 0);
+	errno = saved == EEXIST ? EIO : saved;
+	return is_done;
 }
 
 static bool is_linked(const struct linking *l, int tree, const char *file,
@@ -162,9 +180,11 @@ static bool is_linked(const struct linking *l, int tree, const char *file,
 static bool link_as(const struct linking *l, int tree, const char *file,
 		    const char *name)
 {
+	if (!l->b->compiler[0])
+		return copy_as(l, tree, file, name);
 	if (linkat(tree, file, l->cache, name, 0) < 0)
 		return false;
-	if (is_plain(l, name) && is_sealed(l, name))
+	if (is_plain(l, name))
 		return true;
 	(void)unlinkat(l->cache, name, 0);
 	errno = EPERM;
@@ -209,31 +229,27 @@ static void link_one(struct linking *l, int tree, const struct entry *e)
 		*l->missing = true;
 }
 
-static int link_package(struct linking *l, int trees, const char *sha256,
-			struct aq_err *err)
+/* Whatever is wrong with what there is: it is made anew. */
+static void link_package(struct linking *l, int trees, const char *sha256)
 {
 	cleanup_str struct aq_str index = AQ_STR_INIT(INDEX_MAX);
 	cleanup_close int tree = -1;
 	char *save = NULL;
-	int rc = aq_open_dir(trees, sha256, &tree, err);
 
-	if (!rc)
-		rc = aq_read_file(tree, "index", &index, err);
-	if (rc == AQ_MISS)
-		*l->missing = true;
-	if (rc || !index.len)
-		return rc == AQ_MISS ? 0 : rc;
+	*l->missing = aq_open_dir(trees, sha256, &tree, NULL) != 0 ||
+		      aq_read_file(tree, "index", &index, NULL) != 0;
+	if (*l->missing || !index.len)
+		return;
 	for (char *line = strtok_r(index.s, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
 		struct entry e;
 
 		if (!read_entry(line, &e)) {
-			*l->missing = true; /* damaged: made anew */
-			return 0;
+			*l->missing = true;
+			return;
 		}
 		link_one(l, tree, &e);
 	}
-	return 0;
 }
 
 int bytecode_link_all(const struct build *b, const char *work,
@@ -256,7 +272,7 @@ int bytecode_link_all(const struct build *b, const char *work,
 	for (size_t i = 0; !rc && i < b->lock->n_items; i++) {
 		missing[i] = false;
 		l.missing = &missing[i];
-		rc = link_package(&l, trees, b->lock->items[i].sha256, err);
+		link_package(&l, trees, b->lock->items[i].sha256);
 	}
 	leave_dir(&l);
 	return rc;

@@ -86,6 +86,8 @@ int cage_prepare(struct build *b, struct aq_err *err)
 		rc = give_dir(fd, "probe", &b->probe, 0700, err);
 	for (size_t i = 0; !rc && i < ARRAY_LEN(root_dirs); i++)
 		rc = give_dir(fd, root_dirs[i], &root, 0755, err);
+	if (!rc) /* what is in it can be reached by who knows its name */
+		rc = give_dir(fd, "compile", &root, 0711, err);
 	/* conda's clients make a prefix themselves */
 	if (!rc && !b->is_personal)
 		rc = give_dir(fd, "envs", &b->builder, 0755, err);

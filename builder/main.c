@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,11 +22,12 @@
 #include "common/io.h"
 #include "common/layout.h"
 #include "common/job.h"
+#include "common/refs.h"
 #include "common/worker.h"
 
 struct options {
 	const char *conf_path, *node;
-	const char *as_base, *refresh, *again, *uid, *workflow;
+	const char *as_base, *refresh, *again, *step, *uid, *workflow;
 	bool is_personal, is_detached, is_explain;
 };
 
@@ -40,6 +42,7 @@ static bool read_options(int argc, char **argv, struct options *ret)
 		{ "explain", no_argument, NULL, 'e' },
 		{ "refresh", required_argument, NULL, 'r' },
 		{ "again", required_argument, NULL, 'a' },
+		{ "step", required_argument, NULL, 's' },
 		{ "uid", required_argument, NULL, 'u' },
 		{ "workflow", required_argument, NULL, 'w' },
 		{ 0 },
@@ -69,6 +72,9 @@ static bool read_options(int argc, char **argv, struct options *ret)
 			break;
 		case 'a':
 			ret->again = optarg;
+			break;
+		case 's':
+			ret->step = optarg;
 			break;
 		case 'u':
 			ret->uid = optarg;
@@ -238,6 +244,19 @@ static int read_workflow(const char *text, const struct aq_conf *conf,
 	return 0;
 }
 
+/* Our step holds all that serves its request until we know what it uses; the
+ * stage's worker may have been killed before it could say so.
+ */
+static void take_reference(struct build *b)
+{
+	cleanup_refs struct aq_refs *refs = NULL;
+	struct aq_err err = { 0 };
+
+	if (aq_refs_open(b->conf, &refs, &err) != 0 ||
+	    aq_refs_take(refs, b->step, b->req->digest, &err) != 0)
+		say(b, "no reference was taken: %s", err.text);
+}
+
 /* Nobody waits for us any more. */
 static void let_go(struct build *b)
 {
@@ -245,6 +264,10 @@ static void let_go(struct build *b)
 	aq_close_fd(&b->alive_fd);
 	aq_close_fd(&b->key_fd);
 	aq_close_fd(&b->wait_fd);
+	/* who catches up takes what it needs anew */
+	aq_close_fd(&b->base_fd);
+	aq_close_fd(&b->own_fd);
+	aq_close_fd(&b->compiler_fd);
 }
 
 /* Users read what there is; a cache of one's own needs no index. */
@@ -262,6 +285,7 @@ static int answer(const struct options *o, struct aq_answer *a,
 	cleanup_conf struct aq_conf *conf = NULL;
 	cleanup_request struct aq_request *req = NULL;
 	cleanup_str struct aq_str text = AQ_STR_INIT(AQ_REQUEST_CANONICAL_MAX);
+	struct aq_step step;
 	struct build b = {
 		.answer = a,
 		.is_personal = o->is_personal,
@@ -285,6 +309,9 @@ static int answer(const struct options *o, struct aq_answer *a,
 		b.is_refresh = true;
 		b.job = (uint32_t)strtoul(o->refresh, NULL, 10);
 	}
+	if (o->step && sscanf(o->step, "%" SCNu32 ".%" SCNu32 ".%" SCNu32,
+			      &step.job, &step.step, &step.het) == 3)
+		b.step = &step;
 	if (o->uid)
 		b.uid = (uint32_t)strtoul(o->uid, NULL, 10);
 	if (!rc && o->workflow)
@@ -295,6 +322,8 @@ static int answer(const struct options *o, struct aq_answer *a,
 	b.req = req;
 	if (!rc)
 		rc = set_up(&b, err);
+	if (!rc && b.step)
+		take_reference(&b);
 	if (!rc) {
 		b.start_ms = build_now_ms();
 		b.deadline_ms = b.start_ms + (int64_t)conf->build_timeout * 1000;

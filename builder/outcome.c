@@ -72,16 +72,19 @@ void outcome_found(struct build *b, const struct aq_env *env,
 		   enum aq_tally_what outcome)
 {
 	cleanup_refs struct aq_refs *refs = NULL;
+	uint64_t now = (uint64_t)time(NULL);
 
 	if (b->is_explain)
 		return;
 	/* a base that is there is not looked for by anybody who would use it */
 	if (!b->as_base || outcome != AQ_TALLY_HIT)
 		b->tally.n[outcome] = 1;
+	/* until this is written our step holds all that serves its digest */
 	if (aq_refs_open(b->conf, &refs, NULL) == 0)
-		(void)!aq_refs_hold_waiting(refs, b->req->digest, env->name,
-					    (uint64_t)time(NULL), &b->tally,
-					    NULL);
+		(void)!(b->step ? aq_refs_hold_built(refs, b->step, env->name,
+						     now, &b->tally, NULL) :
+				  aq_refs_add_tally(refs, env->name, now,
+						    &b->tally, NULL));
 	say_outcome(b, env, outcome);
 }
 

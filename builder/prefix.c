@@ -29,16 +29,21 @@ int prefix_drop(struct build *b, struct aq_err *err)
 
 static int make_empty(struct build *b, const char *name, struct aq_err *err)
 {
+	cleanup_close int fd = -1;
 	int rc;
 
 	name_prefix(b, name);
 	rc = prefix_drop(b, err);
 	if (rc)
 		return rc;
-	if (mkdir(b->site, 0755) < 0 || chmod(b->site, 0755) < 0 ||
-	    chown(b->site, b->builder.uid, b->builder.gid) < 0)
+	if (mkdir(b->site, 0755) < 0)
 		return aq_fail_errno(err, "cannot make '%s'", b->site);
-	return 0;
+	/* builder_user may put something else there meanwhile */
+	rc = aq_open_dir(AT_FDCWD, b->site, &fd, err);
+	if (!rc && (fchmod(fd, 0755) < 0 ||
+		    fchown(fd, b->builder.uid, b->builder.gid) < 0))
+		rc = aq_fail_errno(err, "cannot give '%s' away", b->site);
+	return rc;
 }
 
 int prefix_start(struct build *b, const char *name, struct aq_err *err)

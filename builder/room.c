@@ -156,7 +156,10 @@ bool room_make(struct build *b, struct aq_err *err)
 	if (!b->room.is_lacking || build_is_over(b))
 		return false;
 	say(b, "'%s' is full: collecting", b->conf->cache_dir);
-	rc = aq_collect_begin_after(b->conf, build_is_over, b, &lock, &why);
+	/* who repairs keeps collectors out until we are through */
+	rc = b->again ? aq_collect_begin(b->conf, &lock, &why) :
+			aq_collect_begin_after(b->conf, build_is_over, b, &lock,
+					       &why);
 	now = get_free(b);
 	wanted = now + (more > ROOM_LEAST ? more : ROOM_LEAST);
 	if (wanted < b->conf->min_free)

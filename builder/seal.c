@@ -131,7 +131,7 @@ int seal(struct build *b, struct sizes *ret, struct aq_err *err)
 }
 
 /* Under hold-NAME, so that nobody collects it while its notes are exchanged.
- * AQ_BUSY, AQ_MISS: it goes, or went.
+ * AQ_BUSY: held meanwhile; AQ_MISS: it went.
  */
 static int note(const struct build *b, const struct aq_manifest *m,
 		const struct aq_str *sums, struct aq_err *err)
@@ -170,5 +170,5 @@ int seal_note(const struct build *b, struct aq_manifest *m, struct aq_err *err)
 	m->env->size_shared = usage.total - usage.whole;
 	if (!rc)
 		rc = note(b, m, &sums, err);
-	return rc == AQ_MISS || rc == AQ_BUSY ? 0 : rc;
+	return rc == AQ_MISS ? 0 : rc;
 }

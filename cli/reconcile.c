@@ -6,7 +6,6 @@
 
 #include "cli/program.h"
 #include "common/job.h"
-#include "common/procs.h"
 #include "common/refs.h"
 
 #define LIMIT_MS 60000 /* a busy slurmctld answers late */
@@ -19,7 +18,7 @@ static const char *const squeue[] = { "squeue", "--noheader", "--all",
 struct known {
 	struct job {
 		uint32_t id;
-		bool is_alive; /* Slurm lists it, or a process of it lives */
+		bool is_alive; /* Slurm lists it */
 	} *v;
 	size_t n, size;
 	const struct aq_conf *conf;
@@ -54,14 +53,7 @@ static int add(struct known *k, uint32_t id, const char *node,
 
 static int add_ref(const struct aq_ref *ref, void *arg, struct aq_err *err)
 {
-	struct known *k = arg;
-	int rc = add(k, ref->step.job, ref->node, err);
-	struct job *job = find(k, ref->step.job);
-
-	/* tasks outlive a slurmstepd that is killed */
-	if (job && *ref->env && !job->is_alive)
-		job->is_alive = aq_procs_use(k->conf, ref->env);
-	return rc;
+	return add(arg, ref->step.job, ref->node, err);
 }
 
 static int add_mark(uint32_t job, const char *node, const char *digest,

@@ -140,93 +140,137 @@ static void write_members(struct json *j, const struct aq_workflow_state *w)
 	json_text(j, "state", state_of(w));
 }
 
+/* -- copying -- */
+
+/* The databases are closed before anything is printed: who reads what we print
+ * may take its time, and jobs wait for them.
+ */
+struct copy {
+	struct aq_workflow_state w;
+	char *texts[5];
+};
+
+static void copy_free(struct copy *c)
+{
+	for (size_t i = 0; i < ARRAY_LEN(c->texts); i++)
+		free(c->texts[i]);
+}
+
+/* On failure too the caller frees *ret. */
+static int copy(const struct aq_workflow_state *w, struct copy *ret,
+		struct aq_err *err)
+{
+	const char *from[] = { w->name, w->key, w->digest, w->env,
+			       w->canonical };
+
+	for (size_t i = 0; i < ARRAY_LEN(from); i++) {
+		ret->texts[i] = strdup(from[i]);
+		if (!ret->texts[i])
+			return aq_fail(err, AQ_SYS, "out of memory");
+	}
+	ret->w = (struct aq_workflow_state){
+		.uid = w->uid, .submitted = w->submitted,
+		.name = ret->texts[0], .key = ret->texts[1],
+		.digest = ret->texts[2], .env = ret->texts[3],
+		.canonical = ret->texts[4],
+	};
+	return 0;
+}
+
 /* -- list -- */
 
 struct listing {
-	struct json json;
-	bool has_json;
-	uint64_t n, now; /* Unix seconds */
+	struct copy *v;
+	size_t n, size;
 };
 
 static int list_one(const struct aq_workflow_state *w, void *arg,
 		    struct aq_err *err)
 {
-	char key[KEY_DIGITS + 1], ago[UNITS_SIZE], user[WORKFLOW_USER_SIZE];
+	struct aq_workflow_state brief = *w;
 	struct listing *l = arg;
 
-	(void)err;
-	if (l->has_json) {
-		json_open(&l->json, NULL, '{');
-		write_members(&l->json, w);
-		json_close(&l->json, '}');
-		return 0;
-	}
-	if (!l->n++) {
-		char head[128];
+	if (l->n == l->size) {
+		size_t size = l->size ? 2 * l->size : 64;
+		struct copy *v = reallocarray(l->v, size, sizeof(*v));
 
-		snprintf(head, sizeof(head), LINE_FORMAT, "NAME", "USER",
-			 "ENVIRONMENT", "KEY", "STATE", "SUBMITTED");
-		term_print_in(stdout, TERM_BOLD, head);
+		if (!v)
+			return aq_fail(err, AQ_SYS, "out of memory");
+		l->v = v;
+		l->size = size;
 	}
-	snprintf(key, sizeof(key), "%.*s", KEY_DIGITS, w->key);
-	printf(LINE_FORMAT, w->name, workflow_user(w->uid, user),
-	       *w->env ? w->env : "-", key, state_of(w),
-	       units_ago(w->submitted / NANOSECONDS, l->now, ago));
-	return 0;
+	brief.canonical = ""; /* long, and not listed */
+	l->v[l->n] = (struct copy){ 0 };
+	return copy(&brief, &l->v[l->n++], err);
+}
+
+static void print_json(const struct listing *l)
+{
+	struct json j;
+
+	json_begin(&j, stdout);
+	json_open(&j, "workflows", '[');
+	for (size_t i = 0; i < l->n; i++) {
+		json_open(&j, NULL, '{');
+		write_members(&j, &l->v[i].w);
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+	json_end(&j);
+}
+
+static void print_table(const struct listing *l)
+{
+	char key[KEY_DIGITS + 1], ago[UNITS_SIZE], user[WORKFLOW_USER_SIZE];
+	uint64_t now = (uint64_t)time(NULL);
+	char head[128];
+
+	snprintf(head, sizeof(head), LINE_FORMAT, "NAME", "USER", "ENVIRONMENT",
+		 "KEY", "STATE", "SUBMITTED");
+	term_print_in(stdout, TERM_BOLD, head);
+	for (size_t i = 0; i < l->n; i++) {
+		const struct aq_workflow_state *w = &l->v[i].w;
+
+		snprintf(key, sizeof(key), "%.*s", KEY_DIGITS, w->key);
+		printf(LINE_FORMAT, w->name, workflow_user(w->uid, user),
+		       *w->env ? w->env : "-", key, state_of(w),
+		       units_ago(w->submitted / NANOSECONDS, now, ago));
+	}
 }
 
 static int list(struct cli *cli)
 {
-	struct listing l = { .has_json = cli->has_json,
-			     .now = (uint64_t)time(NULL) };
+	struct listing l = { 0 };
 	struct aq_err err = { 0 };
 	int rc;
 
 	if (cli->argc != 1)
 		return usage("'list' takes no name");
-	if (cli->has_json) {
-		json_begin(&l.json, stdout);
-		json_open(&l.json, "workflows", '[');
-	}
 	rc = workflow_each(cli, NULL, list_one, &l, &err);
-	if (cli->has_json) {
-		json_close(&l.json, ']');
-		json_end(&l.json);
-	} else if (rc == AQ_MISS) {
+	if (cli->has_json && (!rc || rc == AQ_MISS))
+		print_json(&l);
+	else if (!rc)
+		print_table(&l);
+	else if (rc == AQ_MISS)
 		puts(err.text);
-	}
+	for (size_t i = 0; i < l.n; i++)
+		copy_free(&l.v[i]);
+	free(l.v);
 	return rc && rc != AQ_MISS ? cli_fail(&err) : CLI_OK;
 }
 
 /* -- show -- */
 
-/* The only one of its name, copied. */
-struct only {
-	struct aq_workflow_state w;
-	char *texts[5];
-};
-
+/* The only one of its name. */
 static int keep(const struct aq_workflow_state *w, void *arg,
 		struct aq_err *err)
 {
-	const char *from[] = { w->name, w->key, w->digest, w->env,
-			       w->canonical };
-	struct only *o = arg;
+	struct copy *only = arg;
 
-	if (o->texts[0])
+	if (only->texts[0])
 		return aq_fail(err, AQ_USER, "several users have a workflow '%s': say whose by --user",
 			       w->name);
-	for (size_t i = 0; i < ARRAY_LEN(from); i++) {
-		o->texts[i] = strdup(from[i]);
-		if (!o->texts[i])
-			return aq_fail(err, AQ_SYS, "out of memory");
-	}
-	o->w = (struct aq_workflow_state){
-		.uid = w->uid, .submitted = w->submitted,
-		.name = o->texts[0], .key = o->texts[1], .digest = o->texts[2],
-		.env = o->texts[3], .canonical = o->texts[4],
-	};
-	return 0;
+	return copy(w, only, err);
 }
 
 static void print_text(const struct aq_workflow_state *w)
@@ -252,7 +296,7 @@ static void print_text(const struct aq_workflow_state *w)
 
 static int show(struct cli *cli)
 {
-	struct only o = { 0 };
+	struct copy o = { 0 };
 	struct aq_err err = { 0 };
 	struct json j;
 	int rc;
@@ -268,8 +312,7 @@ static int show(struct cli *cli)
 	} else if (!rc) {
 		print_text(&o.w);
 	}
-	for (size_t i = 0; i < ARRAY_LEN(o.texts); i++)
-		free(o.texts[i]);
+	copy_free(&o);
 	return rc ? cli_fail(&err) : CLI_OK;
 }
 

@@ -7,9 +7,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/refs.h"
 #include "common/worker.h"
 
-#define ARGS_MAX 20
+#define ARGS_MAX 24
 /* The descriptors are first moved above these, so that none overwrites
  * another.
  */
@@ -34,7 +35,7 @@ static const char *workflow_text(const struct aq_workflow *w)
 
 static void make_args(const struct aq_build_start *s, char *args[ARGS_MAX])
 {
-	static char job[16], uid[16];
+	static char job[16], uid[16], step[40];
 	size_t n = 0;
 
 	args[n++] = "aq-builder";
@@ -64,6 +65,12 @@ static void make_args(const struct aq_build_start *s, char *args[ARGS_MAX])
 	if (s->again) {
 		args[n++] = "--again";
 		args[n++] = (char *)s->again;
+	}
+	if (s->step) {
+		snprintf(step, sizeof(step), "%u.%u.%u", s->step->job,
+			 s->step->step, s->step->het);
+		args[n++] = "--step";
+		args[n++] = step;
 	}
 	if (s->uid) {
 		snprintf(uid, sizeof(uid), "%u", s->uid);

@@ -4,7 +4,8 @@
  *
  *   aq-builder --config FILE [--node NAME] [--personal] [--detached]
  *              [--base PYTHON] [--refresh JOB] [--again NAME] [--explain]
- *              [--uid N] [--workflow UID/WORKFLOW]   (common/workflow.h)
+ *              [--step JOB.STEP.HET] [--uid N]
+ *              [--workflow UID/WORKFLOW]   (common/workflow.h)
  *
  * One aq-builder serves one step (or one command).  It waits for its turn (the
  * key's lock), looks again, builds if the environment is still missing, fills
@@ -40,6 +41,10 @@ struct aq_build_start {
 	bool is_explain;       /* resolve only, and say what would be built */
 	bool is_refresh;       /* resolve afresh, once for 'job' (0: always) */
 	uint32_t job;
+	/* that waits: the builder takes its reference anew, since the stage may
+	 * not have been able to; NULL: none
+	 */
+	const struct aq_step *step;
 	uint32_t uid;          /* whose job asks; 0: nobody's but root's */
 	/* that asks for it; NULL, or without a name: none */
 	const struct aq_workflow *workflow;

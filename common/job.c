@@ -115,8 +115,11 @@ bool aq_job_has_refreshed(const struct aq_conf *conf, uint32_t job,
 int aq_job_note_refresh(const struct aq_conf *conf, uint32_t job,
 			const char *key, struct aq_err *err)
 {
-	char line[128];
+	char path[PATH_SIZE], line[128];
 
+	aq_job_mark_name(conf, job, path, sizeof(path));
+	if (access(path, F_OK) != 0)
+		return 0; /* its epilog came while others waited */
 	snprintf(line, sizeof(line), REFRESHED "%s\n", key);
 	return add_line(conf, job, line, err);
 }

@@ -80,32 +80,46 @@ static int keep_notes(const struct aq_conf *conf, struct aq_refs *refs,
 	return rc == AQ_BUSY || rc == AQ_MISS || rc == AQ_CORRUPT ? 0 : rc;
 }
 
-int aq_phase_epilog(const struct aq_job *job, struct aq_err *err)
+/* The first failure counts, and keeps nothing else from being done: a job has one
+ * epilog, and a full disk is a reason to collect.
+ */
+static void note_failure(int *first, int rc, const struct aq_err *why,
+			 struct aq_err *err)
 {
-	cleanup_conf struct aq_conf *conf = NULL;
-	cleanup_refs struct aq_refs *refs = NULL;
-	bool has_workflow = false;
-	int rc = aq_conf_load(job->conf_path, job->node, &conf, err);
-
-	if (!rc)
-		rc = aq_refs_open(conf, &refs, err);
-	if (!rc)
-		rc = aq_refs_drop_job(refs, job->job, err);
-	if (!rc)
-		has_workflow = aq_job_has_workflow(conf, job->job);
-	if (!rc)
-		rc = aq_job_unmark(conf, job->job, err);
-	if (!rc)
-		rc = aq_refs_sweep(refs, err);
-	if (!rc)
-		rc = keep_notes(conf, refs, err);
-	return rc ? rc :
-		    aq_collect_start_if_due(conf, job->uid,
-					    has_workflow ? refs : NULL, err);
+	if (!rc || *first)
+		return;
+	*first = rc;
+	(void)aq_fail(err, (enum aq_class)rc, "%s", why->text);
 }
 
-/* References are locked until they are unlocked or closed: no other step waits for
- * longer than a look-up takes, and one transaction is enough for both.
+int aq_phase_epilog(const struct aq_job *job, struct aq_err *err)
+{
+	static struct aq_err why;
+	cleanup_conf struct aq_conf *conf = NULL;
+	cleanup_refs struct aq_refs *refs = NULL;
+	bool has_workflow;
+	int rc = aq_conf_load(job->conf_path, job->node, &conf, err);
+
+	if (rc)
+		return rc;
+	has_workflow = aq_job_has_workflow(conf, job->job);
+	/* first: what is left without a mark the next one sweeps */
+	note_failure(&rc, aq_job_unmark(conf, job->job, &why), &why, err);
+	note_failure(&rc, aq_refs_open(conf, &refs, &why), &why, err);
+	if (refs) {
+		note_failure(&rc, aq_refs_drop_job(refs, job->job, &why), &why,
+			     err);
+		note_failure(&rc, aq_refs_sweep(refs, &why), &why, err);
+		note_failure(&rc, keep_notes(conf, refs, &why), &why, err);
+	}
+	note_failure(&rc, aq_collect_start_if_due(conf, job->uid,
+						  has_workflow ? refs : NULL,
+						  &why), &why, err);
+	return rc;
+}
+
+/* References are locked until they are unlocked or closed: one transaction is enough
+ * for this and for what the look-up finds.
  */
 static int take_reference(struct aq_stage *stage, const struct aq_conf *conf,
 			  const char *digest, struct aq_refs **ret,

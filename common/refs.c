@@ -203,48 +203,41 @@ int aq_refs_get_number(const struct aq_db_row *row, void *arg,
 	return 0;
 }
 
-static int hold(struct aq_refs *refs, const char *where,
-		const struct aq_db_value *values, size_t n_values,
-		uint64_t now, const struct aq_tally *tally, struct aq_err *err)
-{
-	char sql[256];
-	int rc;
-
-	snprintf(sql, sizeof(sql), "UPDATE refs SET env = ?1 WHERE %s", where);
-	rc = aq_db_run(refs->db, sql, values, n_values, NULL, NULL, err);
-	return rc ? rc :
-		    aq_refs_note(refs, values[0].text,
-				 aq_db_changes(refs->db), now, tally, err);
-}
-
-int aq_refs_hold(struct aq_refs *refs, const struct aq_step *step,
-		 const char *env, uint64_t now, struct aq_err *err)
+static int hold(struct aq_refs *refs, const struct aq_step *step,
+		const char *env, uint64_t now, const struct aq_tally *tally,
+		struct aq_err *err)
 {
 	const struct aq_db_value values[] = {
 		AQ_TEXT(env), AQ_NUMBER(step->job), AQ_NUMBER(step->step),
 		AQ_NUMBER(step->het), AQ_TEXT(refs->conf->node),
 	};
-	const struct aq_tally hit = { .n[AQ_TALLY_HIT] = 1 };
+	int rc = aq_db_run(refs->db,
+			   "UPDATE refs SET env = ?1 WHERE job = ?2"
+			   " AND step = ?3 AND het = ?4 AND node = ?5",
+			   values, ARRAY_LEN(values), NULL, NULL, err);
 
-	return hold(refs, "job = ?2 AND step = ?3 AND het = ?4 AND node = ?5",
-		    values, ARRAY_LEN(values), now, &hit, err);
+	return rc ? rc :
+		    aq_refs_note(refs, env, aq_db_changes(refs->db), now, tally,
+				 err);
 }
 
-int aq_refs_hold_waiting(struct aq_refs *refs, const char *digest,
-			 const char *env, uint64_t now,
-			 const struct aq_tally *tally, struct aq_err *err)
+int aq_refs_hold(struct aq_refs *refs, const struct aq_step *step,
+		 const char *env, uint64_t now, struct aq_err *err)
 {
-	const struct aq_db_value values[] = {
-		AQ_TEXT(env), AQ_TEXT(digest),
-	};
+	const struct aq_tally hit = { .n[AQ_TALLY_HIT] = 1 };
 
+	return hold(refs, step, env, now, &hit, err);
+}
+
+int aq_refs_hold_built(struct aq_refs *refs, const struct aq_step *step,
+		       const char *env, uint64_t now,
+		       const struct aq_tally *tally, struct aq_err *err)
+{
 	int rc = aq_db_begin(refs->db, err);
 
-	if (rc)
-		return rc;
-	rc = hold(refs, "digest = ?2 AND env = ''", values, ARRAY_LEN(values),
-		  now, tally, err);
-	return aq_db_end(refs->db, rc, err);
+	return rc ? rc :
+		    aq_db_end(refs->db, hold(refs, step, env, now, tally, err),
+			      err);
 }
 
 int aq_refs_lock(struct aq_refs *refs, struct aq_err *err)

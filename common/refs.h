@@ -72,13 +72,13 @@ AQ_CHECK int aq_refs_drop_job(struct aq_refs *refs, uint32_t job,
  */
 AQ_CHECK int aq_refs_hold(struct aq_refs *refs, const struct aq_step *step,
 			  const char *env, uint64_t now, struct aq_err *err);
-/* The same for all steps with 'digest' that know of no environment yet, with
- * what 'tally' counts instead of a hit.
+/* The same for a step that waited for a builder, with what 'tally' counts instead
+ * of a hit.
  */
-AQ_CHECK int aq_refs_hold_waiting(struct aq_refs *refs, const char *digest,
-				  const char *env, uint64_t now,
-				  const struct aq_tally *tally,
-				  struct aq_err *err);
+AQ_CHECK int aq_refs_hold_built(struct aq_refs *refs,
+				const struct aq_step *step, const char *env,
+				uint64_t now, const struct aq_tally *tally,
+				struct aq_err *err);
 /* Count no more than what 'tally' does: hits are hits of 'env', which may be
  * NULL where there are none.
  */

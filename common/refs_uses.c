@@ -22,7 +22,7 @@ int aq_refs_note(struct aq_refs *refs, const char *env, uint64_t n,
 	if (n || tally->n[AQ_TALLY_HIT])
 		rc = aq_db_run(refs->db,
 			       "INSERT INTO uses VALUES(?1, ?2, ?3, ?4, ?4)"
-			       " ON CONFLICT DO UPDATE SET n = n + ?2,"
+			       " ON CONFLICT(env) DO UPDATE SET n = n + ?2,"
 			       " hits = hits + ?3, last = ?4",
 			       values, ARRAY_LEN(values), NULL, NULL, err);
 	return rc ? rc : aq_tally_write(refs->db, &others, err);

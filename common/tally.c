@@ -73,7 +73,7 @@ int aq_tally_write(struct aq_db *db, const struct aq_tally *tally,
 		if (tally->n[i])
 			rc = aq_db_run(db,
 				       "INSERT INTO counts VALUES(?1, ?2, ?3)"
-				       " ON CONFLICT DO UPDATE SET n = n + ?2",
+				       " ON CONFLICT(name) DO UPDATE SET n = n + ?2",
 				       values, ARRAY_LEN(values), NULL, NULL,
 				       err);
 	}

@@ -24,7 +24,7 @@ int f(void *p);
 int f(void *p) { return $6; }
 ]])],
       [$1_LIBS="$aq_archive m4_bpatsubst([$4], [,], [ ])"
-       $1_MODULE_LIBS="`AS_ECHO(["$$1_MODULE_LIBS"]) | $SED 's/-l[[^ ]]*//g'` -Wl,-l:$3$4"
+       $1_MODULE_LIBS="`AS_ECHO(["$$1_MODULE_LIBS"]) | $SED 's/^-l[[^ ]]*//;s/ -l[[^ ]]*/ /g'` -Wl,-l:$3$4"
        AC_MSG_RESULT([yes])
        aq_static="$aq_static $3"],
       [AC_MSG_RESULT([no])])

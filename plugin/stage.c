@@ -158,8 +158,11 @@ static int look_up(struct rim_step *step, struct aq_err *err)
 	if (rc == AQ_OK && !aq_answer_is_sound(step->answer))
 		return aq_fail(err, AQ_SYS, "the answer is damaged");
 	/* a busy cache is a miss: the builder looks again, and has the time */
-	if (rc == AQ_SYS && err->errnum == ETIMEDOUT)
+	if (rc == AQ_SYS && err->errnum == ETIMEDOUT) {
+		/* it may have been killed between answer and commit */
+		memset(step->answer, 0, sizeof(*step->answer));
 		return AQ_MISS;
+	}
 	return rc;
 }
 

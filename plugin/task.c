@@ -73,6 +73,7 @@ void rim_task_start_build(spank_t sp, struct rim_step *step)
 		.is_refresh = step->stage.is_refresh,
 		.workflow = &step->stage.workflow,
 		.job = step->stage.step.job,
+		.step = &step->stage.step,
 		.answer_fd = step->answer_fd,
 		.request_fd = step->request_fd,
 		.progress_fd = step->progress[1],

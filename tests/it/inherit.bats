@@ -141,7 +141,7 @@ PY
 
 @test "an editable path and a program of the base, as a whole environment has them" {
   local file
-  file=$(asks aq-editable aq-tool sklearn-free-plugin aq-low==2.0 threadpoolctl)
+  file=$(asks aq-editable aq-tool sklearn-free-plugin aqns-two)
   build "$file"
   assert_equal "$kind" inherited
   run -0 in_env aq-tool

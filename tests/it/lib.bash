@@ -94,6 +94,8 @@ it_forget() {
   local node
   it_begin
   for node in "${IT_DIR:?}"/nodes/*; do
+    # what goes on once a job has its answer
+    wait_while "$IT_JOB_SECONDS" it_has_workers "${node##*/}"
     rm -rf "${node:?}/lib" "$node/run" "$node/run-public"
   done
   : >"$IT_DIR/attempts"

@@ -103,13 +103,15 @@ static void build(struct model *m, unsigned int n)
 	} else {
 		memcpy(s->env.name, there->name, sizeof(s->env.name));
 	}
-	assert_int_equal(aq_refs_hold_waiting(refs, s->digest, s->env.name, 5,
-					      &(struct aq_tally){ 0 }, NULL), 0);
 	for (size_t j = 0; j < JOBS; j++)
 		for (size_t i = 0; i < STEPS; i++) {
 			struct step *step = &m->jobs[j].steps[i];
+			const struct aq_step id = step_of(m, step);
 
 			if (step->runs && step->request == (int)n) {
+				assert_int_equal(aq_refs_hold_built(
+					refs, &id, s->env.name, 5,
+					&(struct aq_tally){ 0 }, NULL), 0);
 				memcpy(step->env, s->env.name, sizeof(step->env));
 				step->request = NOBODY;
 				step->is_noted = true;

@@ -148,12 +148,12 @@ static void who_waits_uses_and_does_not_hit(void **state)
 
 	assert_int_equal(aq_refs_take(n.refs, &step0, n.env->digest, NULL), 0);
 	assert_int_equal(aq_refs_take(n.refs, &step1, n.env->digest, NULL), 0);
-	assert_int_equal(aq_refs_hold_waiting(n.refs, n.env->digest,
-					      n.env->env.name, 500, &t, NULL), 0);
-	/* the other's builder, which finds nobody that waits any more */
+	assert_int_equal(aq_refs_hold_built(n.refs, &step0,
+					    n.env->env.name, 500, &t, NULL), 0);
+	/* the other's builder, which finds it built */
 	t = (struct aq_tally){ .n[AQ_TALLY_WAITED] = 1 };
-	assert_int_equal(aq_refs_hold_waiting(n.refs, n.env->digest,
-					      n.env->env.name, 501, &t, NULL), 0);
+	assert_int_equal(aq_refs_hold_built(n.refs, &step1,
+					    n.env->env.name, 501, &t, NULL), 0);
 	move(&n);
 	t = all(&n);
 	assert_int_equal(t.n[AQ_TALLY_HIT], 0);
