@@ -323,6 +323,9 @@ PY
   assert_equal "$(stat -c '%U %a %h' "$prefix/lib/python3.12/site-packages/joblib/__pycache__/parallel.cpython-312.pyc")" "root 444 1"
   check_bytecode 3.12 50
   assert_equal "$(find "$prefix" -perm /222 ! -type l | head -n 1)" ""
+  # what was compiled for it is gone; others of the compiler's account could not find it
+  assert_equal "$(stat -c '%U %a' "$(it_cache n1)/work/compile")" "root 711"
+  assert_equal "$(ls -A "$(it_cache n1)/work/compile")" ""
   assert_equal "$(find "$(it_cache n1)/work/probe" -name '*.pyc' | head -n 1)" ""
   [[ ! -e $(it_cache n1)/work/bytecode/3.12 ]]
   read -r own shared < <(aq --node n1 show --json "${prefix##*/}" |

@@ -143,6 +143,37 @@ imports() { as_user env -i PATH="$prefix/bin:/usr/bin:/bin" python -c "import $1
   assert_equal "$(it_half_built n1)" ""
 }
 
+@test "a wheel that is its environment's compiler gives root nothing but byte-code" {
+  local traps pyc n=0
+  traps=$(cat <<PYTHON
+import os
+class PyCompileError(Exception): pass
+class PycInvalidationMode: UNCHECKED_HASH = 0
+os.chmod, os.path.exists = lambda *_: None, lambda _: True
+def compile(source, pyc, *_, **_more):
+    kind = int(os.path.basename(pyc).split('.')[0]) % 4
+    if kind == 0: os.symlink('/etc/shadow', pyc)
+    if kind == 1: os.mkfifo(pyc)
+    if kind == 2: os.mkdir(pyc)
+    if kind == 3: os.close(os.open(pyc, os.O_CREAT | os.O_WRONLY, 0o666))
+    os.symlink('/etc', os.path.dirname(os.path.dirname(pyc)) + f'/trap{pyc.replace("/", "-")[-40:]}')
+PYTHON
+)
+  it_wheel aq-compiles 1.0 --file aq_compiles/a.py= --file aq_compiles/b.py= --file aq_compiles/c.py= \
+    --file aq_compiles/d.py= --file "aq_compiles-1.0.data/data/lib/python3.12/py_compile.py=$traps"
+  build "$(it_file compiles.yaml <<<'{dependencies: [python=3.12, {pip: [aq-compiles]}]}')"
+  assert_equal "$kind" created
+  assert_contains "$(cat "$prefix/lib/python3.12/py_compile.py")" trap
+  wait_while 60 it_has_workers n1
+  while read -r pyc; do
+    assert_equal "$(stat -c '%F %U %a %h' "$pyc")" "regular empty file root 444 1"
+    n=$((n + 1))
+  done < <(find "$prefix/lib/python3.12/site-packages" -path '*__pycache__*' ! -type d)
+  ((n > 0)) # it was the compiler
+  assert_equal "$(stat -c '%U %a' /etc "$CACHE/work/compile")" $'root 755\nroot 711'
+  assert_equal "$(ls -A "$CACHE/work/compile")" ""
+}
+
 @test "builders of layers killed at any moment: the next one is whole" {
   local file round tries=${AQ_COUNT_LAYER_KILLS:-6} pid
   file=$(asks pure aq-pure==1.0)
