@@ -214,6 +214,7 @@ static int finish(struct build *b, uint32_t generation, struct aq_err *err)
 	cleanup_str struct aq_str ops = AQ_STR_INIT(AQ_ENVOPS_MAX);
 	struct aq_env env = { .generation = generation,
 			      .kind = b->kind,
+			      .reason = b->reason,
 			      .created = (uint64_t)time(NULL) };
 	struct sizes sizes = { 0 };
 	int rc = probe(b, &ops, err);
@@ -228,7 +229,6 @@ static int finish(struct build *b, uint32_t generation, struct aq_err *err)
 		 b->lock->python ? b->lock->python : "");
 	if (b->kind == AQ_ENV_INHERITED)
 		snprintf(env.base, sizeof(env.base), "%s", b->base.env);
-	snprintf(env.reason, sizeof(env.reason), "%s", b->reason);
 	env.last_used = env.created;
 	env.uid = b->uid;
 	env.build_ms = (uint64_t)(build_now_ms() - b->start_ms);

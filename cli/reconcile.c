@@ -5,11 +5,13 @@
 #include <string.h>
 
 #include "cli/program.h"
+#include "common/grow.h"
 #include "common/job.h"
 #include "common/refs.h"
 
 #define LIMIT_MS 60000 /* a busy slurmctld answers late */
 #define OUTPUT_MAX (16 * 1024 * 1024) /* bytes; a million jobs */
+#define JOBS_MAX 1000000
 
 /* %A: each element of an array has its own id (squeue(1)). */
 static const char *const squeue[] = { "squeue", "--noheader", "--all",
@@ -20,7 +22,7 @@ struct known {
 		uint32_t id;
 		bool is_alive; /* Slurm lists it */
 	} *v;
-	size_t n, size;
+	size_t n;
 	const struct aq_conf *conf;
 };
 
@@ -38,15 +40,8 @@ static int add(struct known *k, uint32_t id, const char *node,
 {
 	if (strcmp(node, k->conf->node) != 0 || find(k, id))
 		return 0;
-	if (k->n == k->size) {
-		size_t size = k->size ? 2 * k->size : 64;
-		struct job *v = realloc(k->v, size * sizeof(*v));
-
-		if (!v)
-			return aq_fail(err, AQ_SYS, "out of memory");
-		k->v = v;
-		k->size = size;
-	}
+	if (!aq_grow(k->v, k->n, JOBS_MAX))
+		return aq_fail_errno(err, "cannot list the jobs");
 	k->v[k->n++] = (struct job){ .id = id };
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/base.h"
+#include "common/grow.h"
 #include "common/job.h"
 
 #define DIGESTS_MAX 1000000 /* requests of one environment */
@@ -28,15 +29,8 @@ struct reading {
 static int add(struct standing *s, const struct standing_ref *ref,
 	       struct aq_err *err)
 {
-	if (s->n_refs == s->size) {
-		size_t size = s->size ? 2 * s->size : 16;
-		struct standing_ref *v = realloc(s->refs, size * sizeof(*v));
-
-		if (!v)
-			return aq_fail(err, AQ_SYS, "out of memory");
-		s->refs = v;
-		s->size = size;
-	}
+	if (!aq_grow(s->refs, s->n_refs, STANDING_REFS_MAX))
+		return aq_fail_errno(err, "cannot list the references");
 	s->refs[s->n_refs++] = *ref;
 	return 0;
 }

@@ -19,9 +19,10 @@ struct standing {
 	struct aq_listed listed;
 	struct aq_strv children; /* names */
 	struct standing_ref *refs;
-	size_t n_refs, size;
+	size_t n_refs;
 };
 #define STANDING_CHILDREN_MAX 1000000
+#define STANDING_REFS_MAX 1000000
 #define STANDING_INIT { .children = AQ_STRV_INIT(STANDING_CHILDREN_MAX) }
 void standing_free(struct standing *s);
 #define cleanup_standing __attribute__((cleanup(standing_free)))

@@ -18,6 +18,7 @@
 #define LINE_FORMAT "%-20s %-12s %-26s %-12s %-6s %s\n"
 #define KEY_DIGITS 12 /* of a key in the list; show has it whole */
 #define NANOSECONDS 1000000000ull
+#define USER_NAME_SIZE 64
 
 static int usage(const char *what)
 {
@@ -26,12 +27,13 @@ static int usage(const char *what)
 	return CLI_USAGE;
 }
 
-const char *workflow_user(uint32_t uid, char buf[WORKFLOW_USER_SIZE])
+/* The account of that number, or the number. */
+static const char *user_name(uint32_t uid, char buf[USER_NAME_SIZE])
 {
 	const struct passwd *who = getpwuid(uid);
 
-	if (!who || !aq_copy_text(buf, WORKFLOW_USER_SIZE, who->pw_name))
-		snprintf(buf, WORKFLOW_USER_SIZE, "%u", uid);
+	if (!who || !aq_copy_text(buf, USER_NAME_SIZE, who->pw_name))
+		snprintf(buf, USER_NAME_SIZE, "%u", uid);
 	return buf;
 }
 
@@ -101,22 +103,49 @@ static int count(const struct aq_workflow_state *w, void *arg,
 	return c->fn(w, c->arg, err);
 }
 
-int workflow_each(struct cli *cli, const char *name, aq_workflow_fn *fn,
-		  void *arg, struct aq_err *err)
+static int each_of(struct cli *cli, uint64_t uid, const char *name,
+		   aq_workflow_fn *fn, void *arg, struct aq_err *err)
 {
 	struct counted c = { fn, arg, 0 };
-	uint64_t uid;
-	int rc = find_user(cli, &uid, err);
+	int rc = cli->is_personal ?
+			 each_of_ones_own(cli, uid, name, count, &c, err) :
+			 each_of_node(cli, uid, name, count, &c, err);
 
-	if (!rc)
-		rc = cli->is_personal ?
-			     each_of_ones_own(cli, uid, name, count, &c, err) :
-			     each_of_node(cli, uid, name, count, &c, err);
 	if (rc == AQ_MISS || (!rc && !c.n))
 		rc = name ? aq_fail(err, AQ_MISS, "there is no workflow '%s' on this node",
 				    name) :
 			    aq_fail(err, AQ_MISS, "no workflows on this node");
 	return rc;
+}
+
+static int workflow_each(struct cli *cli, const char *name, aq_workflow_fn *fn,
+			 void *arg, struct aq_err *err)
+{
+	uint64_t uid;
+	int rc = find_user(cli, &uid, err);
+
+	return rc ? rc : each_of(cli, uid, name, fn, arg, err);
+}
+
+static int keep(const struct aq_workflow_state *w, void *arg,
+		struct aq_err *err)
+{
+	struct aq_workflow *only = arg;
+
+	if (only->name[0])
+		return aq_fail(err, AQ_USER, "several users have a workflow '%s': say whose by --user",
+			       w->name);
+	only->uid = w->uid;
+	only->submitted = w->submitted;
+	return aq_copy_text(only->name, sizeof(only->name), w->name) ?
+		0 : aq_fail(err, AQ_CORRUPT, "the row of a workflow is damaged");
+}
+
+int workflow_find(struct cli *cli, const char *name, struct aq_workflow *ret,
+		  struct aq_err *err)
+{
+	*ret = (struct aq_workflow){ .uid = 0 };
+	return workflow_each(cli, name, keep, ret, err);
 }
 
 /* -- printing -- */
@@ -128,10 +157,10 @@ static const char *state_of(const struct aq_workflow_state *w)
 
 static void write_members(struct json *j, const struct aq_workflow_state *w)
 {
-	char user[WORKFLOW_USER_SIZE];
+	char user[USER_NAME_SIZE];
 
 	json_text(j, "name", w->name);
-	json_text(j, "user", workflow_user(w->uid, user));
+	json_text(j, "user", user_name(w->uid, user));
 	json_number(j, "uid", w->uid);
 	json_text(j, "environment", *w->env ? w->env : NULL);
 	json_text(j, "key", w->key);
@@ -140,145 +169,83 @@ static void write_members(struct json *j, const struct aq_workflow_state *w)
 	json_text(j, "state", state_of(w));
 }
 
-/* -- copying -- */
-
-/* The databases are closed before anything is printed: who reads what we print
- * may take its time, and jobs wait for them.
- */
-struct copy {
-	struct aq_workflow_state w;
-	char *texts[5];
-};
-
-static void copy_free(struct copy *c)
-{
-	for (size_t i = 0; i < ARRAY_LEN(c->texts); i++)
-		free(c->texts[i]);
-}
-
-/* On failure too the caller frees *ret. */
-static int copy(const struct aq_workflow_state *w, struct copy *ret,
-		struct aq_err *err)
-{
-	const char *from[] = { w->name, w->key, w->digest, w->env,
-			       w->canonical };
-
-	for (size_t i = 0; i < ARRAY_LEN(from); i++) {
-		ret->texts[i] = strdup(from[i]);
-		if (!ret->texts[i])
-			return aq_fail(err, AQ_SYS, "out of memory");
-	}
-	ret->w = (struct aq_workflow_state){
-		.uid = w->uid, .submitted = w->submitted,
-		.name = ret->texts[0], .key = ret->texts[1],
-		.digest = ret->texts[2], .env = ret->texts[3],
-		.canonical = ret->texts[4],
-	};
-	return 0;
-}
-
 /* -- list -- */
 
 struct listing {
-	struct copy *v;
-	size_t n, size;
+	const struct cli *cli;
+	struct json json;
+	bool has_begun;
+	uint64_t now; /* Unix seconds */
 };
+
+/* Not before it is known that there is something to say. */
+static void begin(struct listing *l)
+{
+	char head[128];
+
+	if (l->has_begun)
+		return;
+	l->has_begun = true;
+	if (l->cli->has_json) {
+		json_begin(&l->json, stdout);
+		json_open(&l->json, "workflows", '[');
+		return;
+	}
+	snprintf(head, sizeof(head), LINE_FORMAT, "NAME", "USER", "ENVIRONMENT",
+		 "KEY", "STATE", "SUBMITTED");
+	term_print_in(stdout, TERM_BOLD, head);
+}
 
 static int list_one(const struct aq_workflow_state *w, void *arg,
 		    struct aq_err *err)
 {
-	struct aq_workflow_state brief = *w;
+	char key[KEY_DIGITS + 1], ago[UNITS_SIZE], user[USER_NAME_SIZE];
 	struct listing *l = arg;
 
-	if (l->n == l->size) {
-		size_t size = l->size ? 2 * l->size : 64;
-		struct copy *v = reallocarray(l->v, size, sizeof(*v));
-
-		if (!v)
-			return aq_fail(err, AQ_SYS, "out of memory");
-		l->v = v;
-		l->size = size;
+	(void)err;
+	begin(l);
+	if (l->cli->has_json) {
+		json_open(&l->json, NULL, '{');
+		write_members(&l->json, w);
+		json_close(&l->json, '}');
+		return 0;
 	}
-	brief.canonical = ""; /* long, and not listed */
-	l->v[l->n] = (struct copy){ 0 };
-	return copy(&brief, &l->v[l->n++], err);
-}
-
-static void print_json(const struct listing *l)
-{
-	struct json j;
-
-	json_begin(&j, stdout);
-	json_open(&j, "workflows", '[');
-	for (size_t i = 0; i < l->n; i++) {
-		json_open(&j, NULL, '{');
-		write_members(&j, &l->v[i].w);
-		json_close(&j, '}');
-	}
-	json_close(&j, ']');
-	json_end(&j);
-}
-
-static void print_table(const struct listing *l)
-{
-	char key[KEY_DIGITS + 1], ago[UNITS_SIZE], user[WORKFLOW_USER_SIZE];
-	uint64_t now = (uint64_t)time(NULL);
-	char head[128];
-
-	snprintf(head, sizeof(head), LINE_FORMAT, "NAME", "USER", "ENVIRONMENT",
-		 "KEY", "STATE", "SUBMITTED");
-	term_print_in(stdout, TERM_BOLD, head);
-	for (size_t i = 0; i < l->n; i++) {
-		const struct aq_workflow_state *w = &l->v[i].w;
-
-		snprintf(key, sizeof(key), "%.*s", KEY_DIGITS, w->key);
-		printf(LINE_FORMAT, w->name, workflow_user(w->uid, user),
-		       *w->env ? w->env : "-", key, state_of(w),
-		       units_ago(w->submitted / NANOSECONDS, now, ago));
-	}
+	snprintf(key, sizeof(key), "%.*s", KEY_DIGITS, w->key);
+	printf(LINE_FORMAT, w->name, user_name(w->uid, user),
+	       *w->env ? w->env : "-", key, state_of(w),
+	       units_ago(w->submitted / NANOSECONDS, l->now, ago));
+	return 0;
 }
 
 static int list(struct cli *cli)
 {
-	struct listing l = { 0 };
+	struct listing l = { .cli = cli, .now = (uint64_t)time(NULL) };
 	struct aq_err err = { 0 };
 	int rc;
 
 	if (cli->argc != 1)
 		return usage("'list' takes no name");
 	rc = workflow_each(cli, NULL, list_one, &l, &err);
-	if (cli->has_json && (!rc || rc == AQ_MISS))
-		print_json(&l);
-	else if (!rc)
-		print_table(&l);
-	else if (rc == AQ_MISS)
+	if (rc && rc != AQ_MISS)
+		return cli_fail(&err);
+	if (cli->has_json) {
+		begin(&l);
+		json_close(&l.json, ']');
+		json_end(&l.json);
+	} else if (rc == AQ_MISS) {
 		puts(err.text);
-	for (size_t i = 0; i < l.n; i++)
-		copy_free(&l.v[i]);
-	free(l.v);
-	return rc && rc != AQ_MISS ? cli_fail(&err) : CLI_OK;
+	}
+	return CLI_OK;
 }
 
 /* -- show -- */
 
-/* The only one of its name. */
-static int keep(const struct aq_workflow_state *w, void *arg,
-		struct aq_err *err)
-{
-	struct copy *only = arg;
-
-	if (only->texts[0])
-		return aq_fail(err, AQ_USER, "several users have a workflow '%s': say whose by --user",
-			       w->name);
-	return copy(w, only, err);
-}
-
 static void print_text(const struct aq_workflow_state *w)
 {
-	char ago[UNITS_SIZE], user[WORKFLOW_USER_SIZE];
+	char ago[UNITS_SIZE], user[USER_NAME_SIZE];
 
 	printf("%-12s%s\n", "workflow", w->name);
-	printf("%-12s%s\n", "user", workflow_user(w->uid, user));
+	printf("%-12s%s\n", "user", user_name(w->uid, user));
 	printf("%-12s%s\n", "environment", *w->env ? w->env : "gone");
 	printf("%-12s%s\n", "submitted",
 	       units_ago(w->submitted / NANOSECONDS, (uint64_t)time(NULL),
@@ -294,25 +261,35 @@ static void print_text(const struct aq_workflow_state *w)
 	}
 }
 
+static int show_one(const struct aq_workflow_state *w, void *arg,
+		    struct aq_err *err)
+{
+	const struct cli *cli = arg;
+	struct json j;
+
+	(void)err;
+	if (!cli->has_json) {
+		print_text(w);
+		return 0;
+	}
+	json_begin(&j, stdout);
+	write_members(&j, w);
+	json_text(&j, "request", *w->canonical ? w->canonical : NULL);
+	json_end(&j);
+	return 0;
+}
+
 static int show(struct cli *cli)
 {
-	struct copy o = { 0 };
+	struct aq_workflow only;
 	struct aq_err err = { 0 };
-	struct json j;
 	int rc;
 
 	if (cli->argc != 2)
 		return usage("'show' needs a workflow's name");
-	rc = workflow_each(cli, cli->argv[1], keep, &o, &err);
-	if (!rc && cli->has_json) {
-		json_begin(&j, stdout);
-		write_members(&j, &o.w);
-		json_text(&j, "request", *o.w.canonical ? o.w.canonical : NULL);
-		json_end(&j);
-	} else if (!rc) {
-		print_text(&o.w);
-	}
-	copy_free(&o);
+	rc = workflow_find(cli, cli->argv[1], &only, &err);
+	if (!rc)
+		rc = each_of(cli, only.uid, only.name, show_one, cli, &err);
 	return rc ? cli_fail(&err) : CLI_OK;
 }
 

@@ -6,16 +6,12 @@
 #include "cli/cli.h"
 #include "common/workflows.h"
 
-/* Call 'fn' for the workflows named 'name' (NULL: all) that cli->user, or
- * whoever asks, may see here: as root in the node's cache, with what refs.db has
- * noted, else in one's own file.  AQ_MISS: there is no such.
+/* The workflow 'name' of cli->user, or of whoever asks; as root that of any user
+ * in the node's cache, with what refs.db has noted, else in one's own file.
+ * AQ_MISS: there is no such; AQ_USER: several users have one.
  */
-AQ_CHECK int workflow_each(struct cli *cli, const char *name,
-			   aq_workflow_fn *fn, void *arg, struct aq_err *err);
-
-/* The account of that number, or the number. */
-#define WORKFLOW_USER_SIZE 64
-const char *workflow_user(uint32_t uid, char buf[WORKFLOW_USER_SIZE]);
+AQ_CHECK int workflow_find(struct cli *cli, const char *name,
+			   struct aq_workflow *ret, struct aq_err *err);
 
 /* Forget cli->argv[1]; an exit code. */
 int workflow_remove(struct cli *cli);

@@ -154,20 +154,6 @@ static int remove_by_jobs(const struct cli *cli, const char *name)
 
 /* -- in the node's cache -- */
 
-static int keep(const struct aq_workflow_state *w, void *arg,
-		struct aq_err *err)
-{
-	struct aq_workflow *only = arg;
-
-	if (only->name[0])
-		return aq_fail(err, AQ_USER, "several users have a workflow '%s': say whose by --user",
-			       w->name);
-	only->uid = w->uid;
-	only->submitted = w->submitted;
-	return aq_copy_text(only->name, sizeof(only->name), w->name) ?
-		0 : aq_fail(err, AQ_CORRUPT, "the row of a workflow is damaged");
-}
-
 static int forget(struct cli *cli, struct aq_workflow *w, struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
@@ -184,11 +170,11 @@ static int forget(struct cli *cli, struct aq_workflow *w, struct aq_err *err)
 
 static int remove_here(struct cli *cli, const char *name)
 {
-	struct aq_workflow w = { 0 };
+	struct aq_workflow w;
 	struct aq_err err = { 0 };
 	struct report report;
 	cleanup_refs struct aq_refs *refs = NULL;
-	int rc = workflow_each(cli, name, keep, &w, &err);
+	int rc = workflow_find(cli, name, &w, &err);
 
 	if (!rc)
 		rc = forget(cli, &w, &err);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/conf_table.h"
+#include "common/grow.h"
 #include "common/trust.h"
 
 #define CONF_FILE_MAX (256 * 1024) /* bytes; a thousand channels fit */
@@ -122,7 +123,7 @@ static int add_channel(struct aq_conf *conf, const char *word,
 		       struct aq_err *err)
 {
 	const char *eq = strchr(word, '=');
-	struct aq_channel *grown, *c;
+	struct aq_channel *c;
 	size_t len;
 
 	if (!eq || !is_channel_name(word, (size_t)(eq - word)))
@@ -139,12 +140,9 @@ static int add_channel(struct aq_conf *conf, const char *word,
 	if (conf->n_channels >= CONF_ITEMS_MAX)
 		return aq_fail(err, AQ_USER, "more than %d channels",
 			       CONF_ITEMS_MAX);
-	grown = realloc(conf->channels,
-			(conf->n_channels + 1) * sizeof(*grown));
-	if (!grown)
-		return aq_fail(err, AQ_SYS, "out of memory for the channels");
-	conf->channels = grown;
-	c = &grown[conf->n_channels];
+	if (!aq_grow(conf->channels, conf->n_channels, CONF_ITEMS_MAX))
+		return aq_fail_errno(err, "cannot remember the channels");
+	c = &conf->channels[conf->n_channels];
 	c->name = strndup(word, (size_t)(eq - word));
 	c->url = strdup(eq + 1);
 	conf->n_channels++;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/grow.h"
+
 /* Where 'name' is, or where it would go. */
 static size_t find(const struct aq_envmap *map, const char *name, bool *is_there)
 {
@@ -26,21 +28,6 @@ static size_t find(const struct aq_envmap *map, const char *name, bool *is_there
 	return lo;
 }
 
-static bool grow(struct aq_envmap *map)
-{
-	size_t size = map->size ? map->size * 2 : 64;
-	struct aq_envvar *v;
-
-	if (map->n < map->size)
-		return true;
-	v = realloc(map->v, size * sizeof(*v));
-	if (!v)
-		return false;
-	map->v = v;
-	map->size = size;
-	return true;
-}
-
 void aq_envmap_set(struct aq_envmap *map, const char *name, const char *value)
 {
 	cleanup_free char *v = strdup(value);
@@ -56,7 +43,7 @@ void aq_envmap_set(struct aq_envmap *map, const char *name, const char *value)
 		return;
 	}
 	k = strdup(name);
-	if (!k || !grow(map))
+	if (!k || !aq_grow(map->v, map->n, AQ_ENVMAP_MAX))
 		goto broken;
 	memmove(&map->v[at + 1], &map->v[at], (map->n - at) * sizeof(*map->v));
 	map->v[at] = (struct aq_envvar){ steal(&k), steal(&v) };

@@ -15,9 +15,12 @@ struct aq_envvar {
 	char *value;
 };
 
+/* Variables of one task, as a sanity bound. */
+#define AQ_ENVMAP_MAX (64 * 1024)
+
 struct aq_envmap {
 	struct aq_envvar *v;
-	size_t n, size;
+	size_t n;
 	bool is_broken;
 };
 

@@ -6,12 +6,11 @@
 #include "common/envlist.h"
 #include "common/envmap.h"
 #include "common/envops.h"
+#include "common/grow.h"
 #include "common/undo.h"
 
 /* No variable of a task is longer: MAX_ARG_STRLEN, execve(2). */
 #define VALUE_MAX (128 * 1024)
-/* Variables of one task, as a sanity bound. */
-#define VARIABLES_MAX (64 * 1024)
 
 struct plan {
 	struct aq_envmap map;     /* what the environment is becoming */
@@ -32,19 +31,19 @@ static void plan_free(struct plan *p)
 /* The record of edits to list 'name', made if it is not there. */
 static struct aq_undo_list *list_of(struct plan *p, const char *name)
 {
-	struct aq_undo_list *v;
+	struct aq_undo_list *new;
 
 	for (size_t i = 0; i < p->lists.n; i++)
 		if (strcmp(p->lists.v[i].name, name) == 0)
 			return &p->lists.v[i];
-	v = realloc(p->lists.v, (p->lists.n + 1) * sizeof(*v));
-	if (!v)
+	if (!aq_grow(p->lists.v, p->lists.n, AQ_ENVMAP_MAX))
 		return NULL;
-	p->lists.v = v;
-	v[p->lists.n] = (struct aq_undo_list){ .name = strdup(name) };
-	if (!v[p->lists.n].name)
+	new = &p->lists.v[p->lists.n];
+	*new = (struct aq_undo_list){ .name = strdup(name) };
+	if (!new->name)
 		return NULL;
-	return &v[p->lists.n++];
+	p->lists.n++;
+	return new;
 }
 
 /* A template with its references filled in. */
@@ -202,6 +201,6 @@ int aq_envops_plan(char *const env[], const char *ops, size_t len,
 		return rc;
 	if (p.map.is_broken || old.is_broken || submitter.is_broken)
 		return aq_fail(err, AQ_SYS, "out of memory for the task's variables");
-	ret_set->max = ret_unset->max = VARIABLES_MAX;
+	ret_set->max = ret_unset->max = AQ_ENVMAP_MAX;
 	return differences(&old, &p.map, ret_set, ret_unset, err);
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/grow.h"
+
 const char *aq_finding_word(enum aq_finding_kind kind)
 {
 	static const char *const words[] = {
@@ -43,21 +45,6 @@ void aq_findings_free(struct aq_findings *f)
 	*f = (struct aq_findings)AQ_FINDINGS_INIT;
 }
 
-static bool grow(struct aq_findings *f)
-{
-	size_t size = f->size ? 2 * f->size : 16;
-	struct aq_finding *v;
-
-	if (f->n < f->size)
-		return true;
-	v = f->n < AQ_FINDINGS_MAX ? realloc(f->v, size * sizeof(*v)) : NULL;
-	if (!v)
-		return false;
-	f->v = v;
-	f->size = size;
-	return true;
-}
-
 void aq_findings_add(struct aq_findings *f, enum aq_finding_kind kind,
 		     const char *package, const char *path, const char *fmt,
 		     ...)
@@ -72,7 +59,7 @@ void aq_findings_add(struct aq_findings *f, enum aq_finding_kind kind,
 	new.package = package ? strdup(package) : NULL;
 	new.path = path ? strdup(path) : NULL;
 	if (!new.text || (package && !new.package) || (path && !new.path) ||
-	    !grow(f)) {
+	    !aq_grow(f->v, f->n, AQ_FINDINGS_MAX)) {
 		free_one(&new);
 		f->n_left_out++;
 		return;

@@ -40,7 +40,7 @@ struct aq_finding {
 
 struct aq_findings {
 	struct aq_finding *v;
-	size_t n, size;
+	size_t n;
 	size_t n_left_out; /* over AQ_FINDINGS_MAX, or out of memory */
 };
 #define AQ_FINDINGS_INIT { 0 }

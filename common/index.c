@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/flock.h"
+#include "common/grow.h"
 #include "common/io.h"
 
 #define INDEX_MAX (256 * 1024 * 1024) /* bytes; a line has 100 */
@@ -101,7 +102,7 @@ struct line {
 
 struct lines {
 	struct line *v;
-	size_t n, size;
+	size_t n;
 	enum aq_store_order order;
 	bool is_reverse;
 };
@@ -142,7 +143,7 @@ static bool parse_line(const char *text, struct aq_env *e,
 
 	for (size_t i = 0; i < N_FIELDS; i++, text += strlen(text) + 1)
 		field[i] = text;
-	*e = (struct aq_env){ 0 };
+	*e = (struct aq_env){ .reason = "" };
 	*ret = (struct aq_listed){ .env = e };
 	if (!aq_copy_text(e->name, sizeof(e->name), field[0]) ||
 	    !parse_kind(field[1], &e->kind) ||
@@ -160,29 +161,6 @@ static bool parse_line(const char *text, struct aq_env *e,
 	return true;
 }
 
-/* Numbers stand from the greatest, unless that is reversed. */
-static uint64_t key_of(const struct aq_env *e, const struct lines *l)
-{
-	uint64_t key = 0;
-
-	switch (l->order) {
-	case AQ_STORE_BY_SIZE:
-		key = e->size_own + e->size_shared;
-		break;
-	case AQ_STORE_BY_OWN:
-		key = e->size_own;
-		break;
-	case AQ_STORE_BY_CREATED:
-		key = e->created;
-		break;
-	case AQ_STORE_BY_NAME:
-	case AQ_STORE_BY_USES:
-	case AQ_STORE_BY_USED:
-		return 0;
-	}
-	return l->is_reverse ? key : UINT64_MAX - key;
-}
-
 static int add_line(struct lines *l, char *text, struct aq_err *err)
 {
 	struct aq_listed listed;
@@ -193,16 +171,11 @@ static int add_line(struct lines *l, char *text, struct aq_err *err)
 		*p++ = '\0';
 	if (n_fields != N_FIELDS || !parse_line(text, &env, &listed))
 		return fail_damaged(err);
-	if (l->n == l->size) {
-		size_t size = l->size ? 2 * l->size : 256;
-		struct line *v = realloc(l->v, size * sizeof(*v));
-
-		if (!v)
-			return aq_fail(err, AQ_SYS, "out of memory");
-		l->v = v;
-		l->size = size;
-	}
-	l->v[l->n++] = (struct line){ text, key_of(&env, l) };
+	if (!aq_grow(l->v, l->n, AQ_STORE_ENVS_MAX))
+		return aq_fail_errno(err, "cannot list the environments");
+	l->v[l->n++] = (struct line){
+		text, aq_store_sort_key(&env, l->order, l->is_reverse)
+	};
 	return 0;
 }
 

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/grow.h"
+
 #define LOCK_VERSION "aq-lock 1"
 #define WORD_MAX 4096 /* bytes of a URL */
 #define FIELDS_MAX 6
@@ -107,7 +109,7 @@ int aq_lock_add(struct aq_lock *lock, enum aq_lock_kind kind, const char *url,
 		const char *sha256, const char *name, const char *version,
 		const char *build, struct aq_err *err)
 {
-	struct aq_lock_item *items, item = { .kind = kind };
+	struct aq_lock_item item = { .kind = kind };
 
 	if (lock->n_items >= AQ_LOCK_ITEMS_MAX)
 		return aq_fail(err, AQ_CORRUPT, "a lock has over %d packages",
@@ -120,10 +122,8 @@ int aq_lock_add(struct aq_lock *lock, enum aq_lock_kind kind, const char *url,
 	if (!aq_is_hex(sha256, AQ_SHA256_HEX_SIZE - 1))
 		return aq_fail(err, AQ_CORRUPT, "package '%s' has no SHA-256",
 			       name);
-	items = realloc(lock->items, (lock->n_items + 1) * sizeof(*items));
-	if (!items)
-		return aq_fail(err, AQ_SYS, "out of memory for a lock");
-	lock->items = items;
+	if (!aq_grow(lock->items, lock->n_items, AQ_LOCK_ITEMS_MAX))
+		return aq_fail_errno(err, "cannot remember a lock");
 	item.name = strdup(name);
 	item.version = strdup(version);
 	item.build = build ? strdup(build) : NULL;
@@ -134,7 +134,7 @@ int aq_lock_add(struct aq_lock *lock, enum aq_lock_kind kind, const char *url,
 		free_item(&item);
 		return aq_fail(err, AQ_SYS, "out of memory for a lock");
 	}
-	items[lock->n_items++] = item;
+	lock->items[lock->n_items++] = item;
 	return 0;
 }
 

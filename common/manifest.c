@@ -177,6 +177,7 @@ void aq_manifest_free(struct aq_manifest *m)
 	aq_lock_free(m->lock);
 	free(m->key);
 	free(m->digest);
+	free(m->reason);
 	free(m->context);
 	free(m->canonical);
 	free(m);
@@ -219,7 +220,7 @@ static bool dup_field(char **at, const char *name, char **ret)
 {
 	const char *value = field(at, name);
 
-	if (!value || !aq_is_hex(value, AQ_SHA256_HEX_SIZE - 1))
+	if (!value)
 		return false;
 	*ret = strdup(value);
 	return *ret != NULL;
@@ -243,7 +244,7 @@ static bool parse_fields(char *text, struct aq_manifest *m,
 	    !number_field(&at, "kind", &kind) ||
 	    !text_field(&at, "base", e->base, sizeof(e->base)) ||
 	    !text_field(&at, "python", e->python, sizeof(e->python)) ||
-	    !text_field(&at, "reason", e->reason, sizeof(e->reason)) ||
+	    !dup_field(&at, "reason", &m->reason) ||
 	    !number_field(&at, "created", &e->created) ||
 	    !number_field(&at, "build_ms", &e->build_ms) ||
 	    !number_field(&at, "size_own", &e->size_own) ||
@@ -251,7 +252,10 @@ static bool parse_fields(char *text, struct aq_manifest *m,
 	    !number_field(&at, "uid", &uid) ||
 	    !text_field(&at, "sum", ret_sum, AQ_SHA256_HEX_SIZE) || *at)
 		return false;
-	if (generation > UINT32_MAX - 1 || kind > AQ_ENV_BASE ||
+	e->reason = m->reason;
+	if (!aq_is_hex(m->key, AQ_SHA256_HEX_SIZE - 1) ||
+	    !aq_is_hex(m->digest, AQ_SHA256_HEX_SIZE - 1) ||
+	    generation > UINT32_MAX - 1 || kind > AQ_ENV_BASE ||
 	    uid > UINT32_MAX)
 		return false;
 	e->uid = (uint32_t)uid;

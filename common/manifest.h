@@ -36,7 +36,7 @@ AQ_CHECK int aq_manifest_rewrite(const struct aq_conf *conf,
 
 struct aq_manifest {
 	struct aq_env *env;
-	char *key, *digest, *context, *canonical;
+	char *key, *digest, *context, *canonical, *reason;
 	struct aq_lock *lock;
 };
 /* AQ_MISS: no such; AQ_CORRUPT: damaged, half written or of another format. */

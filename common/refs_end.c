@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/grow.h"
 #include "common/job.h"
 #include "common/lease.h"
 #include "common/procs.h"
@@ -26,7 +27,7 @@ struct left {
 };
 struct lefts {
 	struct left *v;
-	size_t n, size;
+	size_t n;
 };
 
 static int add_left(const struct aq_db_row *row, void *arg, struct aq_err *err)
@@ -34,17 +35,8 @@ static int add_left(const struct aq_db_row *row, void *arg, struct aq_err *err)
 	struct lefts *l = arg;
 	struct left *new;
 
-	if (l->n >= STEPS_MAX)
-		return aq_fail(err, AQ_SYS, "a job has over %d steps", STEPS_MAX);
-	if (l->n == l->size) {
-		size_t size = l->size ? 2 * l->size : 16;
-		struct left *v = realloc(l->v, size * sizeof(*v));
-
-		if (!v)
-			return aq_fail(err, AQ_SYS, "out of memory");
-		l->v = v;
-		l->size = size;
-	}
+	if (!aq_grow(l->v, l->n, STEPS_MAX))
+		return aq_fail_errno(err, "cannot read the steps of a job");
 	new = &l->v[l->n++];
 	new->step = (struct aq_step){ (uint32_t)aq_db_number(row, 0),
 				      (uint32_t)aq_db_number(row, 1),

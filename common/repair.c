@@ -12,9 +12,13 @@
 #include "common/collect.h"
 #include "common/collect_inside.h"
 #include "common/flock.h"
+#include "common/grow.h"
 #include "common/io.h"
 #include "common/usage.h"
 #include "common/verify_inside.h"
+
+/* What may lead to one environment: some keys, with AQ_STORE_REQUESTS_MAX each. */
+#define BINDINGS_MAX (1024 * 1024)
 
 void aq_repair_free(struct aq_repair *r)
 {
@@ -95,13 +99,11 @@ static int copy_binding(const struct aq_binding *b, void *arg,
 			struct aq_err *err)
 {
 	struct aq_repair *r = arg;
-	struct aq_repair_binding *v =
-		realloc(r->v, (r->n + 1) * sizeof(*r->v)), *new;
+	struct aq_repair_binding *new;
 
-	if (!v)
-		return aq_fail(err, AQ_SYS, "out of memory");
-	r->v = v;
-	new = &v[r->n++];
+	if (!aq_grow(r->v, r->n, BINDINGS_MAX))
+		return aq_fail_errno(err, "cannot remember what led to it");
+	new = &r->v[r->n++];
 	*new = (struct aq_repair_binding){ strdup(b->key), strdup(b->digest),
 					   strdup(b->context),
 					   strdup(b->canonical) };

@@ -125,18 +125,17 @@ int aq_store_open(const struct aq_conf *conf, enum aq_store_mode mode,
 
 /* -- reading environments -- */
 
-#define ENV_COLUMNS_WITH(ops)                                                  \
-	"e.name, e.lock, e.generation, e.kind, e.base, e.python, e.created,"   \
-	" e.last_used, e.uses, e.build_ms, e.size_own, e.size_shared,"         \
-	" e.pinned, " ops ", e.reason, e.packages, e.uid"
 #define ENV_COLUMNS                                                            \
-	ENV_COLUMNS_WITH("(SELECT ops FROM activations a WHERE a.env = e.name)")
+	AQ_STORE_ENV_COLUMNS("(SELECT ops FROM activations a"                  \
+			     " WHERE a.env = e.name)")
 #define ENV_N_COLUMNS 17
 
-static int read_env(const struct aq_db_row *row, struct aq_env **ret,
-		    struct aq_err *err)
+int aq_store_read_env(const struct aq_db_row *row, struct aq_env **ret,
+		      struct aq_err *err)
 {
-	cleanup_env struct aq_env *e = calloc(1, sizeof(*e));
+	const char *reason = aq_db_text(row, 14); /* behind it */
+	cleanup_env struct aq_env *e =
+		calloc(1, sizeof(*e) + strlen(reason) + 1);
 	const void *ops;
 	uint64_t kind = aq_db_number(row, 3);
 
@@ -147,7 +146,6 @@ static int read_env(const struct aq_db_row *row, struct aq_env **ret,
 	    !aq_copy_text(e->lock, sizeof(e->lock), aq_db_text(row, 1)) ||
 	    !aq_copy_text(e->base, sizeof(e->base), aq_db_text(row, 4)) ||
 	    !aq_copy_text(e->python, sizeof(e->python), aq_db_text(row, 5)) ||
-	    !aq_copy_text(e->reason, sizeof(e->reason), aq_db_text(row, 14)) ||
 	    kind > AQ_ENV_BASE || aq_db_number(row, 2) > UINT32_MAX ||
 	    aq_db_number(row, 15) > UINT32_MAX ||
 	    (e->ops_len && !aq_envops_is_sound(ops, e->ops_len)))
@@ -155,6 +153,7 @@ static int read_env(const struct aq_db_row *row, struct aq_env **ret,
 	e->generation = (uint32_t)aq_db_number(row, 2);
 	if (!aq_env_is_named_well(e))
 		return aq_fail(err, AQ_CORRUPT, "the row of an environment is damaged");
+	e->reason = memcpy(e + 1, reason, strlen(reason) + 1);
 	e->ops = malloc(e->ops_len + 1);
 	if (!e->ops)
 		return aq_fail(err, AQ_SYS, "out of memory");
@@ -176,7 +175,7 @@ static int read_env(const struct aq_db_row *row, struct aq_env **ret,
 
 static int take_env(const struct aq_db_row *row, void *arg, struct aq_err *err)
 {
-	return read_env(row, arg, err);
+	return aq_store_read_env(row, arg, err);
 }
 
 static int find_one(struct aq_store *store, const char *sql,
@@ -207,7 +206,7 @@ static int take_if_equal(const struct aq_db_row *row, void *arg,
 	/* the digest is the user's claim: the bytes decide */
 	if (strcmp(aq_db_text(row, ENV_N_COLUMNS), f->canonical) != 0)
 		return aq_fail(err, AQ_MISS, "not there");
-	return read_env(row, &f->env, err);
+	return aq_store_read_env(row, &f->env, err);
 }
 
 int aq_store_find(struct aq_store *store, const char *digest,
@@ -263,7 +262,7 @@ static int take_only(const struct aq_db_row *row, void *arg,
 
 	if (*env)
 		return aq_fail(err, AQ_USER, "several environments begin like that: write more of the name");
-	return read_env(row, env, err);
+	return aq_store_read_env(row, env, err);
 }
 
 int aq_store_find_name(struct aq_store *store, const char *name,
@@ -351,54 +350,6 @@ int aq_store_typical(struct aq_store *store, enum aq_env_kind kind,
 			 "SELECT count(*), avg(build_ms), avg(size_own)"
 			 " FROM environments WHERE kind = ?1",
 			 values, 1, get_three, (void *)(uintptr_t)to, err);
-}
-
-struct each {
-	aq_store_each_fn fn;
-	void *arg;
-};
-
-static int call_each(const struct aq_db_row *row, void *arg,
-		     struct aq_err *err)
-{
-	const struct each *e = arg;
-	cleanup_env struct aq_env *env = NULL;
-	int rc = read_env(row, &env, err);
-
-	return rc ? rc : e->fn(env, e->arg, err);
-}
-
-int aq_store_each(struct aq_store *store, aq_store_each_fn fn, void *arg,
-		  struct aq_err *err)
-{
-	return aq_store_each_by(store, AQ_STORE_BY_NAME, false, fn, arg, err);
-}
-
-#define EACH "SELECT " ENV_COLUMNS_WITH("NULL") " FROM environments e ORDER BY "
-
-int aq_store_each_by(struct aq_store *store, enum aq_store_order order,
-		     bool is_reverse, aq_store_each_fn fn, void *arg,
-		     struct aq_err *err)
-{
-	static const char *const sql[][2] = {
-		[AQ_STORE_BY_NAME] = { EACH "e.name", EACH "e.name DESC" },
-		[AQ_STORE_BY_SIZE] = {
-			EACH "e.size_own + e.size_shared DESC, e.name",
-			EACH "e.size_own + e.size_shared, e.name" },
-		[AQ_STORE_BY_OWN] = { EACH "e.size_own DESC, e.name",
-				      EACH "e.size_own, e.name" },
-		[AQ_STORE_BY_USES] = { EACH "e.uses DESC, e.name",
-				       EACH "e.uses, e.name" },
-		[AQ_STORE_BY_USED] = { EACH "e.last_used DESC, e.name",
-				       EACH "e.last_used, e.name" },
-		[AQ_STORE_BY_CREATED] = { EACH "e.created DESC, e.name",
-					  EACH "e.created, e.name" },
-	};
-	struct each e = { fn, arg };
-	int rc = aq_db_run(store->db, sql[order][is_reverse], NULL, 0,
-			   call_each, &e, err);
-
-	return rc == AQ_MISS ? 0 : rc;
 }
 
 int aq_store_digests(struct aq_store *store, const char *env_name,

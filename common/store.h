@@ -25,6 +25,7 @@
 #define AQ_ENV_LOCK_DIGITS 20 /* of the lock's digest, in a name */
 #define AQ_ENV_NAME_SIZE 40   /* those, '-', generation, NUL */
 #define AQ_ENV_REASON_SIZE 512 /* bytes: a few lines of a terminal */
+#define AQ_STORE_ENVS_MAX (1024 * 1024) /* of a cache */
 
 enum aq_env_kind {
 	AQ_ENV_CREATED,
@@ -50,8 +51,10 @@ struct aq_env {
 	uint64_t build_ms;
 	uint64_t size_own;    /* bytes that only this environment holds */
 	uint64_t size_shared; /* bytes hard-linked elsewhere too */
-	/* why it is not of a cheaper kind, for people; no control characters */
-	char reason[AQ_ENV_REASON_SIZE];
+	/* why it is not of a cheaper kind, for people, without control
+	 * characters; "" where there is none
+	 */
+	const char *reason;
 	bool pinned;
 	uint32_t packages; /* of its lock: a base's are not among them */
 	uint32_t uid; /* for whom it was built first; 0: root, for everybody */
@@ -242,15 +245,6 @@ AQ_CHECK int aq_store_untie(struct aq_store *store, struct aq_err *err);
 AQ_CHECK int aq_store_adopt(struct aq_store *store, const struct aq_conf *conf,
 			    const char *name, struct aq_err *err);
 
-/* Call 'each' for every environment, sorted by name, until it returns
- * non-zero, which is returned.  They come without their activation (ops_len 0),
- * which is most of a row.
- */
-typedef int (*aq_store_each_fn)(const struct aq_env *env, void *arg,
-				struct aq_err *err);
-AQ_CHECK int aq_store_each(struct aq_store *store, aq_store_each_fn each,
-			   void *arg, struct aq_err *err);
-
 /* What a list is sorted by: names from the lowest, numbers from the greatest,
  * times from the latest; what is equal by name.
  */
@@ -262,10 +256,21 @@ enum aq_store_order {
 	AQ_STORE_BY_USED, /* last use */
 	AQ_STORE_BY_CREATED,
 };
-/* The same in that order, or the other way round. */
-AQ_CHECK int aq_store_each_by(struct aq_store *store, enum aq_store_order order,
-			      bool is_reverse, aq_store_each_fn each, void *arg,
-			      struct aq_err *err);
+/* The same as a number that is sorted upwards, what is equal by name; or the
+ * other way round.  By name all are equal.
+ */
+uint64_t aq_store_sort_key(const struct aq_env *env, enum aq_store_order order,
+			   bool is_reverse);
+/* Call 'each' for every environment in that order, or the other way round,
+ * until it returns non-zero, which is returned.  They come without their
+ * activation (ops_len 0), which is most of a row.  Nobody waits for 'each': they
+ * are as they were at the first.
+ */
+typedef int (*aq_store_each_fn)(const struct aq_env *env, void *arg,
+				struct aq_err *err);
+AQ_CHECK int aq_store_each(struct aq_store *store, enum aq_store_order order,
+			   bool is_reverse, aq_store_each_fn each, void *arg,
+			   struct aq_err *err);
 
 /* Append the digests of the requests that lead to 'env_name', each once. */
 AQ_CHECK int aq_store_digests(struct aq_store *store, const char *env_name,

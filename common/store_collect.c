@@ -9,6 +9,7 @@
 
 #include "common/base.h"
 #include "common/collect.h"
+#include "common/grow.h"
 #include "common/io.h"
 #include "common/manifest.h"
 #include "common/refs_asked.h"
@@ -27,7 +28,7 @@ struct held_one {
 struct held {
 	struct aq_store *store;
 	struct held_one *v; /* sorted by name once read_held() is through */
-	size_t n, size;
+	size_t n;
 	uint64_t references; /* of what is being added */
 };
 
@@ -35,16 +36,8 @@ static int hold(struct held *h, const char *name, struct aq_err *err)
 {
 	struct held_one *new;
 
-	if (h->n == h->size) {
-		size_t size = h->size ? 2 * h->size : 256;
-
-		new = size > HELD_MAX ? NULL :
-					realloc(h->v, size * sizeof(*new));
-		if (!new)
-			return aq_fail(err, AQ_SYS, "out of memory for what references hold");
-		h->v = new;
-		h->size = size;
-	}
+	if (!aq_grow(h->v, h->n, HELD_MAX))
+		return aq_fail_errno(err, "cannot remember what references hold");
 	new = &h->v[h->n];
 	new->n = h->references;
 	/* what is no name is nothing that could be collected */
@@ -96,7 +89,7 @@ static int read_held(struct aq_store *store, struct aq_refs *refs,
 
 struct candidates {
 	struct aq_candidate *v;
-	size_t n, size;
+	size_t n;
 	const struct held *held; /* sorted, as the rows are */
 	size_t at;
 };
@@ -123,15 +116,8 @@ static int add_candidate(const struct aq_db_row *row, void *arg,
 	struct candidates *c = arg;
 	struct aq_candidate *new;
 
-	if (c->n == c->size) {
-		size_t size = c->size ? 2 * c->size : 256;
-
-		new = realloc(c->v, size * sizeof(*new));
-		if (!new)
-			return aq_fail(err, AQ_SYS, "out of memory");
-		c->v = new;
-		c->size = size;
-	}
+	if (!aq_grow(c->v, c->n, AQ_STORE_ENVS_MAX))
+		return aq_fail_errno(err, "cannot list the environments");
 	new = &c->v[c->n++];
 	*new = (struct aq_candidate){
 		.kind = (enum aq_env_kind)aq_db_number(row, 2),

@@ -22,6 +22,16 @@ int aq_store_get_number(const struct aq_db_row *row, void *arg,
 int aq_store_add_text(const struct aq_db_row *row, void *arg,
 		      struct aq_err *err);
 
+/* What aq_store_read_env() takes, of environments e; 'ops' is what to read as
+ * the activation.  *ret is the caller's.
+ */
+#define AQ_STORE_ENV_COLUMNS(ops)                                              \
+	"e.name, e.lock, e.generation, e.kind, e.base, e.python, e.created,"   \
+	" e.last_used, e.uses, e.build_ms, e.size_own, e.size_shared,"         \
+	" e.pinned, " ops ", e.reason, e.packages, e.uid"
+AQ_CHECK int aq_store_read_env(const struct aq_db_row *row,
+			       struct aq_env **ret, struct aq_err *err);
+
 /* Insert an environment / what ties a request to one, inside a transaction.
  * AQ_BUSY: another of that name is there already (the very same is accepted);
  * AQ_MISS: the environment to bind to is not.

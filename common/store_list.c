@@ -55,8 +55,7 @@ int aq_store_list(struct aq_store *store, struct aq_refs *refs,
 	int rc = read_candidates(store, refs, &l, err);
 
 	if (!rc)
-		rc = aq_store_each_by(store, order, is_reverse, list_one, &l,
-				      err);
+		rc = aq_store_each(store, order, is_reverse, list_one, &l, err);
 	free(l.v);
 	return rc;
 }

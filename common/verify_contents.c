@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/grow.h"
 #include "common/io.h"
 #include "common/sums.h"
 #include "common/verify_inside.h"
@@ -31,16 +32,8 @@ int claims_add(struct claims *c, const char *path, char kind, int package,
 {
 	struct claim new = { .kind = kind, .package = package, .size = size };
 
-	if (c->n == c->size) {
-		size_t n = c->size ? 2 * c->size : 4096;
-		struct claim *v = c->n < CLAIMS_MAX ?
-			realloc(c->v, n * sizeof(*v)) : NULL;
-
-		if (!v)
-			return aq_fail(err, AQ_SYS, "it has too many files to remember");
-		c->v = v;
-		c->size = n;
-	}
+	if (!aq_grow(c->v, c->n, CLAIMS_MAX))
+		return aq_fail_errno(err, "cannot remember its files");
 	snprintf(new.sha256, sizeof(new.sha256), "%s", sha256);
 	new.path = strdup(path);
 	if (!new.path)
@@ -52,12 +45,8 @@ int claims_add(struct claims *c, const char *path, char kind, int package,
 int claims_add_package(struct claims *c, const char *name, int *ret,
 		       struct aq_err *err)
 {
-	bool *is_replaced = realloc(c->is_replaced,
-				    (c->packages.n + 1) * sizeof(bool));
-
-	if (!is_replaced)
-		return aq_fail(err, AQ_SYS, "out of memory");
-	c->is_replaced = is_replaced;
+	if (!aq_grow(c->is_replaced, c->packages.n, AQ_LOCK_ITEMS_MAX + 1))
+		return aq_fail_errno(err, "cannot remember its packages");
 	c->is_replaced[c->packages.n] = false;
 	aq_strv_add(&c->packages, name);
 	*ret = (int)c->packages.n - 1;

@@ -24,7 +24,7 @@ struct claim {
 };
 struct claims {
 	struct claim *v;
-	size_t n, size;
+	size_t n;
 	struct aq_strv packages;
 	bool *is_replaced; /* of each package: a wheel took its place */
 	size_t n_replaced;

@@ -26,7 +26,7 @@ typedef int aq_workflow_fn(const struct aq_workflow_state *w, void *arg,
 
 /* Call 'fn' for every workflow of user 'uid' (AQ_WORKFLOWS_ALL: of all) named
  * 'name' (NULL: any), sorted by user and name, until it returns non-zero, which
- * is returned.  Those that were removed are none.
+ * is returned.  Those that were removed are none.  Nobody waits for 'fn'.
  */
 #define AQ_WORKFLOWS_ALL UINT64_MAX
 AQ_CHECK int aq_store_each_workflow(struct aq_store *store, uint64_t uid,

@@ -131,7 +131,8 @@ static int build(struct stand_in *s, struct aq_err *err)
 	cleanup_str struct aq_str ops = AQ_STR_INIT(AQ_ENVOPS_MAX);
 	struct aq_env env = { .kind = AQ_ENV_CREATED, .generation = 1,
 			      .created = 1700000000, .last_used = 1700000000,
-			      .build_ms = 1500, .size_own = 2500000 };
+			      .build_ms = 1500, .size_own = 2500000,
+			      .reason = "" };
 	char key[AQ_SHA256_HEX_SIZE], prefix[1024], bin[1040];
 	struct aq_binding binding = { .key = key, .digest = s->req->digest,
 				      .canonical = s->req->canonical };

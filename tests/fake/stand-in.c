@@ -37,7 +37,8 @@ static int commit(const struct aq_conf *conf, const struct aq_request *req,
 	cleanup_free char *context = NULL;
 	char key[AQ_SHA256_HEX_SIZE];
 	struct aq_env env = { .name = "00112233445566778899-1", .lock = LOCK,
-			      .generation = 1, .kind = AQ_ENV_CREATED };
+			      .generation = 1, .kind = AQ_ENV_CREATED,
+			      .reason = "" };
 	int rc = aq_layout_prepare(conf, err);
 
 	aq_envops_add(&ops, AQ_ENVOP_PREPEND, "PATH", "/the/prefix/bin");

@@ -85,6 +85,7 @@ struct sample *sample(unsigned int n, uint32_t generation)
 	s->env = (struct aq_env){ .generation = generation,
 				  .kind = AQ_ENV_CREATED,
 				  .python = "3.12.1",
+				  .reason = "",
 				  .created = 1000 + n,
 				  .last_used = 1000 + n,
 				  .build_ms = 7,

@@ -460,7 +460,7 @@ static void end_all(struct model *m)
 	check_left(m);
 	collect(m, true);
 	store = store_of(m);
-	assert_int_equal(aq_store_each(store, count_one, &left, NULL), 0);
+	assert_int_equal(aq_store_each(store, AQ_STORE_BY_NAME, false, count_one, &left, NULL), 0);
 	assert_int_equal(left, 0);
 }
 

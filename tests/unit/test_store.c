@@ -261,7 +261,7 @@ static void each_comes_in_order(void **state)
 	struct aq_err err = { 0 };
 	int n = 0;
 
-	assert_int_equal(aq_store_each(store, count_one, last, &err), 0);
+	assert_int_equal(aq_store_each(store, AQ_STORE_BY_NAME, false, count_one, last, &err), 0);
 	assert_string_equal(last, "");
 	for (unsigned int i = 0; i < 9; i++) {
 		struct sample *s = sample(i, 1);
@@ -269,9 +269,9 @@ static void each_comes_in_order(void **state)
 		must_commit(store, s);
 		sample_free(s);
 	}
-	assert_int_equal(aq_store_each(store, count_one, last, &err), 0);
+	assert_int_equal(aq_store_each(store, AQ_STORE_BY_NAME, false, count_one, last, &err), 0);
 	assert_string_not_equal(last, "");
-	assert_int_equal(aq_store_each(store, stop, &n, &err), AQ_BUSY);
+	assert_int_equal(aq_store_each(store, AQ_STORE_BY_NAME, false, stop, &n, &err), AQ_BUSY);
 	assert_int_equal(n, 1);
 }
 

@@ -288,7 +288,7 @@ static void several_write_at_once(void **state)
 		assert_int_equal(status, 0);
 	}
 	assert_int_equal(aq_store_open(conf, AQ_STORE_EXAMINE, &store, NULL), 0);
-	assert_int_equal(aq_store_each(store, add_one, &found, NULL), 0);
+	assert_int_equal(aq_store_each(store, AQ_STORE_BY_NAME, false, add_one, &found, NULL), 0);
 	assert_int_equal(found, ARRAY_LEN(pids) * n);
 }
 

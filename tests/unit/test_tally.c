@@ -376,7 +376,8 @@ static void a_collection_is_noted(void **state)
 
 static void an_environment_says_how_it_was_made(void **state)
 {
-	struct aq_env env = { .kind = AQ_ENV_INHERITED, .python = "3.9.6" };
+	struct aq_env env = { .kind = AQ_ENV_INHERITED, .python = "3.9.6",
+			      .reason = "" };
 	char made[AQ_ENV_MADE_SIZE];
 
 	(void)state;
