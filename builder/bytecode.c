@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "builder/bytecode.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -151,17 +150,9 @@ int bytecode_link(struct build *b, struct aq_err *err)
 /* -- catching up -- */
 
 /* Whoever was killed may have left some; the lock of byte-code is ours. */
-static int drop_own_trees(int dirfd, struct aq_err *err)
+static int drop_own_tree(const char *name, void *arg, struct aq_err *err)
 {
-	cleanup_closedir DIR *dir = fdopendir(openat(dirfd, ".", O_RDONLY |
-							O_DIRECTORY | O_CLOEXEC));
-	const struct dirent *e;
-	int rc = 0;
-
-	while (!rc && dir && (e = readdir(dir)))
-		if (*e->d_name != '.')
-			rc = aq_remove_tree(dirfd, e->d_name, err);
-	return rc;
+	return aq_remove_tree(*(const int *)arg, name, err);
 }
 
 /* An empty directory for it that is new, and probe_user's. */
@@ -194,7 +185,7 @@ static int prepare_own_trees(struct build *b, bool is_wanted, struct aq_err *err
 	snprintf(path, sizeof(path), "%s/" OWN_DIR, b->work);
 	rc = aq_open_dir(AT_FDCWD, path, &fd, err);
 	if (!rc)
-		rc = drop_own_trees(fd, err);
+		rc = aq_each_entry(fd, OWN_DIR, drop_own_tree, &fd, err);
 	return rc || !is_wanted ? rc : make_own_trees(b, fd, err);
 }
 
@@ -306,23 +297,26 @@ static bool catch_up_one(const struct build *from, const char *name)
 	return !rc || !may_pass(&b, rc, &err);
 }
 
-/* False: no mark was done with. */
-static bool catch_up_all(const struct build *b, int pending)
-{
-	cleanup_closedir DIR *dir = fdopendir(openat(pending, ".", O_RDONLY |
-							O_DIRECTORY | O_CLOEXEC));
-	const struct dirent *e;
-	bool has_done = false;
+struct marks {
+	const struct build *b;
+	int pending;
+	bool has_done; /* with one of them */
+};
 
-	while (dir && (e = readdir(dir)))
-		if (aq_env_is_name(e->d_name) && catch_up_one(b, e->d_name))
-			has_done |= unlinkat(pending, e->d_name, 0) == 0;
-	return has_done;
+static int catch_up_mark(const char *name, void *arg, struct aq_err *err)
+{
+	struct marks *m = arg;
+
+	(void)err;
+	if (aq_env_is_name(name) && catch_up_one(m->b, name))
+		m->has_done |= unlinkat(m->pending, name, 0) == 0;
+	return 0;
 }
 
 void bytecode_catch_up(struct build *b)
 {
 	cleanup_close int lock = -1, pending = -1;
+	struct marks marks = { .b = b };
 	char path[BUILD_PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s/" AQ_SUMS_PENDING, b->work);
@@ -333,6 +327,10 @@ void bytecode_catch_up(struct build *b)
 	if (aq_flock_wait(b->conf, AQ_FLOCK_BYTECODE, AQ_FLOCK_EXCLUSIVE, NULL,
 			  NULL, &lock, NULL) != 0)
 		return;
-	while (catch_up_all(b, pending))
-		; /* marks may have come meanwhile */
+	marks.pending = pending;
+	do { /* marks may come meanwhile */
+		marks.has_done = false;
+		(void)!aq_each_entry(pending, path, catch_up_mark, &marks,
+				     NULL);
+	} while (marks.has_done);
 }

@@ -3,7 +3,6 @@
  * base's.  Links to the base are relative: short ones take no block of the disk
  * (ext4(5) keeps 59 bytes in the inode), and envs/ may be seen at two paths.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -201,8 +200,6 @@ static bool is_left_out(const struct merge *m, const char *name)
 					   ".lock", "CACHEDIR.TAG" };
 	char stdlib[64];
 
-	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return true;
 	for (size_t i = 0; m->depth == 0 && i < ARRAY_LEN(top); i++)
 		if (strcmp(name, top[i]) == 0)
 			return true;
@@ -241,23 +238,7 @@ static int merge_entry(const struct merge *m, const char *name,
 	return merge_dir(&below, err);
 }
 
-static int each_entry(int dir, int (*fn)(void *arg, const char *name,
-					 struct aq_err *err),
-		      void *arg, struct aq_err *err)
-{
-	cleanup_closedir DIR *d = fdopendir(openat(dir, ".", O_RDONLY |
-							O_DIRECTORY | O_CLOEXEC));
-	const struct dirent *e;
-	int rc = 0;
-
-	if (!d)
-		return aq_fail_errno(err, "cannot read a directory");
-	while (!rc && (errno = 0, e = readdir(d)))
-		rc = fn(arg, e->d_name, err);
-	return rc || !errno ? rc : aq_fail_errno(err, "cannot read a directory");
-}
-
-static int merge_one(void *arg, const char *name, struct aq_err *err)
+static int merge_one(const char *name, void *arg, struct aq_err *err)
 {
 	const struct merge *m = arg;
 
@@ -266,7 +247,8 @@ static int merge_one(void *arg, const char *name, struct aq_err *err)
 
 static int merge_dir(const struct merge *m, struct aq_err *err)
 {
-	return each_entry(m->from, merge_one, (void *)(uintptr_t)m, err);
+	return aq_each_entry(m->from, *m->path ? m->path : "the base", merge_one,
+			     (void *)(uintptr_t)m, err);
 }
 
 /* -- completing -- */
@@ -276,7 +258,7 @@ struct programs {
 	int from, to;
 };
 
-static int own_program(void *arg, const char *name, struct aq_err *err)
+static int own_program(const char *name, void *arg, struct aq_err *err)
 {
 	const struct programs *p = arg;
 	struct stat st;
@@ -287,7 +269,7 @@ static int own_program(void *arg, const char *name, struct aq_err *err)
 	return put_program(p->b, p->to, p->to, name, err);
 }
 
-static int base_program(void *arg, const char *name, struct aq_err *err)
+static int base_program(const char *name, void *arg, struct aq_err *err)
 {
 	const struct programs *p = arg;
 	struct stat st;
@@ -319,9 +301,9 @@ static int complete(void *arg, struct aq_str *out, struct aq_err *err)
 	(void)unlinkat(prefix, ".lock", 0); /* uv's */
 	programs.from = from;
 	programs.to = to;
-	rc = each_entry(to, own_program, &programs, err);
+	rc = aq_each_entry(to, "bin", own_program, &programs, err);
 	if (!rc)
-		rc = each_entry(from, base_program, &programs, err);
+		rc = aq_each_entry(from, "bin", base_program, &programs, err);
 	top.from = base;
 	top.to = prefix;
 	return rc ? rc : merge_dir(&top, err);

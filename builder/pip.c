@@ -4,9 +4,9 @@
  * them.  No source is built.
  */
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -167,6 +167,18 @@ static int pip_install_inside(struct build *b, struct aq_err *err)
 
 /* -- checking -- */
 
+static int drop_if_half(const char *name, void *arg, struct aq_err *err)
+{
+	const int *site = arg;
+	char path[NAME_MAX + sizeof("/METADATA")];
+
+	snprintf(path, sizeof(path), "%s/METADATA", name);
+	if (aq_ends_with(name, ".dist-info") &&
+	    faccessat(*site, path, F_OK, 0) != 0 && errno == ENOENT)
+		return aq_remove_tree(*site, name, err);
+	return 0;
+}
+
 /* What a client left of a conda package that it replaced by a wheel: a
  * dist-info with nothing but what conda's clients add (INSTALLER), which makes
  * the package appear twice.
@@ -174,10 +186,8 @@ static int pip_install_inside(struct build *b, struct aq_err *err)
 static int drop_remains(void *arg, struct aq_str *out, struct aq_err *err)
 {
 	const struct build *b = arg;
-	cleanup_closedir DIR *dir = NULL;
 	cleanup_close int site = -1;
 	char path[BUILD_PATH_MAX + 64], python[AQ_BASE_PYTHON_SIZE];
-	const struct dirent *e;
 	int rc;
 
 	(void)out;
@@ -185,14 +195,7 @@ static int drop_remains(void *arg, struct aq_str *out, struct aq_err *err)
 	snprintf(path, sizeof(path), "%s/lib/python%s/site-packages",
 		 b->prefix, python);
 	rc = aq_open_dir(AT_FDCWD, path, &site, err);
-	dir = rc ? NULL : fdopendir(dup(site));
-	while (!rc && dir && (e = readdir(dir))) {
-		snprintf(path, sizeof(path), "%.250s/METADATA", e->d_name);
-		if (aq_ends_with(e->d_name, ".dist-info") &&
-		    faccessat(site, path, F_OK, 0) != 0 && errno == ENOENT)
-			rc = aq_remove_tree(site, e->d_name, err);
-	}
-	return rc;
+	return rc ? rc : aq_each_entry(site, path, drop_if_half, &site, err);
 }
 
 /* Whether 'line' names package 'name' (lower case, dashes), however spelt. */

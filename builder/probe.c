@@ -3,7 +3,6 @@
  * probe_user: activation, checks.  Nothing it prints is believed
  * further than that.
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -151,6 +150,14 @@ static int read_json_file(struct aq_db *db, int dirfd, const char *name,
 	return rc == AQ_MISS ? 0 : rc;
 }
 
+static int add_json(const char *name, void *arg, struct aq_err *err)
+{
+	(void)err;
+	if (aq_ends_with(name, ".json"))
+		aq_strv_add(arg, name);
+	return 0;
+}
+
 static int read_json(void *arg, struct aq_str *out, struct aq_err *err)
 {
 	static const char plain[] =
@@ -161,9 +168,7 @@ static int read_json(void *arg, struct aq_str *out, struct aq_err *err)
 	const struct build *b = arg;
 	cleanup_strv struct aq_strv names = AQ_STRV_INIT(JSON_FILES_MAX);
 	cleanup_close int prefix = -1, dirfd = -1;
-	cleanup_closedir DIR *dir = NULL;
 	cleanup_db struct aq_db *db = NULL;
-	const struct dirent *e;
 	int rc = aq_db_open_memory(&db, err);
 
 	if (!rc)
@@ -171,10 +176,10 @@ static int read_json(void *arg, struct aq_str *out, struct aq_err *err)
 	if (rc)
 		return rc;
 	if (aq_open_dir(prefix, "etc/conda/env_vars.d", &dirfd, NULL) == 0)
-		dir = fdopendir(dup(dirfd));
-	while (dir && (e = readdir(dir)))
-		if (aq_ends_with(e->d_name, ".json"))
-			aq_strv_add(&names, e->d_name);
+		rc = aq_each_entry(dirfd, "etc/conda/env_vars.d", add_json,
+				   &names, err);
+	if (!rc)
+		rc = aq_strv_done(&names, "the variables", err);
 	aq_strv_sort(&names);
 	for (size_t i = 0; !rc && i < names.n; i++)
 		rc = read_json_file(db, dirfd, names.v[i], plain, out, err);

@@ -47,26 +47,28 @@ int aq_collect_open(const struct aq_conf *conf, const char *sub, int *ret,
 	return aq_open_dir(AT_FDCWD, path, ret, err);
 }
 
-int aq_collect_each_entry(const struct aq_conf *conf, const char *sub,
-			  int (*fn)(const char *name, void *arg,
-				    struct aq_err *err),
-			  void *arg, struct aq_err *err)
+struct visible {
+	aq_entry_fn *fn;
+	void *arg;
+};
+
+static int call_visible(const char *name, void *arg, struct aq_err *err)
 {
-	cleanup_closedir DIR *dir = NULL;
-	const struct dirent *e;
-	int fd = -1, rc = aq_collect_open(conf, sub, &fd, err);
+	const struct visible *v = arg;
+
+	return *name == '.' ? 0 : v->fn(name, v->arg, err);
+}
+
+int aq_collect_each_entry(const struct aq_conf *conf, const char *sub,
+			  aq_entry_fn *fn, void *arg, struct aq_err *err)
+{
+	struct visible v = { fn, arg };
+	cleanup_close int fd = -1;
+	int rc = aq_collect_open(conf, sub, &fd, err);
 
 	if (rc)
 		return rc == AQ_MISS ? 0 : rc;
-	dir = fdopendir(fd);
-	if (!dir) {
-		close(fd);
-		return aq_fail_errno(err, "cannot read '%s'", sub);
-	}
-	while (!rc && (errno = 0, e = readdir(dir)))
-		if (*e->d_name != '.')
-			rc = fn(e->d_name, arg, err);
-	return rc || !errno ? rc : aq_fail_errno(err, "cannot read '%s'", sub);
+	return aq_each_entry(fd, sub, call_visible, &v, err);
 }
 
 /* -- beginning -- */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The package caches below work/: what no environment shares goes. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -21,7 +20,6 @@
 #define ARCHIVES WHEELS "/archive-v0"
 /* uv's pointers to an archive are a few hundred bytes; its index is more. */
 #define POINTER_MAX (64 * 1024)
-#define POINTER_DEPTH 8
 #define IDS_MAX (16 * 1024 * 1024) /* bytes of names of unused archives */
 
 struct caches {
@@ -138,32 +136,14 @@ static bool points_to(int dir, const char *name, const struct stat *st,
 	return false;
 }
 
-static int drop_pointers(int dirfd, const char *path, int depth,
-			 const struct aq_strv *ids, struct aq_err *err)
+static int drop_pointer(const struct aq_walk_entry *e, void *arg,
+			struct aq_err *err)
 {
-	cleanup_closedir DIR *dir = NULL;
-	const struct dirent *e;
-	int fd = -1, rc = aq_open_dir(dirfd, path, &fd, err);
-
-	dir = rc ? NULL : fdopendir(fd);
-	if (!rc && !dir) {
-		close(fd);
-		return aq_fail_errno(err, "cannot read '%s'", path);
-	}
-	while (!rc && (e = readdir(dir))) {
-		struct stat st;
-
-		if (strcmp(e->d_name, ".") == 0 ||
-		    strcmp(e->d_name, "..") == 0 ||
-		    fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			continue;
-		if (S_ISDIR(st.st_mode) && depth < POINTER_DEPTH)
-			rc = drop_pointers(fd, e->d_name, depth + 1, ids, err);
-		else if (points_to(fd, e->d_name, &st, ids) &&
-			 unlinkat(fd, e->d_name, 0) < 0 && errno != ENOENT)
-			rc = aq_fail_errno(err, "cannot remove '%s'", e->d_name);
-	}
-	return rc;
+	if (!S_ISDIR(e->st->st_mode) &&
+	    points_to(e->dirfd, e->name, e->st, arg) &&
+	    unlinkat(e->dirfd, e->name, 0) < 0 && errno != ENOENT)
+		return aq_fail_errno(err, "cannot remove '%s'", e->name);
+	return 0;
 }
 
 static int look_at_pointers(const char *name, void *arg, struct aq_err *err)
@@ -175,7 +155,7 @@ static int look_at_pointers(const char *name, void *arg, struct aq_err *err)
 	if (!aq_starts_with(name, "wheels-v"))
 		return 0;
 	rc = aq_collect_open(c->conf, WHEELS, &dir, err);
-	return rc ? rc : drop_pointers(dir, name, 0, c->ids, err);
+	return rc ? rc : aq_walk(dir, name, drop_pointer, c->ids, err);
 }
 
 static int collect_wheels(struct caches *c, struct aq_err *err)

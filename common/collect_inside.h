@@ -7,6 +7,7 @@
 
 #include "common/conf.h"
 #include "common/err.h"
+#include "common/io.h"
 
 /* AQ_SYS: references were lost, in a refs.db that was damaged. */
 AQ_CHECK int aq_collect_check_refs(const struct aq_conf *conf,
@@ -18,9 +19,8 @@ AQ_CHECK int aq_collect_open(const struct aq_conf *conf, const char *sub,
  * no failure.
  */
 AQ_CHECK int aq_collect_each_entry(const struct aq_conf *conf, const char *sub,
-				   int (*fn)(const char *name, void *arg,
-					     struct aq_err *err),
-				   void *arg, struct aq_err *err);
+				   aq_entry_fn *fn, void *arg,
+				   struct aq_err *err);
 /* Move the files of environment 'name' to trash/; not there is no failure. */
 AQ_CHECK int aq_collect_to_trash(const struct aq_conf *conf, const char *name,
 				 struct aq_err *err);

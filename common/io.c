@@ -189,6 +189,25 @@ int aq_sync_dir(int dirfd, struct aq_err *err)
 	return 0;
 }
 
+int aq_each_entry(int dirfd, const char *what, aq_entry_fn *fn, void *arg,
+		  struct aq_err *err)
+{
+	cleanup_closedir DIR *dir = NULL;
+	const struct dirent *e;
+	int rc = 0, fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		rc = aq_fail_errno(err, "cannot read '%s'", what);
+		aq_close_fd(&fd);
+		return rc;
+	}
+	while (!rc && (errno = 0, e = readdir(dir)))
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			rc = fn(e->d_name, arg, err);
+	return rc || !errno ? rc : aq_fail_errno(err, "cannot read '%s'", what);
+}
+
 /* -- removing -- */
 
 struct removal {
@@ -197,8 +216,21 @@ struct removal {
 	unsigned int n_moved; /* directories moved up to it */
 };
 
-static int remove_below(struct removal *r, int fd, int depth,
-			struct aq_err *err);
+/* One of its directories. */
+struct removal_dir {
+	struct removal *r;
+	int fd, depth; /* of its entries */
+};
+
+static int remove_entry(struct removal *r, int dirfd, const char *name,
+			int depth, struct aq_err *err);
+
+static int remove_named(const char *name, void *arg, struct aq_err *err)
+{
+	const struct removal_dir *d = arg;
+
+	return remove_entry(d->r, d->fd, name, d->depth, err);
+}
 
 /* Hostile code can nest directories deeper than any process has descriptors:
  * what is too deep is moved up to the root, and removed there later.
@@ -221,6 +253,7 @@ static int move_up(struct removal *r, int dirfd, const char *name,
 static int remove_dir(struct removal *r, int dirfd, const char *name,
 		      int depth, struct aq_err *err)
 {
+	struct removal_dir d = { .r = r, .depth = depth + 1 };
 	cleanup_close int fd = -1;
 	unsigned int n_moved;
 	struct stat st;
@@ -241,9 +274,10 @@ static int remove_dir(struct removal *r, int dirfd, const char *name,
 		(void)fchmod(fd, 0700); /* if refused, unlink says so */
 	if (!depth)
 		r->root_fd = fd;
+	d.fd = fd;
 	do {
 		n_moved = r->n_moved;
-		rc = remove_below(r, fd, depth + 1, err);
+		rc = aq_each_entry(fd, name, remove_named, &d, err);
 	} while (!rc && !depth && r->n_moved != n_moved);
 	if (rc)
 		return rc;
@@ -263,29 +297,6 @@ static int remove_entry(struct removal *r, int dirfd, const char *name,
 	if (depth >= TREE_DEPTH_MAX)
 		return move_up(r, dirfd, name, err);
 	return remove_dir(r, dirfd, name, depth, err);
-}
-
-static int remove_below(struct removal *r, int fd, int depth,
-			struct aq_err *err)
-{
-	cleanup_closedir DIR *dir = NULL;
-	struct dirent *e;
-	int rc = 0, own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	dir = own < 0 ? NULL : fdopendir(own);
-	if (!dir) {
-		rc = aq_fail_errno(err, "cannot read a directory");
-		aq_close_fd(&own);
-		return rc;
-	}
-	while (!rc && (errno = 0, e = readdir(dir))) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		rc = remove_entry(r, fd, e->d_name, depth, err);
-	}
-	if (!rc && errno)
-		return aq_fail_errno(err, "cannot read a directory");
-	return rc;
 }
 
 int aq_remove_tree(int dirfd, const char *name, struct aq_err *err)

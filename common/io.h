@@ -51,6 +51,14 @@ AQ_CHECK int aq_read_file(int dirfd, const char *name, struct aq_str *ret,
 AQ_CHECK int aq_write_file(int dirfd, const char *name, const void *mem,
 			   size_t len, struct aq_err *err);
 
+/* Call 'fn' for every entry of a directory but "." and "..", by a descriptor
+ * of its own, until it returns non-zero, which is returned.  'what' is the directory
+ * for people.
+ */
+typedef int aq_entry_fn(const char *name, void *arg, struct aq_err *err);
+AQ_CHECK int aq_each_entry(int dirfd, const char *what, aq_entry_fn *fn,
+			   void *arg, struct aq_err *err);
+
 /* Flush a directory's entries. */
 AQ_CHECK int aq_sync_dir(int dirfd, struct aq_err *err);
 

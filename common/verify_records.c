@@ -3,9 +3,7 @@
  * (`paths_data`), RECORD of wheels.  The records must be those of the lock.
  */
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -392,35 +390,41 @@ static int read_wheel(struct reading *r, int site, const char *info,
 
 /* -- all of them -- */
 
-static int each_entry(int dir, const char *end,
-		      int (*fn)(struct reading *r, int dir, const char *name,
-				struct aq_err *err),
-		      struct reading *r, struct aq_err *err)
-{
-	cleanup_closedir DIR *d = fdopendir(fcntl(dir, F_DUPFD_CLOEXEC, 0));
-	const struct dirent *e;
-	int rc = 0;
+/* Files of one directory, and who reads them. */
+struct kind {
+	struct reading *r;
+	int dir;
+	const char *end; /* of their names */
+	int (*read)(struct reading *r, int dir, const char *name,
+		    struct aq_err *err);
+};
 
-	if (!d)
-		return aq_fail_errno(err, "cannot read a directory");
-	while (!rc && (errno = 0, e = readdir(d)))
-		if (*e->d_name != '.' && aq_ends_with(e->d_name, end))
-			rc = fn(r, dir, e->d_name, err);
-	return rc || !errno ? rc : aq_fail_errno(err, "cannot read a directory");
+static int read_if_kind(const char *name, void *arg, struct aq_err *err)
+{
+	const struct kind *k = arg;
+
+	return *name != '.' && aq_ends_with(name, k->end) ?
+		       k->read(k->r, k->dir, name, err) :
+		       0;
 }
 
 static int read_all(struct reading *r, struct aq_err *err)
 {
+	struct kind conda = { r, -1, ".json", read_conda };
+	struct kind wheels = { r, -1, ".dist-info", read_wheel };
 	cleanup_close int meta = -1, site = -1;
 	int rc = aq_open_dir(r->prefix, "conda-meta", &meta, err);
 
+	conda.dir = meta;
 	if (!rc)
-		rc = each_entry(meta, ".json", read_conda, r, err);
+		rc = aq_each_entry(meta, "conda-meta", read_if_kind, &conda,
+				   err);
 	if ((rc && rc != AQ_MISS) || !*r->site)
 		return rc == AQ_MISS ? 0 : rc;
 	rc = aq_open_below(r->prefix, r->site, &site, err);
+	wheels.dir = site;
 	if (!rc)
-		rc = each_entry(site, ".dist-info", read_wheel, r, err);
+		rc = aq_each_entry(site, r->site, read_if_kind, &wheels, err);
 	return rc == AQ_MISS ? 0 : rc;
 }
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/walk.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "common/io.h"
 
 struct walk {
 	aq_walk_fn *fn;
@@ -38,33 +39,28 @@ static void pop(struct walk *w, size_t len)
 	w->path[len] = '\0';
 }
 
-static int walk_below(struct walk *w, int fd, int depth, struct aq_err *err)
-{
-	cleanup_closedir DIR *dir = NULL;
-	const struct dirent *e;
-	size_t len = w->len;
-	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0), rc = 0;
+/* A directory on the way. */
+struct below {
+	struct walk *w;
+	int fd, depth; /* of its entries */
+};
 
-	dir = own < 0 ? NULL : fdopendir(own);
-	if (!dir) {
-		rc = aq_fail_errno(err, "cannot read '%s'", w->path);
-		aq_close_fd(&own);
-		return rc;
-	}
-	while (!rc && (errno = 0, e = readdir(dir))) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		rc = push(w, e->d_name, err);
-		if (!rc)
-			rc = walk_entry(w, fd, e->d_name, depth, err);
-		pop(w, len);
-	}
-	return rc || !errno ? rc : aq_fail_errno(err, "cannot read '%s'", w->path);
+static int walk_named(const char *name, void *arg, struct aq_err *err)
+{
+	const struct below *b = arg;
+	size_t len = b->w->len;
+	int rc = push(b->w, name, err);
+
+	if (!rc)
+		rc = walk_entry(b->w, b->fd, name, b->depth, err);
+	pop(b->w, len);
+	return rc;
 }
 
 static int walk_dir(struct walk *w, struct aq_walk_entry *e, int depth,
 		    struct aq_err *err)
 {
+	struct below below = { .w = w, .depth = depth + 1 };
 	cleanup_close int fd = -1;
 	int rc;
 
@@ -73,7 +69,9 @@ static int walk_dir(struct walk *w, struct aq_walk_entry *e, int depth,
 	if (fd < 0)
 		return errno == ENOENT ?
 			0 : aq_fail_errno(err, "cannot read '%s'", e->name);
-	rc = walk_below(w, fd, depth + 1, err);
+	below.fd = fd;
+	rc = aq_each_entry(fd, *w->path ? w->path : e->name, walk_named, &below,
+			   err);
 	e->fd = fd;
 	e->is_end = true;
 	return rc ? rc : w->fn(e, w->arg, err);

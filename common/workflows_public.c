@@ -8,7 +8,6 @@
  * It is root's, with an ACL (acl(5)) that lets one user read it: what a user
  * owns below /run they could fill the memory of the node with.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -176,20 +175,11 @@ static int add_uid(const struct aq_workflow_state *w, void *arg,
 	return 0;
 }
 
-static int add_files(int dir, struct aq_strv *uids, struct aq_err *err)
+static int add_file(const char *name, void *arg, struct aq_err *err)
 {
-	cleanup_closedir DIR *files = NULL;
-	const struct dirent *e;
-	int fd = dup(dir);
-
-	files = fd < 0 ? NULL : fdopendir(fd);
-	if (!files) {
-		aq_close_fd(&fd);
-		return aq_fail_errno(err, "cannot read the workflows' files");
-	}
-	while ((errno = 0, e = readdir(files)))
-		aq_strv_add(uids, e->d_name);
-	return errno ? aq_fail_errno(err, "cannot read the workflows' files") : 0;
+	(void)err;
+	aq_strv_add(arg, name);
+	return 0;
 }
 
 int aq_workflows_publish_all(const struct aq_conf *conf,
@@ -200,7 +190,7 @@ int aq_workflows_publish_all(const struct aq_conf *conf,
 	int rc = begin(conf, &dir, &lock, err);
 
 	if (!rc)
-		rc = add_files(dir, &uids, err);
+		rc = aq_each_entry(dir, "workflows", add_file, &uids, err);
 	if (!rc)
 		rc = aq_store_each_workflow(store, AQ_WORKFLOWS_ALL, NULL,
 					    add_uid, &uids, err);
