@@ -17,6 +17,7 @@
 #include "builder/bytecode.h"
 #include "builder/inherit.h"
 #include "common/answer_fill.h"
+#include "common/clock.h"
 #include "common/flock.h"
 #include "common/io.h"
 #include "common/manifest.h"
@@ -138,13 +139,14 @@ bool build_is_over(void *arg)
 {
 	struct build *b = arg;
 
-	return turn_is_over(b) || build_now_ms() > b->deadline_ms;
+	return turn_is_over(b) || aq_now_ms() > b->deadline_ms;
 }
 
 static int make_prefix(struct build *b, struct aq_store **store,
 		       uint32_t *ret_generation, struct aq_err *err)
 {
 	char name[AQ_ENV_NAME_SIZE];
+	struct aq_bases bases;
 	int rc = 0;
 
 	*ret_generation = b->generation; /* its path stays what it was */
@@ -152,12 +154,12 @@ static int make_prefix(struct build *b, struct aq_store **store,
 		rc = aq_store_next_generation(*store, b->lock->digest,
 					      ret_generation, err);
 	if (!rc)
-		rc = bytecode_choose_compiler(b, *store, err);
+		rc = aq_store_bases(*store, &bases, err);
 	aq_store_close(steal(store)); /* none is open during a build */
 	if (rc)
 		return rc;
-	snprintf(name, sizeof(name), "%.*s-%" PRIu32, AQ_ENV_LOCK_DIGITS,
-		 b->lock->digest, *ret_generation);
+	bytecode_choose_compiler(b, &bases);
+	aq_env_make_name(b->lock->digest, *ret_generation, name);
 	rc = prefix_drop_earlier(b, *ret_generation, err);
 	if (!rc)
 		rc = cage_prepare(b, err); /* with a place for the compiler */
@@ -231,7 +233,7 @@ static int finish(struct build *b, uint32_t generation, struct aq_err *err)
 		snprintf(env.base, sizeof(env.base), "%s", b->base.env);
 	env.last_used = env.created;
 	env.uid = b->uid;
-	env.build_ms = (uint64_t)(build_now_ms() - b->start_ms);
+	env.build_ms = (uint64_t)(aq_now_ms() - b->start_ms);
 	env.size_own = sizes.own;
 	env.size_shared = sizes.shared;
 	env.packages = (uint32_t)b->lock->n_items;

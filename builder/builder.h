@@ -126,8 +126,6 @@ struct build {
 	} room; /* room.c */
 };
 
-int64_t build_now_ms(void);
-
 /* -- cage.c -- */
 /* Make the place for builds below work/ and clean up what an interrupted one
  * of ours left.

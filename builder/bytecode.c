@@ -12,6 +12,7 @@
 
 #include "builder/bytecode_inside.h"
 #include "common/base.h"
+#include "common/clock.h"
 #include "common/flock.h"
 #include "common/io.h"
 #include "common/sums.h"
@@ -63,24 +64,18 @@ static void take_compiler(struct build *b, const struct aq_base *base)
 	cage_show(b, base->env);
 }
 
-int bytecode_choose_compiler(struct build *b, struct aq_store *store,
-			     struct aq_err *err)
+void bytecode_choose_compiler(struct build *b, const struct aq_bases *bases)
 {
 	char python[AQ_BASE_PYTHON_SIZE];
-	struct aq_bases bases;
-	int rc = 0;
 
 	b->compiler[0] = '\0';
 	aq_close_fd(&b->compiler_fd);
-	if (b->lock->python)
-		rc = aq_store_bases(store, &bases, err);
-	if (rc || !b->lock->python)
-		return rc;
+	if (!b->lock->python)
+		return;
 	aq_base_name_of(b->lock->python, python);
-	for (size_t i = 0; i < bases.n; i++)
-		if (strcmp(bases.v[i].python, python) == 0)
-			take_compiler(b, &bases.v[i]);
-	return 0;
+	for (size_t i = 0; i < bases->n; i++)
+		if (strcmp(bases->v[i].python, python) == 0)
+			take_compiler(b, &bases->v[i]);
 }
 
 /* -- marks -- */
@@ -229,7 +224,7 @@ static int catch_up(struct build *b, struct aq_manifest *m, bool is_base,
 	cage_show(b, m->env->name);
 	snprintf(b->prefix, sizeof(b->prefix), "%s/envs/%s",
 		 b->conf->cache_dir, b->name);
-	b->deadline_ms = build_now_ms() + CATCH_UP_MS;
+	b->deadline_ms = aq_now_ms() + CATCH_UP_MS;
 	rc = cage_prepare(b, err);
 	if (!rc && b->lock->python)
 		rc = link_compiled(b, err);
@@ -259,7 +254,8 @@ static int look_up(struct build *b, const char *name, struct aq_manifest **ret_m
 		return AQ_CORRUPT;
 	b->lock = (*ret_m)->lock;
 	snprintf(b->name, sizeof(b->name), "%s", name);
-	return bytecode_choose_compiler(b, store, err);
+	bytecode_choose_compiler(b, &bases);
+	return 0;
 }
 
 /* Whether a failure may be of this moment: a mark stays then, and the next builder

@@ -22,8 +22,7 @@
 /* Choose whose interpreter compiles for b->lock: b->compiler, which is held from
  * then on; "": there is no base of that Python.
  */
-AQ_CHECK int bytecode_choose_compiler(struct build *b, struct aq_store *store,
-				      struct aq_err *err);
+void bytecode_choose_compiler(struct build *b, const struct aq_bases *bases);
 
 /* Link what is there into the prefix that is being built, and leave a mark: what
  * is missing is made once nobody waits (bytecode_catch_up()).

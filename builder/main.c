@@ -18,6 +18,7 @@
 #include "builder/bytecode.h"
 #include "builder/inherit.h"
 #include "common/build.h"
+#include "common/clock.h"
 #include "common/index.h"
 #include "common/io.h"
 #include "common/layout.h"
@@ -325,7 +326,7 @@ static int answer(const struct options *o, struct aq_answer *a,
 	if (!rc && b.step)
 		take_reference(&b);
 	if (!rc) {
-		b.start_ms = build_now_ms();
+		b.start_ms = aq_now_ms();
 		b.deadline_ms = b.start_ms + (int64_t)conf->build_timeout * 1000;
 		rc = serve(&b, err);
 	}

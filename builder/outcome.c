@@ -5,6 +5,7 @@
 
 #include "builder/builder.h"
 #include "cli/units.h"
+#include "common/clock.h"
 #include "common/refs.h"
 
 const char *outcome_resolution(enum aq_tally_what outcome)
@@ -46,7 +47,7 @@ void outcome_note_build(struct build *b, struct aq_store *store,
 static void say_outcome(struct build *b, const struct aq_env *env,
 			enum aq_tally_what outcome)
 {
-	uint64_t ms = (uint64_t)(build_now_ms() - b->start_ms);
+	uint64_t ms = (uint64_t)(aq_now_ms() - b->start_ms);
 	char made[AQ_ENV_MADE_SIZE], time[UNITS_SIZE], own[UNITS_SIZE];
 	char shared[UNITS_SIZE];
 

@@ -16,10 +16,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "builder/builder.h"
+#include "common/clock.h"
 
 /* How often a running program's deadline and waiters are looked at, in
  * milliseconds: a cancelled step's build ends well within its two seconds.
@@ -28,14 +28,6 @@
 /* A build's log, in bytes: a client that floods is ended. */
 #define LOG_MAX (16 * 1024 * 1024)
 #define LINE_MAX_BYTES 4096
-
-int64_t build_now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 void command_free(struct command *cmd)
 {
@@ -236,7 +228,7 @@ static bool read_stream(struct build *b, struct stream *s)
 /* Why a running program must be ended now, or NULL. */
 static const char *must_end(struct build *b, const struct stream s[2])
 {
-	if (build_now_ms() > b->deadline_ms)
+	if (aq_now_ms() > b->deadline_ms)
 		return "the build took longer than build_timeout allows";
 	if (turn_is_over(b))
 		return "the build was cancelled: nobody waits for it any more";

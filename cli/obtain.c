@@ -12,6 +12,7 @@
 
 #include "cli/term.h"
 #include "common/build.h"
+#include "common/clock.h"
 #include "common/io.h"
 #include "common/layout.h"
 #include "common/lookup.h"
@@ -193,13 +194,13 @@ static int look_up(const struct cli *cli, const struct aq_request *req,
 		   struct aq_answer *answer, uint64_t *ret_us,
 		   struct aq_err *err)
 {
-	int64_t start = term_now_us();
+	int64_t start = aq_now_us();
 	bool is_plain = false;
 	int rc = aq_look_up(cli->conf, req, answer, &is_plain, err);
 
 	if (rc)
 		return rc;
-	*ret_us = (uint64_t)(term_now_us() - start);
+	*ret_us = (uint64_t)(aq_now_us() - start);
 	if (cli->is_explain)
 		return 0;
 	count_hit(cli, answer);

@@ -12,8 +12,8 @@
 
 #include "builder/identity.h"
 #include "cli/term.h"
-
-#define NAP_MS 5
+#include "common/clock.h"
+#include "common/worker.h"
 
 /* In the child: of ours the program has standard output and, aloud, error. */
 __attribute__((noreturn)) static void execute(const char *const argv[],
@@ -40,7 +40,7 @@ static bool read_all(int fd, int64_t deadline_ms, struct aq_str *out)
 
 	for (;;) {
 		struct pollfd p = { .fd = fd, .events = POLLIN };
-		int64_t left = deadline_ms - term_now_ms();
+		int64_t left = deadline_ms - aq_now_ms();
 		ssize_t n;
 
 		if (left <= 0)
@@ -59,27 +59,15 @@ static bool read_all(int fd, int64_t deadline_ms, struct aq_str *out)
 	}
 }
 
-/* It may close its output and go on. */
-static bool wait_for(pid_t pid, int64_t deadline_ms, int *ret_status)
-{
-	while (term_now_ms() < deadline_ms) {
-		pid_t got = waitpid(pid, ret_status, WNOHANG);
-
-		if (got != 0)
-			return got == pid;
-		poll(NULL, 0, NAP_MS);
-	}
-	return false;
-}
-
 static int finish(pid_t pid, const char *name, int from, int limit_ms,
 		  struct aq_str *out, struct aq_err *err)
 {
-	int64_t deadline = term_now_ms() + limit_ms;
+	int64_t deadline = aq_now_ms() + limit_ms;
 	int status = -1;
 
+	/* it may close its output and go on */
 	if (!read_all(from, deadline, out) ||
-	    !wait_for(pid, deadline, &status)) {
+	    !aq_reap(pid, deadline, &status)) {
 		(void)kill(-pid, SIGKILL);
 		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 			;

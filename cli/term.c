@@ -4,28 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/text.h"
 
 #define QUIET_MS 1000     /* what takes less shows nothing */
 #define COLUMNS_DEFAULT 80
 #define COLUMNS_MIN 20
 #define LINE_MAX_BYTES 4096 /* a builder's lines have 512 at most */
-
-int64_t term_now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-int64_t term_now_ms(void)
-{
-	return term_now_us() / 1000;
-}
 
 bool term_is(FILE *out)
 {
@@ -88,7 +75,7 @@ void term_progress_begin(struct term_progress *p)
 {
 	*p = (struct term_progress){
 		.is_moving = term_is(stderr),
-		.start_ms = term_now_ms(),
+		.start_ms = aq_now_ms(),
 		.line = AQ_STR_INIT(LINE_MAX_BYTES),
 	};
 }
@@ -138,7 +125,7 @@ void term_progress_add(struct term_progress *p, const char *mem, size_t len)
 
 void term_progress_tick(struct term_progress *p)
 {
-	int64_t ms = term_now_ms() - p->start_ms;
+	int64_t ms = aq_now_ms() - p->start_ms;
 	const char *text = p->last, *end = text + strlen(text);
 	size_t room = term_columns(stderr);
 	char head[40];

@@ -48,10 +48,6 @@ void term_progress_add(struct term_progress *p, const char *mem, size_t len);
 void term_progress_tick(struct term_progress *p);
 void term_progress_end(struct term_progress *p);
 
-/* CLOCK_MONOTONIC */
-int64_t term_now_us(void);
-int64_t term_now_ms(void);
-
 /* How many columns the terminal 'out' has; 0: it is none. */
 size_t term_columns(FILE *out);
 

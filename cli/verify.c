@@ -8,6 +8,7 @@
 #include "cli/env.h"
 #include "cli/json.h"
 #include "cli/term.h"
+#include "common/clock.h"
 #include "common/collect.h"
 #include "common/layout.h"
 #include "common/repair.h"
@@ -36,7 +37,7 @@ static void tick(const char *env, void *arg)
 
 	if (!r->progress.is_moving || r->n_ticks++ % TICK_FILES)
 		return;
-	now = term_now_ms();
+	now = aq_now_ms();
 	if (now - r->last_ms < TERM_TICK_MS)
 		return;
 	r->last_ms = now;

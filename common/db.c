@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/db_raw.h"
 
 /* No row of ours is longer: a lock of 1 MiB, activation of 64 KiB. */
@@ -200,15 +201,13 @@ static int wait_for_lock(void *arg, int count)
 	struct aq_db *db = arg;
 	long ms = count < NAP_MAX_MS ? count + 1 : NAP_MAX_MS;
 	const struct timespec nap = { 0, ms * 1000000 };
-	struct timespec from, to;
+	int64_t start;
 
 	if (db->left_ms <= 0)
 		return 0;
-	clock_gettime(CLOCK_MONOTONIC, &from);
+	start = aq_now_us();
 	nanosleep(&nap, NULL);
-	clock_gettime(CLOCK_MONOTONIC, &to);
-	ms = (to.tv_sec - from.tv_sec) * 1000 +
-	     (to.tv_nsec - from.tv_nsec) / 1000000;
+	ms = (aq_now_us() - start) / 1000;
 	db->left_ms -= ms > 0 ? (int)ms : 1;
 	return 1;
 }

@@ -61,17 +61,9 @@ static int read_left(struct aq_refs *refs, const char *where,
 	return rc == AQ_MISS ? 0 : rc;
 }
 
-/* A step whose lease is held still runs (an epilog can come early, when
- * slurmctld gave the job up): it drops its own.
- */
-static int is_over(const struct aq_refs *refs, const struct aq_step *step,
-		   bool *ret, struct aq_err *err)
-{
-	return aq_lease_is_free(refs->conf, step, ret, err);
-}
-
-/* Leave in 'l' what is over and used by no process.  /proc is long: the
- * references are not locked meanwhile.
+/* Leave in 'l' what is over and used by no process.  A step whose lease is held
+ * still runs (an epilog can come early, when slurmctld gave the job up): it drops
+ * its own.  /proc is long: the references are not locked meanwhile.
  */
 static int keep_over(struct aq_refs *refs, struct lefts *l, struct aq_err *err)
 {
@@ -81,7 +73,8 @@ static int keep_over(struct aq_refs *refs, struct lefts *l, struct aq_err *err)
 
 	for (size_t i = 0; i < l->n; i++) {
 		struct left *left = &l->v[i];
-		int rc = is_over(refs, &left->step, &is_free, err);
+		int rc = aq_lease_is_free(refs->conf, &left->step,
+					  &is_free, err);
 
 		if (rc)
 			return rc;
@@ -108,7 +101,8 @@ static int drop_over(struct aq_refs *refs, const struct lefts *l,
 	for (size_t i = 0; !rc && i < l->n; i++) {
 		bool is_free = false;
 
-		rc = is_over(refs, &l->v[i].step, &is_free, err);
+		rc = aq_lease_is_free(refs->conf, &l->v[i].step, &is_free,
+				      err);
 		if (!rc && is_free)
 			rc = aq_refs_drop(refs, &l->v[i].step, err);
 	}

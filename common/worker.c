@@ -11,8 +11,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "common/clock.h"
 
 #ifndef SYS_close_range
 #define SYS_close_range 436
@@ -88,14 +89,6 @@ bool aq_close_others(const int keep[], size_t n)
 	}
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 struct work {
 	int (*fn)(void *arg, struct aq_err *err);
 	void *arg;
@@ -130,7 +123,7 @@ static bool read_report(int fd, struct report *r, int64_t until, bool *is_late)
 
 	while (got < sizeof(*r)) {
 		struct pollfd p = { .fd = fd, .events = POLLIN };
-		int64_t left = until - now_ms();
+		int64_t left = until - aq_now_ms();
 		ssize_t n;
 		int rc = left > 0 ? poll(&p, 1, (int)left) : 0;
 
@@ -151,25 +144,22 @@ static bool read_report(int fd, struct report *r, int64_t until, bool *is_late)
 	return true;
 }
 
-/* Wait until 'until' for the child to end; it is on its way.  poll(2) of a pidfd
- * tells at once; Linux before 5.3 has none, and is asked every millisecond.
+/* poll(2) of a pidfd tells at once; Linux before 5.3 has none, and is asked every
+ * millisecond.
  */
-static int reap(pid_t pid, int64_t until)
+bool aq_reap(pid_t pid, int64_t until_ms, int *ret_status)
 {
 	cleanup_close int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	int status = 0;
 
 	for (;;) {
 		struct pollfd p = { .fd = fd, .events = POLLIN };
-		int64_t left = until - now_ms();
-		pid_t got = waitpid(pid, &status, WNOHANG);
+		int64_t left = until_ms - aq_now_ms();
+		pid_t got = waitpid(pid, ret_status, WNOHANG);
 
 		if (got == pid)
-			return status;
-		if (got < 0 && errno != EINTR)
-			return 0; /* the host has reaped it */
-		if (left <= 0)
-			return 0;
+			return true;
+		if ((got < 0 && errno != EINTR) || left <= 0)
+			return false;
 		(void)poll(&p, 1, fd < 0 ? REAP_STEP_MS : (int)left);
 	}
 }
@@ -178,11 +168,11 @@ int aq_worker_run(int (*fn)(void *arg, struct aq_err *err), void *arg,
 		  int deadline_ms, int keep_fd, struct aq_err *err)
 {
 	const struct work work = { fn, arg, keep_fd };
-	int64_t until = now_ms() + deadline_ms;
+	int64_t until = aq_now_ms() + deadline_ms;
 	cleanup_close int in = -1;
 	struct report r = { 0 };
 	bool is_late = false;
-	int fds[2], status;
+	int fds[2], status = 0;
 	pid_t pid;
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
@@ -199,7 +189,7 @@ int aq_worker_run(int (*fn)(void *arg, struct aq_err *err), void *arg,
 	}
 	close(fds[1]);
 	if (read_report(in, &r, until, &is_late)) {
-		reap(pid, now_ms() + REAP_MS);
+		(void)!aq_reap(pid, aq_now_ms() + REAP_MS, &status);
 		r.text[sizeof(r.text) - 1] = '\0';
 		(void)aq_fail(err, (enum aq_class)r.class, "%s", r.text);
 		if (err)
@@ -207,7 +197,7 @@ int aq_worker_run(int (*fn)(void *arg, struct aq_err *err), void *arg,
 		return r.class;
 	}
 	kill(pid, SIGKILL);
-	status = reap(pid, now_ms() + REAP_MS);
+	(void)!aq_reap(pid, aq_now_ms() + REAP_MS, &status);
 	if (is_late) {
 		(void)aq_fail(err, AQ_SYS,
 			      "the work did not end within %d ms (a hanging disk?)",

@@ -6,7 +6,10 @@
 #ifndef AQ_WORKER_H
 #define AQ_WORKER_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 #include "common/err.h"
 
@@ -28,6 +31,11 @@
  */
 AQ_CHECK int aq_worker_run(int (*fn)(void *arg, struct aq_err *err), void *arg,
 			   int deadline_ms, int keep_fd, struct aq_err *err);
+
+/* Wait for child 'pid' to end until 'until_ms' (CLOCK_MONOTONIC): whether it
+ * has, with *ret_status as of waitpid(2).  Also false: somebody else has reaped it.
+ */
+AQ_CHECK bool aq_reap(pid_t pid, int64_t until_ms, int *ret_status);
 
 /* What a child of a hook does first, since all that it inherits is the
  * submitter's: default dispositions, no signal blocked, umask 077, directory

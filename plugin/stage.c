@@ -8,9 +8,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/worker.h"
 #include "plugin/rim.h"
 
@@ -166,21 +166,13 @@ static int look_up(struct rim_step *step, struct aq_err *err)
 	return rc;
 }
 
-static uint64_t now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 static void find_out(struct rim_step *step)
 {
 	static struct aq_err err;
-	uint64_t start = now_us();
+	int64_t start = aq_now_us();
 	int rc = look_up(step, &err);
 
-	step->look_up_us = now_us() - start;
+	step->look_up_us = (uint64_t)(aq_now_us() - start);
 	/* with a hit or a miss the text is a note for the administrator */
 	if (rc != AQ_USER && err.text[0])
 		slurm_error("aq: step %u.%u: %s", step->stage.step.job,
