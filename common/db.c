@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/db_raw.h"
+#include "common/str.h"
 
 /* No row of ours is longer: a lock of 1 MiB, activation of 64 KiB. */
 #define ROW_MAX (4 * 1024 * 1024)
@@ -88,6 +89,20 @@ const void *aq_db_blob(const struct aq_db_row *row, int column, size_t *len)
 
 	*len = (size_t)sqlite3_column_bytes(row->stmt, column);
 	return blob;
+}
+
+int aq_db_get_number(const struct aq_db_row *row, void *arg, struct aq_err *err)
+{
+	(void)err;
+	*(uint64_t *)arg = aq_db_number(row, 0);
+	return 0;
+}
+
+int aq_db_add_text(const struct aq_db_row *row, void *arg, struct aq_err *err)
+{
+	(void)err;
+	aq_strv_add(arg, aq_db_text(row, 0));
+	return 0;
 }
 
 uint64_t aq_db_changes(const struct aq_db *db)

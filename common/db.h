@@ -92,6 +92,11 @@ AQ_CHECK int aq_db_run(struct aq_db *db, const char *sql,
 		       const struct aq_db_value *values, size_t n,
 		       aq_db_each_fn *each, void *arg, struct aq_err *err);
 
+/* For aq_db_run(): a row's first column to the uint64_t 'arg'; or appended to the
+ * struct aq_strv 'arg'.
+ */
+aq_db_each_fn aq_db_get_number, aq_db_add_text;
+
 /* How many rows the last statement changed. */
 uint64_t aq_db_changes(const struct aq_db *db);
 

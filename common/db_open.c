@@ -16,18 +16,10 @@
 /* The text of a schema; ours have 2 KiB. */
 #define SCHEMA_MAX (64 * 1024)
 
-static int get_number(const struct aq_db_row *row, void *arg,
-		      struct aq_err *err)
-{
-	(void)err;
-	*(uint64_t *)arg = aq_db_number(row, 0);
-	return 0;
-}
-
 static int pragma(struct aq_db *db, const char *sql, uint64_t *ret,
 		  struct aq_err *err)
 {
-	return aq_db_run(db, sql, NULL, 0, get_number, ret, err);
+	return aq_db_run(db, sql, NULL, 0, aq_db_get_number, ret, err);
 }
 
 static int set_pragma(struct aq_db *db, const char *name, uint64_t value,

@@ -195,14 +195,6 @@ int aq_refs_drop(struct aq_refs *refs, const struct aq_step *step,
 
 /* -- what they hold -- */
 
-int aq_refs_get_number(const struct aq_db_row *row, void *arg,
-		       struct aq_err *err)
-{
-	(void)err;
-	*(uint64_t *)arg = aq_db_number(row, 0);
-	return 0;
-}
-
 static int hold(struct aq_refs *refs, const struct aq_step *step,
 		const char *env, uint64_t now, const struct aq_tally *tally,
 		struct aq_err *err)
@@ -300,7 +292,7 @@ static int check_lease(const struct aq_step *step, const char *node, void *arg,
 	int rc = aq_db_run(refs->db,
 			   "SELECT count(*) FROM refs WHERE job = ?1"
 			   " AND step = ?2 AND het = ?3 AND node = ?4",
-			   values, ARRAY_LEN(values), aq_refs_get_number, &n, err);
+			   values, ARRAY_LEN(values), aq_db_get_number, &n, err);
 
 	if (rc || n)
 		return rc;
@@ -327,7 +319,7 @@ int aq_refs_count(struct aq_refs *refs, const char *digest, uint64_t *ret,
 	return aq_db_run(refs->db,
 			 "SELECT count(*) FROM refs"
 			 " WHERE ?1 IS NULL OR digest = ?1",
-			 values, 1, aq_refs_get_number, ret, err);
+			 values, 1, aq_db_get_number, ret, err);
 }
 
 struct each {

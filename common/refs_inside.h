@@ -15,7 +15,5 @@ struct aq_refs {
 AQ_CHECK int aq_refs_note(struct aq_refs *refs, const char *env, uint64_t n,
 			  uint64_t now, const struct aq_tally *tally,
 			  struct aq_err *err);
-/* A row of one number, into the uint64_t 'arg'. */
-aq_db_each_fn aq_refs_get_number;
 
 #endif

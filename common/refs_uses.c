@@ -77,7 +77,7 @@ int aq_refs_oldest_use(struct aq_refs *refs, uint64_t *ret,
 			 "SELECT coalesce(min(first), 0) FROM"
 			 " (SELECT first FROM uses"
 			 "  UNION ALL SELECT first FROM counts)",
-			 NULL, 0, aq_refs_get_number, ret, err);
+			 NULL, 0, aq_db_get_number, ret, err);
 }
 
 int aq_refs_clear_uses(struct aq_refs *refs, struct aq_err *err)

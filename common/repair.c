@@ -355,7 +355,7 @@ int aq_repair_children(const struct aq_conf *conf, const char *name,
 	if (!rc)
 		rc = aq_store_open(conf, AQ_STORE_READ, &store, err);
 	if (!rc)
-		rc = aq_store_children_names(store, name, ret, err);
+		rc = aq_store_child_names(store, name, ret, err);
 	if (!rc)
 		rc = aq_store_candidates(store, refs, &v, &n, err);
 	for (size_t i = 0; !rc && i < n; i++)

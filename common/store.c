@@ -293,14 +293,6 @@ int aq_store_find_name(struct aq_store *store, const char *name,
 	return 0;
 }
 
-static int get_count(const struct aq_db_row *row, void *arg,
-		     struct aq_err *err)
-{
-	(void)err;
-	*(uint64_t *)arg = aq_db_number(row, 0);
-	return 0;
-}
-
 int aq_store_has_name(struct aq_store *store, const char *name, bool *ret,
 		      struct aq_err *err)
 {
@@ -308,7 +300,7 @@ int aq_store_has_name(struct aq_store *store, const char *name, bool *ret,
 	uint64_t n = 0;
 	int rc = aq_db_run(store->db,
 			   "SELECT count(*) FROM environments WHERE name = ?1",
-			   values, 1, get_count, &n, err);
+			   values, 1, aq_db_get_number, &n, err);
 
 	if (!rc)
 		*ret = n > 0;
@@ -325,7 +317,7 @@ int aq_store_size(struct aq_store *store, uint32_t uid, uint64_t *ret,
 			       " FROM environments WHERE uid = ?1" :
 			       "SELECT coalesce(sum(size_own), 0)"
 			       " FROM environments",
-			 values, uid != 0, get_count, ret, err);
+			 values, uid != 0, aq_db_get_number, ret, err);
 }
 
 static int get_three(const struct aq_db_row *row, void *arg,
@@ -359,7 +351,7 @@ int aq_store_digests(struct aq_store *store, const char *env_name,
 	int rc = aq_db_run(store->db,
 			   "SELECT DISTINCT r.digest FROM keys k"
 			   " JOIN requests r ON r.key = k.key WHERE k.env = ?1",
-			   values, 1, aq_store_add_text, ret, err);
+			   values, 1, aq_db_add_text, ret, err);
 
 	return rc && rc != AQ_MISS ? rc :
 				     aq_strv_done(ret, "the digests", err);

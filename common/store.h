@@ -215,14 +215,9 @@ AQ_CHECK int aq_store_typical(struct aq_store *store, enum aq_env_kind kind,
 
 /* Read every page: AQ_CORRUPT says what is damaged, foreign, or leads nowhere. */
 AQ_CHECK int aq_store_check(struct aq_store *store, struct aq_err *err);
-/* Append the names of all environments, or of those that inherit from one;
- * rows that cannot be read too.
- */
+/* Append the names of all environments, also of rows that cannot be read. */
 AQ_CHECK int aq_store_names(struct aq_store *store, struct aq_strv *ret,
 			    struct aq_err *err);
-AQ_CHECK int aq_store_children_names(struct aq_store *store,
-				     const char *env_name, struct aq_strv *ret,
-				     struct aq_err *err);
 /* By its whole name.  AQ_CORRUPT: its row cannot be read. */
 AQ_CHECK int aq_store_find_exact(struct aq_store *store, const char *name,
 				 struct aq_env **ret, struct aq_err *err);

@@ -56,14 +56,6 @@ int aq_store_bases(struct aq_store *store, struct aq_bases *ret,
 	return 0;
 }
 
-int aq_store_get_number(const struct aq_db_row *row, void *arg,
-			struct aq_err *err)
-{
-	(void)err;
-	*(uint64_t *)arg = aq_db_number(row, 0);
-	return 0;
-}
-
 int aq_store_children(struct aq_store *store, const char *env_name,
 		      uint64_t *ret, struct aq_err *err)
 {
@@ -72,15 +64,7 @@ int aq_store_children(struct aq_store *store, const char *env_name,
 	return aq_db_run(store->db,
 			 "SELECT count(*) FROM environments"
 			 " WHERE base = ?1 AND base != ''",
-			 values, 1, aq_store_get_number, ret, err);
-}
-
-int aq_store_add_text(const struct aq_db_row *row, void *arg,
-		      struct aq_err *err)
-{
-	(void)err;
-	aq_strv_add(arg, aq_db_text(row, 0));
-	return 0;
+			 values, 1, aq_db_get_number, ret, err);
 }
 
 int aq_store_child_names(struct aq_store *store, const char *env_name,
@@ -90,7 +74,7 @@ int aq_store_child_names(struct aq_store *store, const char *env_name,
 	int rc = aq_db_run(store->db,
 			   "SELECT name FROM environments"
 			   " WHERE base = ?1 AND base != '' ORDER BY name",
-			   values, 1, aq_store_add_text, ret, err);
+			   values, 1, aq_db_add_text, ret, err);
 
 	return rc && rc != AQ_MISS ? rc : aq_strv_done(ret, "the names", err);
 }

@@ -175,13 +175,6 @@ int aq_store_candidates(struct aq_store *store, struct aq_refs *refs,
 
 /* -- what was left -- */
 
-static int add_name(const struct aq_db_row *row, void *arg, struct aq_err *err)
-{
-	(void)err;
-	aq_strv_add(arg, aq_db_text(row, 0));
-	return 0;
-}
-
 int aq_store_has_left(struct aq_store *store, struct aq_refs *refs, bool *ret,
 		      struct aq_err *err)
 {
@@ -196,7 +189,7 @@ int aq_store_has_left(struct aq_store *store, struct aq_refs *refs, bool *ret,
 			   " (SELECT 1 FROM environments c"
 			   "   WHERE c.base = e.name AND c.base != '')"
 			   " ORDER BY name",
-			   NULL, 0, add_name, &left, err);
+			   NULL, 0, aq_db_add_text, &left, err);
 
 	*ret = false;
 	if (rc == AQ_MISS)

@@ -14,14 +14,6 @@ struct aq_store {
 	uint64_t max_workflows; /* a user, as aq.conf has it */
 };
 
-/* For aq_db_run(): the row's first column to the uint64_t 'arg'; or appended to
- * the struct aq_strv 'arg'.
- */
-int aq_store_get_number(const struct aq_db_row *row, void *arg,
-			struct aq_err *err);
-int aq_store_add_text(const struct aq_db_row *row, void *arg,
-		      struct aq_err *err);
-
 /* What aq_store_read_env() takes, of environments e; 'ops' is what to read as
  * the activation.  *ret is the caller's.
  */

@@ -20,29 +20,11 @@ int aq_store_check(struct aq_store *store, struct aq_err *err)
 	return rc == AQ_MISS ? 0 : rc;
 }
 
-static int add_name(const struct aq_db_row *row, void *arg, struct aq_err *err)
-{
-	(void)err;
-	aq_strv_add(arg, aq_db_text(row, 0));
-	return 0;
-}
-
 int aq_store_names(struct aq_store *store, struct aq_strv *ret,
 		   struct aq_err *err)
 {
 	int rc = aq_db_run(store->db, "SELECT name FROM environments", NULL, 0,
-			   add_name, ret, err);
-
-	return rc && rc != AQ_MISS ? rc : aq_strv_done(ret, "environments", err);
-}
-
-int aq_store_children_names(struct aq_store *store, const char *env_name,
-			    struct aq_strv *ret, struct aq_err *err)
-{
-	const struct aq_db_value values[] = { AQ_TEXT(env_name) };
-	int rc = aq_db_run(store->db,
-			   "SELECT name FROM environments WHERE base = ?1"
-			   " ORDER BY name", values, 1, add_name, ret, err);
+			   aq_db_add_text, ret, err);
 
 	return rc && rc != AQ_MISS ? rc : aq_strv_done(ret, "environments", err);
 }
@@ -54,7 +36,7 @@ int aq_store_find_exact(struct aq_store *store, const char *name,
 	cleanup_strv struct aq_strv names = AQ_STRV_INIT(1);
 	int rc = aq_db_run(store->db,
 			   "SELECT name FROM environments WHERE name = ?1",
-			   values, 1, add_name, &names, err);
+			   values, 1, aq_db_add_text, &names, err);
 
 	return rc ? rc : aq_store_find_name(store, name, ret, err);
 }

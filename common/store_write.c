@@ -5,14 +5,6 @@
 
 #include "common/store_inside.h"
 
-static int get_count(const struct aq_db_row *row, void *arg,
-		     struct aq_err *err)
-{
-	(void)err;
-	*(uint64_t *)arg = aq_db_number(row, 0);
-	return 0;
-}
-
 /* The same environment may be there: one that was just rebuilt from the
  * manifest that its builder wrote before the row.
  */
@@ -30,7 +22,7 @@ static int check_same(struct aq_db *db, const struct aq_env *e,
 			   " JOIN activations ON env = name WHERE name = ?1"
 			   " AND lock = ?2 AND created = ?3 AND build_ms = ?4"
 			   " AND ops = ?5",
-			   values, ARRAY_LEN(values), get_count, &n, err);
+			   values, ARRAY_LEN(values), aq_db_get_number, &n, err);
 
 	if (rc || n)
 		return rc;
@@ -256,7 +248,7 @@ int aq_store_next_generation(struct aq_store *store, const char *lock,
 	int rc = aq_db_run(store->db,
 			   "SELECT coalesce(max(generation), 0)"
 			   " FROM environments WHERE lock = ?1",
-			   values, 1, get_count, &highest, err);
+			   values, 1, aq_db_get_number, &highest, err);
 
 	for (size_t i = 0; !rc && i < ARRAY_LEN(dirs); i++)
 		rc = raise_by(store->cache_dir, dirs[i], lock, &highest, err);

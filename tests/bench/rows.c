@@ -2,8 +2,8 @@
 /* rows DIR N AQ: what a cache of N environments costs to look things up in, to
  * list (by the program AQ) and to plan a collection for; see tests/bench/rows.
  * The rows are written by the store's own functions, with an activation, a
- * request and a key each; a tenth inherits from one of three bases, a hundredth
- * is referenced.
+ * request and a key each; a tenth inherits from one of three bases, a tenth is a
+ * workflow's, a tenth was left by one, a hundredth is referenced.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,10 +20,12 @@
 #include "common/layout.h"
 #include "common/lookup.h"
 #include "common/store_inside.h"
+#include "common/workflow_rows.h"
 
 #define RUNS 5
 #define LOOKUPS 1000
 #define BASES 3
+#define WORKFLOWS_MAX 1000 /* a user; none goes for it */
 #define NOW 1800000000u
 #define PATH_SIZE 4096
 
@@ -87,6 +89,20 @@ static void make_ops(struct aq_str *ops, const char *name)
 	}
 }
 
+static void insert_workflow(struct aq_store *store, unsigned long i,
+			    const struct aq_binding *tie)
+{
+	char name[32];
+	const struct aq_workflow_row row = {
+		.uid = 1000 + (uint32_t)(i % 1000), .name = name,
+		.key = tie->key, .digest = tie->digest, .submitted = i + 1,
+	};
+
+	snprintf(name, sizeof(name), "workflow-%lu", i);
+	must(aq_workflow_put(store->db, &row, WORKFLOWS_MAX, &err),
+	     "a workflow");
+}
+
 static void insert(struct aq_store *store, const struct aq_conf *conf,
 		   const char *context, unsigned long i,
 		   char bases[BASES][AQ_ENV_NAME_SIZE])
@@ -121,7 +137,10 @@ static void insert(struct aq_store *store, const struct aq_conf *conf,
 	tie.digest = req->digest;
 	tie.canonical = req->canonical;
 	must(aq_store_insert(store->db, &env, &err), "a row");
+	tie.is_of_workflow = i % 5 == 0;
 	must(aq_store_insert_binding(store->db, env.name, &tie, &err), "a row");
+	if (i % 10 == 0)
+		insert_workflow(store, i, &tie);
 }
 
 static char *make_context(const struct aq_conf *conf)

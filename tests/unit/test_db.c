@@ -43,19 +43,11 @@ static int open_it(const struct aq_conf *conf, uint32_t version,
 	return aq_db_open(path, &k, how, ret, NULL);
 }
 
-static int get_number(const struct aq_db_row *row, void *arg,
-		      struct aq_err *err)
-{
-	(void)err;
-	*(uint64_t *)arg = aq_db_number(row, 0);
-	return 0;
-}
-
 static uint64_t number(struct aq_db *db, const char *sql)
 {
 	uint64_t n = 12345;
 
-	assert_int_equal(aq_db_run(db, sql, NULL, 0, get_number, &n, NULL), 0);
+	assert_int_equal(aq_db_run(db, sql, NULL, 0, aq_db_get_number, &n, NULL), 0);
 	return n;
 }
 
@@ -186,7 +178,7 @@ static void values_come_back_as_they_went(void **state)
 				   NULL, NULL, NULL), 0);
 	assert_int_equal(number(db, "SELECT length(y) FROM a WHERE x = 3"), 3);
 	assert_int_equal(aq_db_run(db, "SELECT x FROM a WHERE x = 4", NULL, 0,
-				   get_number, NULL, NULL), AQ_MISS);
+				   aq_db_get_number, NULL, NULL), AQ_MISS);
 	/* more values than the statement takes */
 	assert_int_not_equal(aq_db_run(db, "DELETE FROM a", values, 1, NULL,
 				       NULL, NULL), 0);
