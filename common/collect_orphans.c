@@ -21,11 +21,10 @@ struct orphans {
 	uint64_t n;
 };
 
-static int add_held(const char *env, const char *digest, uint64_t n, void *arg,
+static int add_held(const char *env, const char *digest, void *arg,
 		    struct aq_err *err)
 {
 	(void)digest;
-	(void)n;
 	(void)err;
 	if (*env)
 		aq_strv_add(arg, env);

@@ -16,19 +16,19 @@
  */
 #define REOPEN_MAX 100
 
-static int open_below(const struct aq_conf *conf, const char *dir, int *ret_fd,
+int aq_lease_open_all(const struct aq_conf *conf, int *ret_leases,
 		      struct aq_err *err)
 {
 	char path[PATH_SIZE];
 
-	snprintf(path, sizeof(path), "%s/%s", conf->run_dir, dir);
-	return aq_open_dir(AT_FDCWD, path, ret_fd, err) ? AQ_SYS : 0;
+	snprintf(path, sizeof(path), "%s/leases", conf->run_dir);
+	return aq_open_dir(AT_FDCWD, path, ret_leases, err) ? AQ_SYS : 0;
 }
 
-void aq_lease_name(const struct aq_step *step, const char *node, char *ret,
-		   size_t size)
+void aq_lease_name(const struct aq_step *step, const char *node,
+		   char ret[AQ_LEASE_NAME_SIZE])
 {
-	snprintf(ret, size, "%u.%u.%u.%s", step->job, step->step, step->het,
+	snprintf(ret, AQ_LEASE_NAME_SIZE, "%u.%u.%u.%s", step->job, step->step, step->het,
 		 node);
 }
 
@@ -57,8 +57,8 @@ static int open_place(const struct aq_conf *conf, const struct aq_step *step,
 		      int *ret_dir, char ret_name[AQ_LEASE_NAME_SIZE],
 		      struct aq_err *err)
 {
-	aq_lease_name(step, conf->node, ret_name, AQ_LEASE_NAME_SIZE);
-	return open_below(conf, "leases", ret_dir, err);
+	aq_lease_name(step, conf->node, ret_name);
+	return aq_lease_open_all(conf, ret_dir, err);
 }
 
 int aq_lease_acquire(const struct aq_conf *conf, const struct aq_step *step,
@@ -80,6 +80,9 @@ int aq_lease_acquire(const struct aq_conf *conf, const struct aq_step *step,
 			return aq_fail(err, AQ_BUSY, "lease '%s' is held: the step is staged twice",
 				       name);
 		}
+		/* of a step of the same ids, before its job was requeued */
+		if (!rc && ftruncate(fd, 0) < 0)
+			return aq_fail_errno(err, "cannot use lease '%s'", name);
 		/* an epilog may remove it between open and lock */
 		if (!rc && is_current(fd, dirfd, name)) {
 			*ret_fd = steal_fd(&fd);
@@ -119,16 +122,24 @@ int aq_lease_is_free(const struct aq_conf *conf, const struct aq_step *step,
 	return is_free(dirfd, name, ret, err);
 }
 
-int aq_lease_remove(const struct aq_conf *conf, const struct aq_step *step,
+bool aq_lease_has_ended(int leases, const struct aq_step *step,
+			const char *node)
+{
+	char name[AQ_LEASE_NAME_SIZE];
+	struct stat st;
+
+	aq_lease_name(step, node, name);
+	return fstatat(leases, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       st.st_size >= AQ_LEASE_ENDED;
+}
+
+int aq_lease_remove(int leases, const struct aq_step *step, const char *node,
 		    struct aq_err *err)
 {
-	cleanup_close int dirfd = -1;
 	char name[AQ_LEASE_NAME_SIZE];
-	int rc = open_place(conf, step, &dirfd, name, err);
 
-	if (rc)
-		return rc;
-	if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
+	aq_lease_name(step, node, name);
+	if (unlinkat(leases, name, 0) < 0 && errno != ENOENT)
 		return aq_fail_errno(err, "cannot remove lease '%s'", name);
 	return 0;
 }
@@ -161,10 +172,12 @@ static const char *parse_name(const char *name, struct aq_step *ret)
 static int remove_if_free(const struct aq_conf *conf,
 			  const struct aq_step *step, struct aq_err *err)
 {
-	cleanup_close int fd = -1;
+	cleanup_close int fd = -1, leases = -1;
 	int rc = aq_lease_acquire(conf, step, &fd, err);
 
-	return rc ? rc : aq_lease_remove(conf, step, err);
+	if (!rc)
+		rc = aq_lease_open_all(conf, &leases, err);
+	return rc ? rc : aq_lease_remove(leases, step, conf->node, err);
 }
 
 int aq_lease_sweep(const struct aq_conf *conf, uint32_t job, struct aq_err *err)

@@ -11,8 +11,8 @@
 
 /* JOB.STEP.HET.NODE; node names have 255 bytes at most (RFC 1035). */
 #define AQ_LEASE_NAME_SIZE 320
-void aq_lease_name(const struct aq_step *step, const char *node, char *ret,
-		   size_t size);
+void aq_lease_name(const struct aq_step *step, const char *node,
+		   char ret[AQ_LEASE_NAME_SIZE]);
 
 /* The lease of a step: a file in run_dir/leases, locked through the descriptor
  * that is returned (its open file description: fork and SCM_RIGHTS pass it
@@ -36,9 +36,21 @@ typedef int aq_lease_each_fn(const struct aq_step *step, const char *node,
 AQ_CHECK int aq_lease_each_held(const struct aq_conf *conf,
 				aq_lease_each_fn *fn, void *arg,
 				struct aq_err *err);
-/* Remove the lease's file (the holder, at release). */
-AQ_CHECK int aq_lease_remove(const struct aq_conf *conf,
-			     const struct aq_step *step, struct aq_err *err);
+
+/* Its step came to its end: the holder makes the file, which is empty, this long
+ * by its descriptor.  What it refers to is held by it no more, though its row and this
+ * file stay until somebody sweeps them; a lease that is free and empty is one of
+ * a slurmstepd that was killed.
+ */
+#define AQ_LEASE_ENDED 1 /* bytes; of a hole, so no memory */
+/* Whether that was done; 'leases' is run_dir/leases. */
+AQ_CHECK int aq_lease_open_all(const struct aq_conf *conf, int *ret_leases,
+			       struct aq_err *err);
+bool aq_lease_has_ended(int leases, const struct aq_step *step,
+			const char *node);
+/* Remove the file of one that has. */
+AQ_CHECK int aq_lease_remove(int leases, const struct aq_step *step,
+			     const char *node, struct aq_err *err);
 
 /* Remove the lease files of 'job' on conf->node that nobody holds. */
 AQ_CHECK int aq_lease_sweep(const struct aq_conf *conf, uint32_t job,

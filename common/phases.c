@@ -16,6 +16,8 @@
 
 /* Uses stay in refs.db for this long, in seconds, at least. */
 #define USES_SECONDS 60
+/* A job's steps leave some 300 bytes each until its epilog, or this many. */
+#define SWEEP_STEPS 64
 
 int aq_phase_submit(struct aq_submit *submit, struct aq_err *err)
 {
@@ -142,6 +144,8 @@ static int take_reference(struct aq_stage *stage, const struct aq_conf *conf,
 		rc = aq_refs_open(conf, ret, err);
 	if (!rc)
 		rc = aq_refs_lock(*ret, err);
+	if (!rc && stage->step.step % SWEEP_STEPS == SWEEP_STEPS - 1)
+		rc = aq_refs_drop_ended(*ret, stage->step.job, err);
 	if (!rc)
 		rc = aq_refs_take(*ret, &stage->step, digest, err);
 	return rc;
@@ -251,19 +255,4 @@ int aq_phase_forget(const struct aq_stage *stage, struct aq_err *err)
 	if (!rc)
 		rc = aq_refs_open(conf, &refs, err);
 	return rc ? rc : aq_refs_ask(refs, &stage->workflow, "", "", err);
-}
-
-int aq_phase_release(const struct aq_stage *stage, struct aq_err *err)
-{
-	cleanup_conf struct aq_conf *conf = NULL;
-	cleanup_refs struct aq_refs *refs = NULL;
-	int rc = aq_conf_load(stage->conf_path, stage->node, &conf, err);
-
-	if (!rc)
-		rc = aq_refs_open(conf, &refs, err);
-	if (!rc)
-		rc = aq_refs_drop(refs, &stage->step, err);
-	if (!rc)
-		rc = aq_lease_remove(conf, &stage->step, err);
-	return rc;
 }

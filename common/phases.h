@@ -71,9 +71,4 @@ typedef int aq_phase_forget_fn(const struct aq_stage *stage,
 			       struct aq_err *err);
 AQ_EXPORT aq_phase_forget_fn aq_phase_forget;
 
-/* Release, root in a worker: drop the step's reference and its lease's file. */
-typedef int aq_phase_release_fn(const struct aq_stage *stage,
-				struct aq_err *err);
-AQ_EXPORT aq_phase_release_fn aq_phase_release;
-
 #endif

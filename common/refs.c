@@ -242,44 +242,6 @@ int aq_refs_unlock(struct aq_refs *refs, int rc, struct aq_err *err)
 	return aq_db_end(refs->db, rc, err);
 }
 
-struct holds {
-	aq_refs_holds_fn *fn;
-	void *arg;
-};
-
-static int call_holds(const struct aq_db_row *row, void *arg,
-		      struct aq_err *err)
-{
-	const struct holds *h = arg;
-
-	return h->fn(aq_db_text(row, 0), aq_db_text(row, 1),
-		     aq_db_number(row, 2), h->arg, err);
-}
-
-static int call_job_holds(uint32_t job, const char *node, const char *digest,
-			  void *arg, struct aq_err *err)
-{
-	const struct holds *h = arg;
-
-	(void)job;
-	(void)node;
-	return *digest ? h->fn("", digest, 1, h->arg, err) : 0;
-}
-
-int aq_refs_each_held(struct aq_refs *refs, aq_refs_holds_fn *fn, void *arg,
-		      struct aq_err *err)
-{
-	struct holds h = { fn, arg };
-	int rc = !refs->db ? AQ_MISS : aq_db_run(refs->db,
-			   "SELECT env, iif(env = '', digest, '') AS what,"
-			   " count(*) FROM refs GROUP BY env, what",
-			   NULL, 0, call_holds, &h, err);
-
-	return rc && rc != AQ_MISS ?
-		rc : aq_job_each(refs->conf, call_job_holds, &h, err);
-}
-
-
 static int check_lease(const struct aq_step *step, const char *node, void *arg,
 		       struct aq_err *err)
 {
@@ -307,24 +269,10 @@ int aq_refs_check_leases(struct aq_refs *refs, struct aq_err *err)
 
 /* -- looking -- */
 
-int aq_refs_count(struct aq_refs *refs, const char *digest, uint64_t *ret,
-		  struct aq_err *err)
-{
-	const struct aq_db_value values[] = { AQ_TEXT(digest) };
-
-	if (!refs->db) {
-		*ret = 0;
-		return 0;
-	}
-	return aq_db_run(refs->db,
-			 "SELECT count(*) FROM refs"
-			 " WHERE ?1 IS NULL OR digest = ?1",
-			 values, 1, aq_db_get_number, ret, err);
-}
-
 struct each {
 	aq_refs_each_fn fn;
 	void *arg;
+	int leases;
 };
 
 static int call_each(const struct aq_db_row *row, void *arg, struct aq_err *err)
@@ -339,17 +287,79 @@ static int call_each(const struct aq_db_row *row, void *arg, struct aq_err *err)
 		.env = aq_db_text(row, 5),
 	};
 
-	return e->fn(&ref, e->arg, err);
+	return aq_lease_has_ended(e->leases, &ref.step, ref.node) ?
+		       0 : e->fn(&ref, e->arg, err);
 }
 
 int aq_refs_each(struct aq_refs *refs, aq_refs_each_fn fn, void *arg,
 		 struct aq_err *err)
 {
-	struct each e = { fn, arg };
-	int rc = !refs->db ? AQ_MISS : aq_db_run(refs->db,
-			   "SELECT job, step, het, node, digest, env FROM refs"
-			   " ORDER BY job, step, het, node",
-			   NULL, 0, call_each, &e, err);
+	struct each e = { fn, arg, -1 };
+	int rc = 0;
 
+	if (!refs->db)
+		return 0;
+	rc = aq_lease_open_all(refs->conf, &e.leases, err);
+	if (!rc)
+		rc = aq_db_run(refs->db,
+			       "SELECT job, step, het, node, digest, env"
+			       " FROM refs ORDER BY job, step, het, node",
+			       NULL, 0, call_each, &e, err);
+	aq_close_fd(&e.leases);
 	return rc == AQ_MISS ? 0 : rc;
+}
+
+struct counted {
+	const char *digest; /* or NULL: any */
+	uint64_t n;
+};
+
+static int count(const struct aq_ref *ref, void *arg, struct aq_err *err)
+{
+	struct counted *c = arg;
+
+	(void)err;
+	c->n += !c->digest || strcmp(ref->digest, c->digest) == 0;
+	return 0;
+}
+
+int aq_refs_count(struct aq_refs *refs, const char *digest, uint64_t *ret,
+		  struct aq_err *err)
+{
+	struct counted c = { digest, 0 };
+	int rc = aq_refs_each(refs, count, &c, err);
+
+	*ret = c.n;
+	return rc;
+}
+
+struct holds {
+	aq_refs_holds_fn *fn;
+	void *arg;
+};
+
+static int call_holds(const struct aq_ref *ref, void *arg, struct aq_err *err)
+{
+	const struct holds *h = arg;
+
+	return h->fn(ref->env, *ref->env ? "" : ref->digest, h->arg, err);
+}
+
+static int call_job_holds(uint32_t job, const char *node, const char *digest,
+			  void *arg, struct aq_err *err)
+{
+	const struct holds *h = arg;
+
+	(void)job;
+	(void)node;
+	return *digest ? h->fn("", digest, h->arg, err) : 0;
+}
+
+int aq_refs_each_held(struct aq_refs *refs, aq_refs_holds_fn *fn, void *arg,
+		      struct aq_err *err)
+{
+	struct holds h = { fn, arg };
+	int rc = aq_refs_each(refs, call_holds, &h, err);
+
+	return rc ? rc : aq_job_each(refs->conf, call_job_holds, &h, err);
 }

@@ -91,6 +91,13 @@ AQ_CHECK int aq_refs_add_tally(struct aq_refs *refs, const char *env,
  */
 AQ_CHECK int aq_refs_sweep(struct aq_refs *refs, struct aq_err *err);
 
+/* Drop the references of the steps of 'job' that have ended, and the files of their
+ * leases, inside a transaction: a job of many steps leaves no more than those since the
+ * last time.
+ */
+AQ_CHECK int aq_refs_drop_ended(struct aq_refs *refs, uint32_t job,
+				struct aq_err *err);
+
 /* AQ_BUSY: a step runs, as its lease says, without a reference: it is about to
  * take one, or could not; nobody knows what it uses.
  */
@@ -102,11 +109,11 @@ AQ_CHECK int aq_refs_check_leases(struct aq_refs *refs, struct aq_err *err);
 AQ_CHECK int aq_refs_lock(struct aq_refs *refs, struct aq_err *err);
 AQ_CHECK int aq_refs_unlock(struct aq_refs *refs, int rc, struct aq_err *err);
 
-/* Call 'fn' for everything that is held, by 'n' steps or by a job as a whole, of
- * all nodes: an environment, or (env "") what serves a digest.
+/* Call 'fn' for what each step, and each job as a whole, of all nodes holds: an
+ * environment, or (env "") what serves a digest.
  */
-typedef int aq_refs_holds_fn(const char *env, const char *digest, uint64_t n,
-			     void *arg, struct aq_err *err);
+typedef int aq_refs_holds_fn(const char *env, const char *digest, void *arg,
+			     struct aq_err *err);
 AQ_CHECK int aq_refs_each_held(struct aq_refs *refs, aq_refs_holds_fn *fn,
 			       void *arg, struct aq_err *err);
 
@@ -134,7 +141,8 @@ AQ_CHECK int aq_refs_clear_uses(struct aq_refs *refs, struct aq_err *err);
 AQ_CHECK int aq_refs_count(struct aq_refs *refs, const char *digest,
 			   uint64_t *ret, struct aq_err *err);
 
-/* Call 'each' for every reference, of all nodes, sorted by job and step, until
+/* Call 'each' for every reference, of all nodes, whose step has not ended
+ * (common/lease.h), sorted by job and step, until
  * it returns non-zero, which is returned (AQ_MISS counts as 0).  The texts are
  * valid inside it only; it must not write.
  */

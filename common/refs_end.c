@@ -61,25 +61,32 @@ static int read_left(struct aq_refs *refs, const char *where,
 	return rc == AQ_MISS ? 0 : rc;
 }
 
-/* Leave in 'l' what is over and used by no process.  A step whose lease is held
- * still runs (an epilog can come early, when slurmctld gave the job up): it drops
- * its own.  /proc is long: the references are not locked meanwhile.
+/* Leave in 'l' what has ended, or is over and used by no process.  A step whose
+ * lease is held still runs (an epilog can come early, when slurmctld gave the job
+ * up).  /proc is long: the references are not locked meanwhile.
  */
 static int keep_over(struct aq_refs *refs, struct lefts *l, struct aq_err *err)
 {
 	const char *env = "";
+	cleanup_close int leases = -1;
 	bool is_used = false, is_free;
 	size_t n = 0;
+	int rc = l->n ? aq_lease_open_all(refs->conf, &leases, err) : 0;
 
+	if (rc)
+		return rc;
 	for (size_t i = 0; i < l->n; i++) {
 		struct left *left = &l->v[i];
-		int rc = aq_lease_is_free(refs->conf, &left->step,
-					  &is_free, err);
 
+		rc = aq_lease_is_free(refs->conf, &left->step, &is_free, err);
 		if (rc)
 			return rc;
 		if (!is_free)
 			continue;
+		if (aq_lease_has_ended(leases, &left->step, refs->conf->node)) {
+			l->v[n++] = *left;
+			continue;
+		}
 		if (strcmp(env, left->env) != 0)
 			is_used = aq_procs_use(refs->conf, left->env);
 		env = left->env;
@@ -118,6 +125,31 @@ static int end(struct aq_refs *refs, struct lefts *l, struct aq_err *err)
 		rc = drop_over(refs, l, err);
 	for (size_t i = 0; !rc && i < l->n; i++)
 		rc = aq_lease_sweep(refs->conf, l->v[i].step.job, err);
+	return rc;
+}
+
+int aq_refs_drop_ended(struct aq_refs *refs, uint32_t job, struct aq_err *err)
+{
+	const struct aq_db_value values[] = { AQ_TEXT(refs->conf->node),
+					      AQ_NUMBER(job) };
+	cleanup_close int leases = -1;
+	struct lefts l = { 0 };
+	int rc = aq_lease_open_all(refs->conf, &leases, err);
+
+	if (!rc)
+		rc = read_left(refs, "node = ?1 AND job = ?2", values, 2, &l,
+			       err);
+	for (size_t i = 0; !rc && i < l.n; i++) {
+		const struct aq_step *step = &l.v[i].step;
+
+		if (!aq_lease_has_ended(leases, step, refs->conf->node))
+			continue;
+		rc = aq_refs_drop(refs, step, err);
+		if (!rc) /* of one whose row stays after all it is as killed */
+			rc = aq_lease_remove(leases, step, refs->conf->node,
+					     err);
+	}
+	free(l.v);
 	return rc;
 }
 

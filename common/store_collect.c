@@ -20,68 +20,43 @@
 
 /* -- what references hold -- */
 
-struct held_one {
-	char name[AQ_ENV_NAME_SIZE];
-	uint64_t n; /* references */
-};
-
 struct held {
 	struct aq_store *store;
-	struct held_one *v; /* sorted by name once read_held() is through */
-	size_t n;
-	uint64_t references; /* of what is being added */
+	struct aq_strv names; /* one a reference; sorted once all are read */
 };
+#define HELD_INIT(s) { .store = (s), .names = AQ_STRV_INIT(HELD_MAX) }
 
-static int hold(struct held *h, const char *name, struct aq_err *err)
+static void held_free(struct held *h)
 {
-	struct held_one *new;
-
-	if (!aq_grow(h->v, h->n, HELD_MAX))
-		return aq_fail_errno(err, "cannot remember what references hold");
-	new = &h->v[h->n];
-	new->n = h->references;
-	/* what is no name is nothing that could be collected */
-	h->n += aq_copy_text(new->name, sizeof(new->name), name);
-	return 0;
+	aq_strv_free(&h->names);
 }
+#define cleanup_held __attribute__((cleanup(held_free)))
 
-static int hold_row(const struct aq_db_row *row, void *arg, struct aq_err *err)
-{
-	return hold(arg, aq_db_text(row, 0), err);
-}
-
-static int add_held(const char *env, const char *digest, uint64_t n, void *arg,
+static int add_held(const char *env, const char *digest, void *arg,
 		    struct aq_err *err)
 {
 	const struct aq_db_value values[] = { AQ_TEXT(digest) };
 	struct held *h = arg;
 	int rc;
 
-	h->references = n;
-	if (*env)
-		return hold(h, env, err);
+	if (*env) {
+		aq_strv_add(&h->names, env);
+		return 0;
+	}
 	rc = aq_db_run(h->store->db,
 		       "SELECT DISTINCT env FROM requests JOIN keys USING (key)"
-		       " WHERE digest = ?1", values, 1, hold_row, h, err);
+		       " WHERE digest = ?1", values, 1, aq_db_add_text,
+		       &h->names, err);
 	return rc == AQ_MISS ? 0 : rc;
 }
 
-static int compare_held(const void *a, const void *b)
+static int read_held(struct aq_refs *refs, struct held *ret, struct aq_err *err)
 {
-	return strcmp(((const struct held_one *)a)->name,
-		      ((const struct held_one *)b)->name);
-}
+	int rc = refs ? aq_refs_each_held(refs, add_held, ret, err) : 0;
 
-/* Free ret->v whatever it returns. */
-static int read_held(struct aq_store *store, struct aq_refs *refs,
-		     struct held *ret, struct aq_err *err)
-{
-	int rc;
-
-	*ret = (struct held){ .store = store };
-	rc = refs ? aq_refs_each_held(refs, add_held, ret, err) : 0;
-	if (ret->n)
-		qsort(ret->v, ret->n, sizeof(*ret->v), compare_held);
+	if (!rc)
+		rc = aq_strv_done(&ret->names, "what references hold", err);
+	aq_strv_sort(&ret->names);
 	return rc;
 }
 
@@ -97,15 +72,15 @@ struct candidates {
 /* How many references hold 'name'. */
 static uint64_t count_held(struct candidates *c, const char *name)
 {
+	const struct aq_strv *held = &c->held->names;
 	uint64_t n = 0;
 	int diff;
 
-	for (; c->at < c->held->n; c->at++) {
-		diff = strcmp(c->held->v[c->at].name, name);
+	for (; c->at < held->n; c->at++) {
+		diff = strcmp(held->v[c->at], name);
 		if (diff > 0)
 			break;
-		if (diff == 0)
-			n += c->held->v[c->at].n;
+		n += diff == 0;
 	}
 	return n;
 }
@@ -156,14 +131,13 @@ int aq_store_candidates(struct aq_store *store, struct aq_refs *refs,
 			struct aq_candidate **ret, size_t *ret_n,
 			struct aq_err *err)
 {
-	struct held held;
+	cleanup_held struct held held = HELD_INIT(store);
 	struct candidates c = { .held = &held };
-	int rc = read_held(store, refs, &held, err);
+	int rc = read_held(refs, &held, err);
 
 	if (!rc)
 		rc = aq_db_run(store->db, CANDIDATES(LEFT) " ORDER BY name",
 			       NULL, 0, add_candidate, &c, err);
-	free(held.v);
 	if (rc && rc != AQ_MISS) {
 		free(c.v);
 		return rc;
@@ -179,7 +153,7 @@ int aq_store_has_left(struct aq_store *store, struct aq_refs *refs, bool *ret,
 		      struct aq_err *err)
 {
 	cleanup_strv struct aq_strv left = AQ_STRV_INIT(LEFT_MAX);
-	struct held held = { 0 };
+	cleanup_held struct held held = HELD_INIT(store);
 	struct candidates c = { .held = &held };
 	int rc = aq_db_run(store->db,
 			   "SELECT name FROM environments e"
@@ -197,10 +171,9 @@ int aq_store_has_left(struct aq_store *store, struct aq_refs *refs, bool *ret,
 	if (!rc)
 		rc = aq_strv_done(&left, "what was left", err);
 	if (!rc)
-		rc = read_held(store, refs, &held, err);
+		rc = read_held(refs, &held, err);
 	for (size_t i = 0; !rc && i < left.n; i++)
 		*ret |= !count_held(&c, left.v[i]);
-	free(held.v);
 	return rc;
 }
 
@@ -234,17 +207,16 @@ static int collect(struct aq_store *store, struct aq_refs *refs,
 {
 	const char *name = victim->name;
 	const struct aq_db_value values[] = { AQ_TEXT(name) };
-	struct held held;
+	cleanup_held struct held held = HELD_INIT(store);
 	struct candidates c = { .held = &held };
 	uint64_t children = 0;
 	bool can_go;
-	int rc = read_held(store, refs, &held, err);
+	int rc = read_held(refs, &held, err);
 
 	if (!rc)
 		rc = aq_db_run(store->db, CANDIDATES(LEFT " AND k.env = ?1")
 			       " WHERE name = ?1", values, 1, add_candidate,
 			       &c, err);
-	free(held.v);
 	can_go = !rc && !c.v->is_held &&
 		 (victim->why == AQ_COLLECT_DAMAGED ||
 		  (!c.v->is_pinned && !c.v->is_base));

@@ -34,7 +34,6 @@ int rim_library_load(struct rim_library *ret, struct aq_err *err)
 		{ "aq_phase_epilog", &ret->epilog },
 		{ "aq_phase_stage", &ret->stage },
 		{ "aq_phase_forget", &ret->forget },
-		{ "aq_phase_release", &ret->release },
 	};
 
 	if (!lib)

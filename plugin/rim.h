@@ -63,7 +63,6 @@ struct rim_library {
 	aq_phase_job_fn *epilog;
 	aq_phase_stage_fn *stage;
 	aq_phase_forget_fn *forget;
-	aq_phase_release_fn *release;
 };
 /* Load it, once a process.  AQ_SYS: not there or not ours. */
 AQ_CHECK int rim_library_load(struct rim_library *ret, struct aq_err *err);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/lease.h"
 #include "common/worker.h"
 #include "plugin/rim.h"
 
@@ -323,12 +324,15 @@ void rim_stage_forked(spank_t sp, struct rim_step *step)
 	close_build(step);
 }
 
+/* The step's reference ends with this mark; the row is swept later, since loading
+ * SQLite for it would cost each step's end more than all else.
+ */
 static int release_work(void *arg, struct aq_err *err)
 {
-	struct rim_library library;
-	int rc = rim_library_load(&library, err);
+	const struct rim_step *step = arg;
 
-	return rc ? rc : library.release(arg, err);
+	return ftruncate(step->lease_fd, AQ_LEASE_ENDED) < 0 ?
+		       aq_fail_errno(err, "cannot mark the lease") : 0;
 }
 
 void rim_release(struct rim_step *step)
@@ -338,8 +342,8 @@ void rim_release(struct rim_step *step)
 	close_build(step);
 	if (step->lease_fd < 0)
 		return;
-	if (aq_worker_run(release_work, &step->stage, AQ_WORKER_DEADLINE_MS, -1,
-			  &err) != 0)
+	if (aq_worker_run(release_work, step, AQ_WORKER_DEADLINE_MS,
+			  step->lease_fd, &err) != 0)
 		slurm_error("aq: release of step %u.%u: %s",
 			    step->stage.step.job, step->stage.step.step,
 			    err.text);

@@ -149,7 +149,7 @@ static bool has_lease_file(const struct aq_conf *conf,
 	cleanup_free char *path = NULL;
 	char name[AQ_LEASE_NAME_SIZE];
 
-	aq_lease_name(step, conf->node, name, sizeof(name));
+	aq_lease_name(step, conf->node, name);
 	path = path_below(leases, name);
 	return access(path, F_OK) == 0;
 }
@@ -157,6 +157,7 @@ static bool has_lease_file(const struct aq_conf *conf,
 static void a_lease_is_held_by_its_descriptor(void **state)
 {
 	const struct aq_conf *conf = *state;
+	cleanup_close int leases = -1;
 	int fd = -1, fd2 = -1;
 
 	assert_true(is_free(conf, &step0));
@@ -169,9 +170,40 @@ static void a_lease_is_held_by_its_descriptor(void **state)
 	close(fd);
 	assert_true(is_free(conf, &step0));
 	assert_int_equal(aq_lease_acquire(conf, &step0, &fd, NULL), 0);
-	assert_int_equal(aq_lease_remove(conf, &step0, NULL), 0);
-	assert_int_equal(aq_lease_remove(conf, &step0, NULL), 0);
+	assert_int_equal(aq_lease_open_all(conf, &leases, NULL), 0);
+	assert_int_equal(aq_lease_remove(leases, &step0, conf->node, NULL), 0);
+	assert_int_equal(aq_lease_remove(leases, &step0, conf->node, NULL), 0);
 	close(fd);
+}
+
+static void who_has_ended_holds_nothing(void **state)
+{
+	const struct aq_conf *conf = *state;
+	cleanup_refs struct aq_refs *refs = must_open(conf);
+	int fd = -1;
+
+	assert_int_equal(aq_lease_acquire(conf, &step0, &fd, NULL), 0);
+	assert_int_equal(take(refs, &step0, DIGEST_A), 0);
+	assert_int_equal(take(refs, &batch, DIGEST_B), 0);
+	assert_int_equal(aq_refs_drop_ended(refs, step0.job, NULL), 0);
+	assert_int_equal(count(refs, NULL), 2);
+	assert_int_equal(ftruncate(fd, AQ_LEASE_ENDED), 0);
+	assert_int_equal(count(refs, NULL), 1);
+	assert_int_equal(count(refs, DIGEST_A), 0);
+	close(fd);
+	/* its job was requeued: a step of the same ids begins */
+	assert_int_equal(aq_lease_acquire(conf, &step0, &fd, NULL), 0);
+	assert_int_equal(take(refs, &step0, DIGEST_A), 0);
+	assert_int_equal(count(refs, DIGEST_A), 1);
+	assert_int_equal(ftruncate(fd, AQ_LEASE_ENDED), 0);
+	close(fd);
+	assert_int_equal(aq_refs_drop_ended(refs, step0.job + 1, NULL), 0);
+	assert_true(has_lease_file(conf, &step0));
+	assert_int_equal(aq_refs_drop_ended(refs, step0.job, NULL), 0);
+	assert_false(has_lease_file(conf, &step0));
+	/* the row went with it: an empty lease would be one of somebody killed */
+	assert_int_equal(count(refs, DIGEST_A), 0);
+	assert_int_equal(count(refs, DIGEST_B), 1);
 }
 
 /* Looking is in nobody's way, however often; and closes nobody's lock. */
@@ -345,13 +377,12 @@ static void a_recycled_pid_is_nobody(void **state)
 	cleanup_free char *leases = path_below(conf->run_dir, "leases");
 	cleanup_close int fd = -1;
 	cleanup_free char *path = NULL;
-	char name[AQ_LEASE_NAME_SIZE], pid[32];
+	char name[AQ_LEASE_NAME_SIZE];
 
-	aq_lease_name(&step0, conf->node, name, sizeof(name));
+	aq_lease_name(&step0, conf->node, name);
 	path = path_below(leases, name);
-	/* what is alive has it open, and its number is in it */
-	snprintf(pid, sizeof(pid), "%d\n", getpid());
-	scribble(path, 0, pid, strlen(pid));
+	/* what is alive has it open */
+	scribble(path, 0, "", 0);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	assert_true(fd >= 0);
 	assert_int_equal(take(refs, &step0, DIGEST_A), 0);
@@ -407,10 +438,9 @@ static struct seen look(const struct aq_conf *conf)
 	return s;
 }
 
-static int add_digest(const char *env, const char *digest, uint64_t n,
-		      void *arg, struct aq_err *err)
+static int add_digest(const char *env, const char *digest, void *arg,
+		      struct aq_err *err)
 {
-	(void)n;
 	(void)err;
 	assert_string_equal(env, "");
 	aq_strv_add(arg, digest);
@@ -531,6 +561,7 @@ int main(void)
 		TEST(another_boots_references_are_nobodys),
 		TEST(a_damaged_file_is_kept_for_the_collector),
 		TEST(a_lease_is_held_by_its_descriptor),
+		TEST(who_has_ended_holds_nothing),
 		TEST(looking_takes_nothing),
 		TEST(death_frees_a_lease),
 		TEST(an_epilog_leaves_what_still_runs),
