@@ -46,7 +46,7 @@ static int add(struct known *k, uint32_t id, const char *node,
 	return 0;
 }
 
-static int add_ref(const struct aq_ref *ref, void *arg, struct aq_err *err)
+static int add_ref(const struct aq_lease *ref, void *arg, struct aq_err *err)
 {
 	return add(arg, ref->step.job, ref->node, err);
 }

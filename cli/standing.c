@@ -35,7 +35,7 @@ static int add(struct standing *s, const struct standing_ref *ref,
 	return 0;
 }
 
-static int add_step(const struct aq_ref *ref, void *arg, struct aq_err *err)
+static int add_step(const struct aq_lease *ref, void *arg, struct aq_err *err)
 {
 	const struct reading *r = arg;
 	struct standing_ref new = { .step = ref->step,

@@ -265,19 +265,15 @@ static int drop_row(const struct aq_conf *conf, const struct aq_victim *v,
 {
 	cleanup_store struct aq_store *store = NULL;
 	cleanup_refs struct aq_refs *refs = NULL;
-	int end, rc = aq_refs_open(conf, &refs, err);
+	int rc = aq_refs_open(conf, &refs, err);
 
 	if (!rc)
 		rc = aq_store_open(conf, AQ_STORE_WRITE, &store, err);
 	if (!rc)
-		rc = aq_refs_lock(refs, err);
-	if (rc)
-		return rc;
-	rc = aq_refs_check_leases(refs, err);
+		rc = aq_refs_lock(refs, err); /* until they are closed */
 	if (!rc)
-		rc = aq_store_collect(store, refs, v, err);
-	end = aq_refs_unlock(refs, rc, rc ? NULL : err);
-	return rc ? rc : end;
+		rc = aq_refs_check_leases(refs, err);
+	return rc ? rc : aq_store_collect(store, refs, v, err);
 }
 
 static bool is_enough(void *polls)

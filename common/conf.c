@@ -369,6 +369,7 @@ int aq_conf_load(const char *path, const char *node, struct aq_conf **ret,
 		rc = read_file(path, geteuid() == 0, &text, err);
 		if (!rc)
 			rc = set_text(&conf->path, path, err);
+		conf->stamp = aq_hash(aq_str_get(&text), text.len);
 		if (!rc && text.s)
 			rc = parse_text(conf, text.s, path, err);
 	}

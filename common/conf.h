@@ -56,6 +56,7 @@ struct aq_conf {
 
 	uint64_t max_workflows; /* a user has; 0: there are none */
 
+	uint64_t stamp; /* aq_hash() of the file's bytes */
 	struct aq_strv warnings; /* unknown keys and the like, FILE:LINE: … */
 };
 

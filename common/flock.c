@@ -15,6 +15,7 @@
 #include "common/store.h"
 
 #define PATH_SIZE 1024
+#define REFS_WAIT_MS 1000 /* half of a hook's worker's time */
 
 /* How often a lock file may vanish between open and flock before it is no
  * coincidence.
@@ -65,9 +66,9 @@ static int try_at(int dirfd, const char *name, enum aq_flock_mode mode,
 		       name);
 }
 
-static void nap(void)
+static void nap(int ms)
 {
-	const struct timespec pause = { 0, AQ_FLOCK_POLL_MS * 1000000l };
+	const struct timespec pause = { 0, ms * 1000000l };
 
 	nanosleep(&pause, NULL);
 }
@@ -75,12 +76,13 @@ static void nap(void)
 int aq_flock_at(int dirfd, const char *name, enum aq_flock_mode mode,
 		int wait_ms, int *ret_fd, struct aq_err *err)
 {
-	int rc;
+	int rc, ms = 1; /* some locks are held for less than that */
 
 	while ((rc = try_at(dirfd, name, mode, ret_fd, err)) == AQ_BUSY &&
 	       wait_ms > 0) {
-		nap();
-		wait_ms -= AQ_FLOCK_POLL_MS;
+		nap(ms);
+		wait_ms -= ms;
+		ms = 2 * ms < AQ_FLOCK_POLL_MS ? 2 * ms : AQ_FLOCK_POLL_MS;
 	}
 	return rc;
 }
@@ -130,9 +132,19 @@ int aq_flock_wait(const struct aq_conf *conf, const char *name,
 	while ((rc = try_at(dirfd, name, mode, ret_fd, err)) == AQ_BUSY) {
 		if (is_cancelled(arg))
 			return AQ_BUSY;
-		nap();
+		nap(AQ_FLOCK_POLL_MS);
 	}
 	return rc;
+}
+
+int aq_flock_refs(const struct aq_conf *conf, enum aq_flock_mode mode,
+		  int *ret_fd, struct aq_err *err)
+{
+	cleanup_close int dirfd = -1;
+	int rc = open_locks(conf, &dirfd, err);
+
+	return rc ? rc : aq_flock_at(dirfd, AQ_FLOCK_REFS, mode, REFS_WAIT_MS,
+				     ret_fd, err);
 }
 
 static int check_lock(const struct aq_conf *conf, const char *name,

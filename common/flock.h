@@ -14,6 +14,8 @@
 #define AQ_FLOCK_CACHES "caches" /* shared: who builds; alone: who collects */
 #define AQ_FLOCK_BYTECODE "bytecode" /* who changes what is shared of it */
 
+#define AQ_FLOCK_REFS "refs" /* shared: who looks up; alone: who collects */
+
 enum aq_flock_mode { AQ_FLOCK_SHARED, AQ_FLOCK_EXCLUSIVE };
 
 /* Open (create) and flock(2) run_dir/locks/NAME without waiting.
@@ -33,6 +35,10 @@ AQ_CHECK int aq_flock_try(const struct aq_conf *conf, const char *name,
 AQ_CHECK int aq_flock_wait(const struct aq_conf *conf, const char *name,
 			   enum aq_flock_mode mode,
 			   bool (*is_cancelled)(void *arg), void *arg,
+			   int *ret_fd, struct aq_err *err);
+
+/* AQ_FLOCK_REFS, waiting as long as a hook may. */
+AQ_CHECK int aq_flock_refs(const struct aq_conf *conf, enum aq_flock_mode mode,
 			   int *ret_fd, struct aq_err *err);
 
 /* AQ_BUSY: somebody builds environment 'env', or another of the same lock. */

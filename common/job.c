@@ -13,12 +13,13 @@
 
 #define PATH_SIZE 1024
 /* A mark's text: what one job asks for and refreshes, a line of about 100 bytes
- * each.
+ * each, and a short one for each step.
  */
-#define MARK_MAX (64 * 1024)
+#define MARK_MAX (4 * 1024 * 1024)
 #define HOLDS "holds "
 #define REFRESHED "refreshed "
 #define WORKFLOW "workflow\n"
+#define USED "used "
 
 int aq_boot_id(char ret[AQ_BOOT_ID_SIZE], struct aq_err *err)
 {
@@ -134,6 +135,33 @@ int aq_job_note_workflow(const struct aq_conf *conf, uint32_t job,
 {
 	return aq_job_has_workflow(conf, job) ?
 		       0 : add_line(conf, job, WORKFLOW, err);
+}
+
+int aq_job_note_use(const struct aq_conf *conf, uint32_t job, const char *env,
+		    struct aq_err *err)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), USED "%s\n", env);
+	return add_line(conf, job, line, err);
+}
+
+int aq_job_uses(const struct aq_conf *conf, uint32_t job, struct aq_strv *ret,
+		struct aq_err *err)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(MARK_MAX);
+	char path[PATH_SIZE];
+	int rc;
+
+	aq_job_mark_name(conf, job, path, sizeof(path));
+	rc = aq_read_file(AT_FDCWD, path, &text, err);
+	if (rc)
+		return rc == AQ_MISS ? 0 : rc;
+	for (const char *p = aq_str_get(&text); *p; p = aq_next_line(p))
+		if (aq_starts_with(p, USED))
+			aq_strv_add_mem(ret, p + strlen(USED),
+					strcspn(p + strlen(USED), "\n"));
+	return aq_strv_done(ret, "what a job used", err);
 }
 
 /* What the last line says that is of this boot: a job that was requeued has

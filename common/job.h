@@ -6,7 +6,8 @@
  *
  * Its lines: "holds BOOT DIGEST", what the job asks for as a whole: what serves
  * that digest is not collected between its prolog and its epilog; "refreshed
- * KEY", what it has resolved afresh; "workflow", one of its steps is of one.
+ * KEY", what it has resolved afresh; "workflow", one of its steps is of one;
+ * "used ENV", a step found that.
  */
 #ifndef AQ_JOB_H
 #define AQ_JOB_H
@@ -44,6 +45,15 @@ AQ_CHECK int aq_job_note_refresh(const struct aq_conf *conf, uint32_t job,
 bool aq_job_has_workflow(const struct aq_conf *conf, uint32_t job);
 AQ_CHECK int aq_job_note_workflow(const struct aq_conf *conf, uint32_t job,
 				  struct aq_err *err);
+
+/* A step found environment 'env' (this makes a mark too); and all that were, once a
+ * step.
+ */
+#define AQ_JOB_USES_MAX 100000 /* steps that count */
+AQ_CHECK int aq_job_note_use(const struct aq_conf *conf, uint32_t job,
+			     const char *env, struct aq_err *err);
+AQ_CHECK int aq_job_uses(const struct aq_conf *conf, uint32_t job,
+			 struct aq_strv *ret, struct aq_err *err);
 
 /* Call 'fn' for every mark, of all nodes, until it returns non-zero, which is
  * returned.  'digest' is what it holds in this boot, or "".

@@ -26,6 +26,7 @@ static const struct subdir run_dirs[] = {
 	{ "leases", 0700 },
 	{ "locks", 0700 },
 	{ "jobs", 0700 },
+	{ "hits", 0700 },
 };
 static const struct subdir public_dirs[] = {
 	{ "builds", 0755 },

@@ -6,18 +6,18 @@
 #include <time.h>
 
 #include "common/collect.h"
+#include "common/hit.h"
 #include "common/job.h"
 #include "common/layout.h"
 #include "common/lease.h"
 #include "common/lookup.h"
+#include "common/memo.h"
 #include "common/notes.h"
 #include "common/refs_asked.h"
 #include "common/store.h"
 
 /* Uses stay in refs.db for this long, in seconds, at least. */
 #define USES_SECONDS 60
-/* A job's steps leave some 300 bytes each until its epilog, or this many. */
-#define SWEEP_STEPS 64
 
 int aq_phase_submit(struct aq_submit *submit, struct aq_err *err)
 {
@@ -99,16 +99,20 @@ int aq_phase_epilog(const struct aq_job *job, struct aq_err *err)
 	static struct aq_err why;
 	cleanup_conf struct aq_conf *conf = NULL;
 	cleanup_refs struct aq_refs *refs = NULL;
+	cleanup_strv struct aq_strv uses = AQ_STRV_INIT(AQ_JOB_USES_MAX);
 	bool has_workflow;
 	int rc = aq_conf_load(job->conf_path, job->node, &conf, err);
 
 	if (rc)
 		return rc;
 	has_workflow = aq_job_has_workflow(conf, job->job);
+	note_failure(&rc, aq_job_uses(conf, job->job, &uses, &why), &why, err);
 	/* first: what is left without a mark the next one sweeps */
 	note_failure(&rc, aq_job_unmark(conf, job->job, &why), &why, err);
 	note_failure(&rc, aq_refs_open(conf, &refs, &why), &why, err);
 	if (refs) {
+		note_failure(&rc, aq_refs_note_uses(refs, &uses, (uint64_t)time(NULL),
+						    &why), &why, err);
 		note_failure(&rc, aq_refs_drop_job(refs, job->job, &why), &why,
 			     err);
 		note_failure(&rc, aq_refs_sweep(refs, &why), &why, err);
@@ -120,49 +124,41 @@ int aq_phase_epilog(const struct aq_job *job, struct aq_err *err)
 	return rc;
 }
 
-/* References are locked until they are unlocked or closed: one transaction is enough
- * for this and for what the look-up finds.
+/* The step's lease, unless the rim has it already, says what the request asks for;
+ * and nothing is collected until *ret_lock is closed.
  */
 static int take_reference(struct aq_stage *stage, const struct aq_conf *conf,
-			  const char *digest, struct aq_refs **ret,
-			  struct aq_err *err)
+			  const char *digest, int *ret_lock, struct aq_err *err)
 {
-	int rc = aq_lease_acquire(conf, &stage->step, &stage->ret_lease_fd,
-				  NULL);
+	int rc = stage->ret_lease_fd >= 0 ?
+			 0 : aq_hit_take_lease(stage, conf, err);
 
-	if (rc) { /* the first step since the boot? */
-		rc = aq_layout_prepare(conf, err);
-		if (!rc)
-			rc = aq_lease_acquire(conf, &stage->step,
-					      &stage->ret_lease_fd, err);
-	}
 	if (!rc)
 		rc = stage->workflow.name[0] ?
 			     aq_job_note_workflow(conf, stage->step.job, err) :
 			     aq_job_mark(conf, stage->step.job, err);
 	if (!rc)
-		rc = aq_refs_open(conf, ret, err);
-	if (!rc)
-		rc = aq_refs_lock(*ret, err);
-	if (!rc && stage->step.step % SWEEP_STEPS == SWEEP_STEPS - 1)
-		rc = aq_refs_drop_ended(*ret, stage->step.job, err);
-	if (!rc)
-		rc = aq_refs_take(*ret, &stage->step, digest, err);
-	return rc;
+		rc = aq_flock_refs(conf, AQ_FLOCK_SHARED, ret_lock, err);
+	return rc ? rc : aq_lease_write(stage->ret_lease_fd, digest, "", err);
 }
 
 /* Who asks for it.  What cannot be noted is no reason to fail a task: the next
  * one notes it, and what is obsolete until then is only built again.
  */
-static int note(struct aq_refs *refs, const struct aq_conf *conf,
-		const struct aq_stage *stage, const char *digest, bool is_plain,
-		struct aq_err *err)
+static int note(const struct aq_conf *conf, const struct aq_stage *stage,
+		const char *digest, bool is_plain, struct aq_err *err)
 {
 	const struct aq_workflow *w = &stage->workflow;
+	bool is_of_workflow = w->name[0] && !w->is_removed && conf->max_workflows;
+	cleanup_refs struct aq_refs *refs = NULL;
+	int rc;
 
-	if (w->name[0] && !w->is_removed && conf->max_workflows)
+	if (is_plain && !is_of_workflow)
+		return 0;
+	rc = aq_refs_open(conf, &refs, err);
+	if (!rc && is_of_workflow)
 		return aq_refs_ask(refs, w, stage->answer->key, digest, err);
-	return is_plain ? 0 : aq_refs_ask_plainly(refs, stage->answer->key, err);
+	return rc ? rc : aq_refs_ask_plainly(refs, stage->answer->key, err);
 }
 
 /* Whether a failed look-up is a miss: the cache (busy, corrupt, full) is never
@@ -183,27 +179,33 @@ static int as_miss(int rc, const struct aq_err *why, struct aq_err *err)
  * request.
  */
 static int look_up(struct aq_stage *stage, const struct aq_conf *conf,
-		   const struct aq_request *req, struct aq_refs *refs,
-		   struct aq_err *err)
+		   const struct aq_request *req, struct aq_err *err)
 {
 	static struct aq_err why;
+	struct aq_memo_state state;
 	bool is_plain = false;
-	int rc = as_miss(aq_look_up(conf, req, stage->answer, &is_plain, &why),
-			 &why, err);
 	const char *name;
+	int rc;
 
+	aq_memo_look(conf, &state);
+	rc = as_miss(aq_look_up(conf, req, stage->answer, &is_plain, &why),
+		     &why, err);
 	if (rc)
 		return rc;
 	if (stage->is_refresh &&
 	    !aq_job_has_refreshed(conf, stage->step.job, stage->answer->key))
 		return AQ_MISS;
 	name = strrchr(stage->answer->prefix, '/');
-	if (name)
-		(void)!aq_refs_hold(refs, &stage->step, name + 1,
-				    (uint64_t)time(NULL), NULL);
-	if (note(refs, conf, stage, req->digest, is_plain, &why) != 0)
+	if (name) {
+		(void)!aq_lease_write(stage->ret_lease_fd, req->digest, name + 1,
+				      NULL);
+		(void)!aq_job_note_use(conf, stage->step.job, name + 1, NULL);
+	}
+	if (note(conf, stage, req->digest, is_plain, &why) != 0)
 		(void)aq_fail(err, AQ_OK, "who asks for it was not noted: %s",
 			      why.text);
+	if (is_plain)
+		aq_memo_keep(conf, &state, req, stage->answer);
 	return 0;
 }
 
@@ -212,29 +214,26 @@ int aq_phase_stage(struct aq_stage *stage, struct aq_err *err)
 	static struct aq_err why;
 	cleanup_conf struct aq_conf *conf = NULL;
 	cleanup_request struct aq_request *req = NULL;
-	cleanup_refs struct aq_refs *refs = NULL;
-	int end, rc = aq_conf_load(stage->conf_path, stage->node, &conf, err);
+	cleanup_close int lock = -1;
+	int rc = aq_conf_load(stage->conf_path, stage->node, &conf, err);
 
-	stage->ret_lease_fd = -1;
 	if (!rc)
 		rc = aq_request_parse(stage->canonical, stage->canonical_len,
 				      conf, &req, err);
 	if (rc)
 		return rc;
-	end = take_reference(stage, conf, req->digest, &refs, &why);
-	if (!end) {
-		rc = look_up(stage, conf, req, refs, err);
-		end = aq_refs_unlock(refs, 0, &why);
-	}
 	/* A reference that cannot be had (a full disk) is no reason to fail a
 	 * task.  Nothing is collected while its lease is held without one; but
 	 * what was being collected just now is none to hit: the builder waits
 	 * for that, and looks.
 	 */
-	if (end) {
+	rc = take_reference(stage, conf, req->digest, &lock, &why);
+	if (rc) {
 		(void)aq_fail(err, AQ_SYS, "no reference was taken: %s",
 			      why.text);
 		rc = AQ_MISS;
+	} else {
+		rc = look_up(stage, conf, req, err);
 	}
 	if (rc == AQ_MISS) /* the builder's */
 		memset(stage->answer, 0, sizeof(*stage->answer));

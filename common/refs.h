@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* refs.db: which job and step of which node uses which request's environment;
- * and the leases that say whether a step still lives.  In run_dir, which is
- * gone with the boot, so nothing here is flushed to disk.
+/* References: which job and step of which node uses which request's environment.
+ * Each step's is its lease (common/lease.h); what a job holds as a whole, for the
+ * steps that will come, is said by its mark (common/job.h).
  *
- * A reader inserts a reference to the request's digest *first* and looks up
+ * A reader writes into its lease the request's digest *first* and looks up
  * then: whatever it finds is already held.  Once it knows which environment it
- * uses the reference holds that one and no other.  What a job holds as a whole,
- * for the steps that will come, is said by its mark (common/job.h).
+ * uses the lease says that one and no other.  Who collects holds aq_refs_lock()
+ * from its last look at the references until the environment is gone; who looks
+ * up shares it (AQ_FLOCK_REFS).
+ *
+ * refs.db is where uses are counted and who asks for what is noted until that is
+ * moved to cache.db, so that a step's start waits for no disk: it is in run_dir,
+ * which is gone with the boot, so nothing there is flushed.
  */
 #ifndef AQ_REFS_H
 #define AQ_REFS_H
@@ -15,37 +20,26 @@
 
 #include "common/conf.h"
 #include "common/err.h"
+#include "common/flock.h"
+#include "common/lease.h"
 #include "common/sha256.h"
-
-/* Slurm's ids; the batch step is 0xfffffffb, see slurm.h. */
-struct aq_step {
-	uint32_t job;
-	uint32_t step;
-	uint32_t het;  /* component of a het step, or UINT32_MAX */
-};
 
 struct aq_refs;
 struct aq_tally; /* common/tally.h */
 
-/* Open conf->run_dir/refs.db, creating it; 'conf' must outlive it.  References
- * of another boot are dropped.  A damaged file is set aside as
- * refs.db.corrupt-N and an empty one made: while such a file is there, what
- * runs may use environments that no reference holds, and nothing may be
+/* Open conf->run_dir/refs.db, creating it; 'conf' must outlive it.  A damaged file
+ * is set aside as refs.db.corrupt-N and an empty one made: while such a file is there
+ * nobody knows who asked for what, and nothing may be
  * collected.  AQ_BUSY: locked for longer than a hook may wait.  Root (or the
  * owner of a personal cache).
  */
 AQ_CHECK int aq_refs_open(const struct aq_conf *conf, struct aq_refs **ret,
 			  struct aq_err *err);
 /* To look only (aq_refs_each(), aq_refs_each_held(), aq_refs_count()): nothing is
- * made, set aside or dropped; not there, or of another boot, is empty.
- * AQ_CORRUPT: damaged.
+ * made or set aside; not there is empty.  AQ_CORRUPT: damaged.
  */
 AQ_CHECK int aq_refs_open_to_look(const struct aq_conf *conf,
 				  struct aq_refs **ret, struct aq_err *err);
-/* As aq_refs_open() in the boot 'boot_id' (random(4)). */
-AQ_CHECK int aq_refs_open_at_boot(const struct aq_conf *conf,
-				  const char *boot_id, struct aq_refs **ret,
-				  struct aq_err *err);
 void aq_refs_close(struct aq_refs *refs);
 #define aq_refs_free aq_refs_close
 DEFINE_CLEANUP(aq_refs);
@@ -56,7 +50,7 @@ DEFINE_CLEANUP(aq_refs);
  */
 AQ_CHECK int aq_refs_take(struct aq_refs *refs, const struct aq_step *step,
 			  const char *digest, struct aq_err *err);
-/* Drop it; not there is no failure. */
+/* Drop it, and its lease's file; not there is no failure. */
 AQ_CHECK int aq_refs_drop(struct aq_refs *refs, const struct aq_step *step,
 			  struct aq_err *err);
 /* The epilog: the references of all the job's steps whose lease is free, on
@@ -66,9 +60,8 @@ AQ_CHECK int aq_refs_drop(struct aq_refs *refs, const struct aq_step *step,
  */
 AQ_CHECK int aq_refs_drop_job(struct aq_refs *refs, uint32_t job,
 			      struct aq_err *err);
-/* From now on the step's reference holds environment 'env', which it found; one
- * use of it and one hit are counted, at 'now' (Unix seconds).  Also while
- * aq_refs_lock() is held, as it is best.
+/* From now on the step's reference, if it has one, holds environment 'env', which it
+ * found; one use of it and one hit are counted, at 'now' (Unix seconds).
  */
 AQ_CHECK int aq_refs_hold(struct aq_refs *refs, const struct aq_step *step,
 			  const char *env, uint64_t now, struct aq_err *err);
@@ -79,6 +72,11 @@ AQ_CHECK int aq_refs_hold_built(struct aq_refs *refs,
 				const struct aq_step *step, const char *env,
 				uint64_t now, const struct aq_tally *tally,
 				struct aq_err *err);
+/* Count the uses of a job's steps, each a hit: names of environments, which are
+ * sorted.
+ */
+AQ_CHECK int aq_refs_note_uses(struct aq_refs *refs, struct aq_strv *names,
+			       uint64_t now, struct aq_err *err);
 /* Count no more than what 'tally' does: hits are hits of 'env', which may be
  * NULL where there are none.
  */
@@ -91,23 +89,21 @@ AQ_CHECK int aq_refs_add_tally(struct aq_refs *refs, const char *env,
  */
 AQ_CHECK int aq_refs_sweep(struct aq_refs *refs, struct aq_err *err);
 
-/* Drop the references of the steps of 'job' that have ended, and the files of their
- * leases, inside a transaction: a job of many steps leaves no more than those since the
- * last time.
- */
-AQ_CHECK int aq_refs_drop_ended(struct aq_refs *refs, uint32_t job,
-				struct aq_err *err);
-
 /* AQ_BUSY: a step runs, as its lease says, without a reference: it is about to
  * take one, or could not; nobody knows what it uses.
  */
 AQ_CHECK int aq_refs_check_leases(struct aq_refs *refs, struct aq_err *err);
 
-/* Until aq_refs_unlock() nobody else takes or drops a reference; 'rc' as for
- * aq_db_end().
+/* Until aq_refs_unlock() nobody else looks anything up who would find what is being
+ * removed.  AQ_BUSY: somebody does so for longer than a hook may wait.
  */
 AQ_CHECK int aq_refs_lock(struct aq_refs *refs, struct aq_err *err);
-AQ_CHECK int aq_refs_unlock(struct aq_refs *refs, int rc, struct aq_err *err);
+void aq_refs_unlock(struct aq_refs *refs);
+/* A transaction of refs.db: nobody else counts or notes anything; 'rc' as for
+ * aq_db_end().
+ */
+AQ_CHECK int aq_refs_begin(struct aq_refs *refs, struct aq_err *err);
+AQ_CHECK int aq_refs_end(struct aq_refs *refs, int rc, struct aq_err *err);
 
 /* Call 'fn' for what each step, and each job as a whole, of all nodes holds: an
  * environment, or (env "") what serves a digest.
@@ -141,18 +137,10 @@ AQ_CHECK int aq_refs_clear_uses(struct aq_refs *refs, struct aq_err *err);
 AQ_CHECK int aq_refs_count(struct aq_refs *refs, const char *digest,
 			   uint64_t *ret, struct aq_err *err);
 
-/* Call 'each' for every reference, of all nodes, whose step has not ended
- * (common/lease.h), sorted by job and step, until
- * it returns non-zero, which is returned (AQ_MISS counts as 0).  The texts are
- * valid inside it only; it must not write.
+/* Call 'each' for every reference, of all nodes, sorted by job and step, until
+ * it returns non-zero, which is returned.
  */
-struct aq_ref {
-	struct aq_step step;
-	const char *node;
-	const char *digest;
-	const char *env; /* what it holds; "": whatever serves the digest */
-};
-typedef int (*aq_refs_each_fn)(const struct aq_ref *ref, void *arg,
+typedef int (*aq_refs_each_fn)(const struct aq_lease *ref, void *arg,
 			       struct aq_err *err);
 AQ_CHECK int aq_refs_each(struct aq_refs *refs, aq_refs_each_fn each,
 			  void *arg, struct aq_err *err);

@@ -9,6 +9,7 @@
 struct aq_refs {
 	struct aq_db *db; /* NULL: to look only, and there is none */
 	const struct aq_conf *conf;
+	int lock_fd; /* aq_refs_lock(), or -1 */
 };
 
 /* Note 'n' uses of 'env', and what 'tally' counts, inside a transaction. */

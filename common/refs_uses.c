@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is counted in refs.db until it is moved to cache.db. */
+#include <string.h>
+
 #include "common/refs_inside.h"
 #include "common/tally.h"
 
@@ -36,6 +38,34 @@ int aq_refs_add_tally(struct aq_refs *refs, const char *env, uint64_t now,
 	return rc ? rc :
 		    aq_db_end(refs->db,
 			      aq_refs_note(refs, env, 0, now, tally, err), err);
+}
+
+static int note_all(struct aq_refs *refs, const struct aq_strv *names,
+		    uint64_t now, struct aq_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0, n; !rc && i < names->n; i += n) {
+		struct aq_tally hits = { 0 };
+
+		for (n = 1; i + n < names->n; n++)
+			if (strcmp(names->v[i], names->v[i + n]) != 0)
+				break;
+		hits.n[AQ_TALLY_HIT] = n;
+		rc = aq_refs_note(refs, names->v[i], n, now, &hits, err);
+	}
+	return rc;
+}
+
+int aq_refs_note_uses(struct aq_refs *refs, struct aq_strv *names, uint64_t now,
+		      struct aq_err *err)
+{
+	int rc = names->n ? aq_db_begin(refs->db, err) : 0;
+
+	if (rc || !names->n)
+		return rc;
+	aq_strv_sort(names);
+	return aq_db_end(refs->db, note_all(refs, names, now, err), err);
 }
 
 struct uses {

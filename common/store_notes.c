@@ -108,7 +108,7 @@ static int take_locked(struct taking *t, struct aq_refs *refs,
 		rc = aq_refs_clear_uses(refs, err);
 	if (!rc)
 		rc = aq_refs_clear_asked(refs, err);
-	end = aq_refs_unlock(refs, rc, rc ? NULL : err);
+	end = aq_refs_end(refs, rc, rc ? NULL : err);
 	return rc ? rc : end;
 }
 
@@ -128,7 +128,7 @@ int aq_store_take_notes(const struct aq_conf *conf, struct aq_store *store,
 			struct aq_refs *refs, struct aq_err *err)
 {
 	struct taking t = { store, AQ_STRV_INIT(UIDS_MAX) };
-	int rc = aq_refs_lock(refs, err);
+	int rc = aq_refs_begin(refs, err);
 
 	if (rc)
 		return rc;

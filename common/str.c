@@ -260,6 +260,16 @@ bool aq_parse_size(const char *text, uint64_t max, uint64_t *ret)
 	return true;
 }
 
+uint64_t aq_hash(const void *mem, size_t len)
+{
+	const unsigned char *p = mem;
+	uint64_t h = 0xcbf29ce484222325ull;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ p[i]) * 0x100000001b3ull;
+	return h;
+}
+
 bool aq_is_hex(const char *text, size_t len)
 {
 	return strspn(text, "0123456789abcdef") == len && text[len] == '\0';

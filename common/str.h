@@ -82,6 +82,8 @@ AQ_CHECK bool aq_parse_u64(const char *text, uint64_t max, uint64_t *ret);
 
 /* Whether 'text' is exactly 'len' lower-case hexadecimal digits. */
 bool aq_is_hex(const char *text, size_t len);
+/* FNV-1a, 64 bits (Fowler, Noll, Vo): tells what changed; no secret. */
+uint64_t aq_hash(const void *mem, size_t len);
 
 /* The same with a unit K, M, G or T: powers of 1024. */
 AQ_CHECK bool aq_parse_size(const char *text, uint64_t max, uint64_t *ret);

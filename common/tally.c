@@ -148,7 +148,7 @@ int aq_store_tally(struct aq_store *store, struct aq_refs *refs,
 		   struct aq_tally *ret, struct aq_err *err)
 {
 	struct aq_tally all = { 0 };
-	int rc = refs ? aq_refs_lock(refs, err) : 0;
+	int rc = refs ? aq_refs_begin(refs, err) : 0;
 
 	if (rc)
 		return rc;
@@ -158,7 +158,7 @@ int aq_store_tally(struct aq_store *store, struct aq_refs *refs,
 	if (!rc && refs)
 		rc = add_pending(store, refs, &all, err);
 	if (refs)
-		rc = aq_refs_unlock(refs, rc, err);
+		rc = aq_refs_end(refs, rc, err);
 	if (!rc)
 		*ret = all;
 	return rc;

@@ -12,16 +12,6 @@
 #define UNDO_VERSION "1"
 #define RECORD_FIELDS_MAX 4096 /* edits of one list; 8 KiB hold fewer */
 
-/* FNV-1a, 64 bits (Fowler, Noll, Vo): tells a changed value, no secret. */
-static uint64_t sum_of(const char *text)
-{
-	uint64_t h = 0xcbf29ce484222325ull;
-
-	for (; *text; text++)
-		h = (h ^ (unsigned char)*text) * 0x100000001b3ull;
-	return h;
-}
-
 static bool is_plain(char c)
 {
 	return c && strchr("abcdefghijklmnopqrstuvwxyz"
@@ -76,7 +66,7 @@ static void write_variable(struct aq_str *out, const char *name,
 	aq_str_add_fmt(out, " v%s,", name);
 	if (after)
 		aq_str_add_fmt(out, "%016llx,",
-			       (unsigned long long)sum_of(after));
+			       (unsigned long long)aq_hash(after, strlen(after)));
 	else
 		aq_str_add(out, "-,");
 	aq_str_add_char(out, before ? '+' : '-');
@@ -210,7 +200,7 @@ static void undo_variable(struct aq_envmap *map, const struct aq_strv *field)
 
 	if (now)
 		snprintf(now_sum, sizeof(now_sum), "%016llx",
-			 (unsigned long long)sum_of(now));
+			 (unsigned long long)aq_hash(now, strlen(now)));
 	if (strcmp(sum, now_sum) != 0)
 		return;
 	if (old[0] == '+')

@@ -139,7 +139,7 @@ struct holds {
 	struct aq_findings *f;
 };
 
-static int check_reference(const struct aq_ref *ref, void *arg,
+static int check_reference(const struct aq_lease *ref, void *arg,
 			   struct aq_err *err)
 {
 	cleanup_env struct aq_env *env = NULL;

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/lease.h"
+#include "common/hit.h"
 #include "common/worker.h"
 #include "plugin/rim.h"
 
@@ -78,11 +78,11 @@ static int stage_work(void *arg, struct aq_err *err)
 {
 	struct stage_work *w = arg;
 	struct rim_library library;
-	int rc = rim_library_load(&library, err);
+	int rc = aq_hit(w->stage, err);
 
-	w->stage->ret_lease_fd = -1;
-	if (!rc)
-		rc = library.stage(w->stage, err);
+	if (rc == AQ_MISS)
+		rc = rim_library_load(&library, err) ?
+			     AQ_SYS : library.stage(w->stage, err);
 	if (w->stage->ret_lease_fd >= 0)
 		send_fd(w->socket, w->stage->ret_lease_fd);
 	return rc;
@@ -324,15 +324,12 @@ void rim_stage_forked(spank_t sp, struct rim_step *step)
 	close_build(step);
 }
 
-/* The step's reference ends with this mark; the row is swept later, since loading
- * SQLite for it would cost each step's end more than all else.
- */
+/* Its file is swept later. */
 static int release_work(void *arg, struct aq_err *err)
 {
 	const struct rim_step *step = arg;
 
-	return ftruncate(step->lease_fd, AQ_LEASE_ENDED) < 0 ?
-		       aq_fail_errno(err, "cannot mark the lease") : 0;
+	return aq_lease_end(step->lease_fd, err);
 }
 
 void rim_release(struct rim_step *step)

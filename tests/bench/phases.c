@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/hit.h"
 #include "common/job.h"
 #include "common/lease.h"
 #include "common/phases.h"
@@ -92,9 +93,13 @@ static int stage(void *arg, struct aq_err *err)
 {
 	struct aq_stage s = stage_of();
 	aq_phase_stage_fn *fn;
-	void *address = load("aq_phase_stage");
+	void *address;
+	int rc = aq_hit(&s, err);
 
 	(void)arg;
+	if (rc != AQ_MISS)
+		return rc;
+	address = load("aq_phase_stage");
 	memcpy(&fn, &address, sizeof(fn));
 	return fn(&s, err);
 }
@@ -102,8 +107,7 @@ static int stage(void *arg, struct aq_err *err)
 static int release(void *arg, struct aq_err *err)
 {
 	(void)arg;
-	return ftruncate(lease_fd, AQ_LEASE_ENDED) < 0 ?
-		       aq_fail_errno(err, "the lease") : 0;
+	return aq_lease_end(lease_fd, err);
 }
 
 static const struct {

@@ -189,9 +189,9 @@ static void note_step(struct model *m, struct step *s)
 	}
 }
 
-static void end_step(struct model *m, struct step *s)
+static void end_step(struct step *s)
 {
-	assert_int_equal(ftruncate(s->fd, AQ_LEASE_ENDED), 0);
+	assert_int_equal(aq_lease_end(s->fd, NULL), 0);
 	close(s->fd);
 	*s = (struct step){ 0 };
 }
@@ -219,10 +219,29 @@ static void end_job(struct model *m, struct job *j)
 			j->steps[i] = (struct step){ 0 };
 }
 
+static int age_lease(const char *name, void *arg, struct aq_err *err)
+{
+	static const char boot[] = "00000000-0000-0000-0000-000000000000";
+	cleanup_free char *path = path_below(arg, name);
+	struct stat st;
+
+	(void)err;
+	assert_int_equal(stat(path, &st), 0);
+	if (st.st_size > 1) /* it says what it holds, and of which boot */
+		scribble(path, 0, boot, strlen(boot));
+	return 0;
+}
+
+static void age_leases(const struct aq_conf *conf)
+{
+	cleanup_free char *path = path_below(conf->run_dir, "leases");
+	cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_int_equal(aq_each_entry(fd, path, age_lease, path, NULL), 0);
+}
+
 static void reboot(struct model *m)
 {
-	struct aq_refs *refs = NULL;
-
 	for (size_t j = 0; j < JOBS; j++) {
 		for (size_t i = 0; i < STEPS; i++)
 			if (m->jobs[j].steps[i].runs &&
@@ -237,8 +256,7 @@ static void reboot(struct model *m)
 		m->noted = (struct asked){ 0 };
 		return;
 	}
-	assert_int_equal(aq_refs_open_at_boot(m->conf, "another", &refs, NULL), 0);
-	aq_refs_close(refs);
+	age_leases(m->conf);
 }
 
 static void change_base(struct model *m)
@@ -355,7 +373,7 @@ static void act(struct model *m)
 		else if (s->env[0] && !s->is_noted && !s->is_stranger)
 			note_step(m, s);
 		else if (s->fd != NOBODY && below(m, 2))
-			end_step(m, s);
+			end_step(s);
 	}
 }
 
@@ -435,7 +453,7 @@ static void end_all(struct model *m)
 		for (size_t i = 0; i < STEPS; i++)
 			if (m->jobs[j].steps[i].runs &&
 			    m->jobs[j].steps[i].fd != NOBODY)
-				end_step(m, &m->jobs[j].steps[i]);
+				end_step(&m->jobs[j].steps[i]);
 		end_job(m, &m->jobs[j]);
 	}
 	refs = refs_of(m);

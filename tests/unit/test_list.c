@@ -178,15 +178,6 @@ static void looking_at_references_makes_nothing(void **state)
 	assert_int_equal(n, 0);
 	aq_refs_close(steal(&refs));
 	assert_int_equal(access(path, F_OK), -1);
-	/* another boot's are nobody's */
-	assert_int_equal(aq_refs_open_at_boot(conf, "then", &refs, &err), 0);
-	assert_int_equal(aq_refs_take(refs, &step, digest, &err), 0);
-	aq_refs_close(steal(&refs));
-	n = 7;
-	assert_int_equal(aq_refs_open_to_look(conf, &refs, &err), 0);
-	assert_int_equal(aq_refs_count(refs, NULL, &n, &err), 0);
-	assert_int_equal(n, 0);
-	aq_refs_close(steal(&refs));
 	assert_int_equal(aq_refs_open(conf, &refs, &err), 0);
 	assert_int_equal(aq_refs_take(refs, &step, digest, &err), 0);
 	aq_refs_close(steal(&refs));

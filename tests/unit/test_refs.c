@@ -76,7 +76,7 @@ static void only_digests_are_taken(void **state)
 	assert_int_equal(count(refs, NULL), 0);
 }
 
-static int check_order(const struct aq_ref *ref, void *arg, struct aq_err *err)
+static int check_order(const struct aq_lease *ref, void *arg, struct aq_err *err)
 {
 	int *n = arg;
 
@@ -104,16 +104,51 @@ static void each_comes_in_order(void **state)
 	assert_int_equal(n, 4);
 }
 
+/* What is in step0's lease. */
+static void write_lease(const struct aq_conf *conf, size_t at, const char *text)
+{
+	cleanup_free char *leases = path_below(conf->run_dir, "leases");
+	cleanup_free char *path = NULL;
+	char name[AQ_LEASE_NAME_SIZE];
+
+	aq_lease_name(&step0, conf->node, name);
+	path = path_below(leases, name);
+	scribble(path, (long)at, text, strlen(text));
+}
+
 static void another_boots_references_are_nobodys(void **state)
 {
-	cleanup_refs struct aq_refs *refs = NULL, *again = NULL, *later = NULL;
+	const struct aq_conf *conf = *state;
+	cleanup_refs struct aq_refs *refs = must_open(conf);
 
-	assert_int_equal(aq_refs_open_at_boot(*state, "one", &refs, NULL), 0);
 	assert_int_equal(take(refs, &step0, DIGEST_A), 0);
-	assert_int_equal(aq_refs_open_at_boot(*state, "one", &again, NULL), 0);
-	assert_int_equal(count(again, NULL), 1);
-	assert_int_equal(aq_refs_open_at_boot(*state, "two", &later, NULL), 0);
-	assert_int_equal(count(later, NULL), 0);
+	assert_int_equal(count(refs, NULL), 1);
+	write_lease(conf, 0, "00000000-0000-0000-0000-000000000000");
+	assert_int_equal(count(refs, NULL), 0);
+	assert_int_equal(aq_refs_check_leases(refs, NULL), 0);
+	assert_int_equal(aq_refs_hold(refs, &step0, "0123456789abcdef0123-1", 5,
+				      NULL), 0);
+	assert_int_equal(count(refs, NULL), 0);
+}
+
+static void what_a_damaged_lease_holds_nobody_knows(void **state)
+{
+	static const char *const texts[] = { "z", " ", "A", "\n" };
+	const struct aq_conf *conf = *state;
+	cleanup_refs struct aq_refs *refs = must_open(conf);
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		assert_int_equal(take(refs, &step0, DIGEST_A), 0);
+		assert_int_equal(aq_refs_check_leases(refs, NULL), 0);
+		write_lease(conf, 40, texts[i]); /* in the digest */
+		assert_int_equal(count(refs, NULL), 0);
+		assert_int_equal(aq_refs_check_leases(refs, NULL), AQ_BUSY);
+	}
+	assert_int_equal(take(refs, &step0, DIGEST_A), 0);
+	write_lease(conf, 142, "x"); /* behind its end */
+	assert_int_equal(aq_refs_check_leases(refs, NULL), AQ_BUSY);
+	assert_int_equal(aq_refs_sweep(refs, NULL), 0);
+	assert_int_equal(aq_refs_check_leases(refs, NULL), 0);
 }
 
 static void a_damaged_file_is_kept_for_the_collector(void **state)
@@ -157,7 +192,6 @@ static bool has_lease_file(const struct aq_conf *conf,
 static void a_lease_is_held_by_its_descriptor(void **state)
 {
 	const struct aq_conf *conf = *state;
-	cleanup_close int leases = -1;
 	int fd = -1, fd2 = -1;
 
 	assert_true(is_free(conf, &step0));
@@ -170,40 +204,44 @@ static void a_lease_is_held_by_its_descriptor(void **state)
 	close(fd);
 	assert_true(is_free(conf, &step0));
 	assert_int_equal(aq_lease_acquire(conf, &step0, &fd, NULL), 0);
-	assert_int_equal(aq_lease_open_all(conf, &leases, NULL), 0);
-	assert_int_equal(aq_lease_remove(leases, &step0, conf->node, NULL), 0);
-	assert_int_equal(aq_lease_remove(leases, &step0, conf->node, NULL), 0);
+	assert_int_equal(aq_lease_remove(conf, &step0, NULL), 0);
+	assert_int_equal(aq_lease_remove(conf, &step0, NULL), 0);
 	close(fd);
 }
 
 static void who_has_ended_holds_nothing(void **state)
 {
+	static const char env[] = "0123456789abcdef0123-1";
 	const struct aq_conf *conf = *state;
 	cleanup_refs struct aq_refs *refs = must_open(conf);
 	int fd = -1;
 
 	assert_int_equal(aq_lease_acquire(conf, &step0, &fd, NULL), 0);
-	assert_int_equal(take(refs, &step0, DIGEST_A), 0);
+	/* about to hold something, nobody knows what */
+	assert_int_equal(aq_refs_check_leases(refs, NULL), AQ_BUSY);
+	assert_int_equal(aq_lease_write(fd, DIGEST_A, "", NULL), 0);
+	assert_int_equal(aq_refs_check_leases(refs, NULL), 0);
 	assert_int_equal(take(refs, &batch, DIGEST_B), 0);
-	assert_int_equal(aq_refs_drop_ended(refs, step0.job, NULL), 0);
+	assert_int_equal(aq_lease_remove_ended(conf, step0.job, NULL), 0);
 	assert_int_equal(count(refs, NULL), 2);
-	assert_int_equal(ftruncate(fd, AQ_LEASE_ENDED), 0);
+	assert_int_equal(aq_lease_end(fd, NULL), 0);
 	assert_int_equal(count(refs, NULL), 1);
 	assert_int_equal(count(refs, DIGEST_A), 0);
+	/* a builder that found it too late */
+	assert_int_equal(aq_refs_hold(refs, &step0, env, 5, NULL), 0);
+	assert_int_equal(count(refs, NULL), 1);
 	close(fd);
 	/* its job was requeued: a step of the same ids begins */
 	assert_int_equal(aq_lease_acquire(conf, &step0, &fd, NULL), 0);
-	assert_int_equal(take(refs, &step0, DIGEST_A), 0);
+	assert_int_equal(aq_lease_write(fd, DIGEST_A, env, NULL), 0);
 	assert_int_equal(count(refs, DIGEST_A), 1);
-	assert_int_equal(ftruncate(fd, AQ_LEASE_ENDED), 0);
+	assert_int_equal(aq_lease_end(fd, NULL), 0);
 	close(fd);
-	assert_int_equal(aq_refs_drop_ended(refs, step0.job + 1, NULL), 0);
+	assert_int_equal(aq_lease_remove_ended(conf, step0.job + 1, NULL), 0);
 	assert_true(has_lease_file(conf, &step0));
-	assert_int_equal(aq_refs_drop_ended(refs, step0.job, NULL), 0);
+	assert_int_equal(aq_lease_remove_ended(conf, step0.job, NULL), 0);
 	assert_false(has_lease_file(conf, &step0));
-	/* the row went with it: an empty lease would be one of somebody killed */
-	assert_int_equal(count(refs, DIGEST_A), 0);
-	assert_int_equal(count(refs, DIGEST_B), 1);
+	assert_int_equal(count(refs, NULL), 1);
 }
 
 /* Looking is in nobody's way, however often; and closes nobody's lock. */
@@ -398,6 +436,7 @@ static void a_sweep_takes_only_its_own(void **state)
 					     "10.0.1.n1.x", "100.0.1.n1",
 					     "10.0.1.n2", "10.0.4294967296.n1" };
 	const struct aq_conf *conf = *state;
+	cleanup_refs struct aq_refs *refs = must_open(conf);
 	cleanup_free char *leases = path_below(conf->run_dir, "leases");
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -405,7 +444,7 @@ static void a_sweep_takes_only_its_own(void **state)
 
 		scribble(path, 0, "", 0);
 	}
-	assert_int_equal(aq_lease_sweep(conf, 10, NULL), 0);
+	assert_int_equal(aq_refs_drop_job(refs, 10, NULL), 0);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		cleanup_free char *path = path_below(leases, names[i]);
 
@@ -559,6 +598,7 @@ int main(void)
 		TEST(only_digests_are_taken),
 		TEST(each_comes_in_order),
 		TEST(another_boots_references_are_nobodys),
+		TEST(what_a_damaged_lease_holds_nobody_knows),
 		TEST(a_damaged_file_is_kept_for_the_collector),
 		TEST(a_lease_is_held_by_its_descriptor),
 		TEST(who_has_ended_holds_nothing),

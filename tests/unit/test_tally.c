@@ -294,7 +294,7 @@ static void a_boot_loses_what_was_not_moved(void **state)
 	/* but where run_dir stays, it does not */
 	hit(&n, &step0, 700);
 	aq_refs_close(n.refs);
-	assert_int_equal(aq_refs_open_at_boot(conf, "another", &n.refs, NULL), 0);
+	assert_int_equal(aq_refs_open(conf, &n.refs, NULL), 0);
 	assert_int_equal(all(&n).n[AQ_TALLY_HIT], 2);
 	end(&n);
 }

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/hit.h"
+
+#include <string.h>
+
+#include "common/flock.h"
+#include "common/job.h"
+#include "common/layout.h"
+#include "common/memo.h"
+
+/* A job's steps leave some KiB each until its epilog, or this many. */
+#define SWEEP_STEPS 64
+
+int aq_hit_take_lease(struct aq_stage *stage, const struct aq_conf *conf,
+		      struct aq_err *err)
+{
+	int rc = aq_lease_acquire(conf, &stage->step, &stage->ret_lease_fd,
+				  NULL);
+
+	if (rc) { /* the first step since the boot? */
+		rc = aq_layout_prepare(conf, err);
+		if (!rc)
+			rc = aq_lease_acquire(conf, &stage->step,
+					      &stage->ret_lease_fd, err);
+	}
+	if (!rc && stage->step.step % SWEEP_STEPS == SWEEP_STEPS - 1)
+		rc = aq_lease_remove_ended(conf, stage->step.job, err);
+	return rc;
+}
+
+static int find(struct aq_stage *stage, const struct aq_conf *conf,
+		struct aq_err *err)
+{
+	char digest[AQ_LEASE_DIGEST_SIZE];
+	cleanup_close int lock = -1; /* nothing is collected meanwhile */
+	const char *name;
+	int rc = aq_flock_refs(conf, AQ_FLOCK_SHARED, &lock, err);
+
+	if (!rc)
+		rc = aq_memo_read(conf, stage->canonical, stage->canonical_len,
+				  stage->answer, digest, err);
+	if (rc)
+		return rc;
+	name = strrchr(stage->answer->prefix, '/');
+	if (!name)
+		return aq_fail(err, AQ_MISS, "the memo is damaged");
+	rc = aq_lease_write(stage->ret_lease_fd, digest, name + 1, err);
+	return rc ? rc : aq_job_note_use(conf, stage->step.job, name + 1, err);
+}
+
+int aq_hit(struct aq_stage *stage, struct aq_err *err)
+{
+	cleanup_conf struct aq_conf *conf = NULL;
+	int rc = aq_conf_load(stage->conf_path, stage->node, &conf, err);
+
+	stage->ret_lease_fd = -1;
+	if (rc)
+		return rc;
+	rc = aq_hit_take_lease(stage, conf, NULL);
+	/* who asks for what, and how often it is resolved, is noted in refs.db */
+	if (!rc)
+		rc = stage->is_refresh || stage->workflow.name[0] ?
+			     AQ_MISS : find(stage, conf, NULL);
+	if (!rc)
+		return 0;
+	memset(stage->answer, 0, sizeof(*stage->answer));
+	return aq_fail(err, AQ_MISS, "not known");
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The stage's short way, without a library: what was answered before
+ * (common/memo.h).
+ */
+#ifndef AQ_HIT_H
+#define AQ_HIT_H
+
+#include "common/phases.h"
+
+/* Take the step's lease, empty: stage->ret_lease_fd. */
+AQ_CHECK int aq_hit_take_lease(struct aq_stage *stage,
+			       const struct aq_conf *conf, struct aq_err *err);
+
+/* Take the lease and, if what the request gets is known, let it say so and fill in
+ * the answer.  AQ_MISS, with the lease and an empty answer: aq_phase_stage() has to
+ * look.
+ */
+AQ_CHECK int aq_hit(struct aq_stage *stage, struct aq_err *err);
+
+#endif

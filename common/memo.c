@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/memo.h"
+
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/io.h"
+
+#define PATH_SIZE 1024
+#define MAGIC 0x41516831u /* "AQh1" */
+#define SLOTS 512  /* of some 10 KiB each, whatever is asked for */
+#define COUNTER 24 /* where a database has it */
+
+/* A memo: this, the canonical bytes, and of the answer what is in use. */
+struct head {
+	uint32_t magic, answer_size; /* of the whole struct: its layout */
+	uint64_t conf_stamp;
+	struct aq_memo_state state;
+	char digest[AQ_LEASE_DIGEST_SIZE];
+	uint32_t canonical_len;
+};
+#define ANSWER_LEN(a) (offsetof(struct aq_answer, ops) + (a)->ops_len)
+#define MEMO_MAX (sizeof(struct head) + AQ_REQUEST_CANONICAL_MAX +            \
+		  sizeof(struct aq_answer))
+
+void aq_memo_look(const struct aq_conf *conf, struct aq_memo_state *ret)
+{
+	char path[PATH_SIZE];
+	cleanup_close int fd = -1;
+	struct stat st;
+
+	memset(ret, 0, sizeof(*ret)); /* it is compared as bytes */
+	snprintf(path, sizeof(path), "%s/cache.db", conf->cache_dir);
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0 ||
+	    pread(fd, ret->counter, sizeof(ret->counter), COUNTER) !=
+		    (ssize_t)sizeof(ret->counter))
+		return;
+	ret->dev = st.st_dev;
+	ret->inode = st.st_ino;
+	ret->size = st.st_size;
+	ret->modified = st.st_mtim;
+	ret->is_known = true;
+}
+
+/* Different requests may share a place; the bytes decide. */
+static void make_path(const struct aq_conf *conf, const char *canonical,
+		      size_t len, char ret[PATH_SIZE])
+{
+	snprintf(ret, PATH_SIZE, "%s/hits/%03x", conf->run_dir,
+		 (unsigned int)(aq_hash(canonical, len) % SLOTS));
+}
+
+int aq_memo_read(const struct aq_conf *conf, const char *canonical, size_t len,
+		 struct aq_answer *ret, char ret_digest[AQ_LEASE_DIGEST_SIZE],
+		 struct aq_err *err)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(MEMO_MAX);
+	struct aq_memo_state now;
+	char path[PATH_SIZE];
+	struct head head;
+	size_t at = sizeof(head) + len;
+
+	make_path(conf, canonical, len, path);
+	if (aq_read_file(AT_FDCWD, path, &text, NULL) != 0 || text.len <= at)
+		return aq_fail(err, AQ_MISS, "not answered before");
+	memcpy(&head, text.s, sizeof(head));
+	aq_memo_look(conf, &now);
+	if (head.magic != MAGIC || head.answer_size != sizeof(*ret) ||
+	    head.conf_stamp != conf->stamp || !now.is_known ||
+	    memcmp(&head.state, &now, sizeof(now)) != 0 ||
+	    head.canonical_len != len ||
+	    memcmp(text.s + sizeof(head), canonical, len) != 0 ||
+	    text.len - at > sizeof(*ret))
+		return aq_fail(err, AQ_MISS, "not answered as it is now");
+	memcpy(ret, text.s + at, text.len - at);
+	memcpy(ret_digest, head.digest, AQ_LEASE_DIGEST_SIZE);
+	if (text.len - at == ANSWER_LEN(ret) && aq_answer_is_sound(ret) &&
+	    strnlen(ret_digest, AQ_LEASE_DIGEST_SIZE) < AQ_LEASE_DIGEST_SIZE)
+		return 0;
+	memset(ret, 0, sizeof(*ret));
+	return aq_fail(err, AQ_MISS, "the memo is damaged");
+}
+
+static int write_memo(const char *path, const struct aq_str *text)
+{
+	char new[PATH_SIZE + 32];
+	cleanup_close int fd = -1;
+
+	snprintf(new, sizeof(new), "%s.%d", path, getpid());
+	fd = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+		  0600);
+	if (fd >= 0 && aq_write_all(fd, text->s, text->len, NULL) == 0 &&
+	    rename(new, path) == 0)
+		return 0;
+	(void)unlink(new);
+	return -1;
+}
+
+void aq_memo_keep(const struct aq_conf *conf, const struct aq_memo_state *state,
+		  const struct aq_request *req, const struct aq_answer *answer)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(MEMO_MAX);
+	struct aq_memo_state now;
+	char path[PATH_SIZE];
+	struct head head;
+
+	memset(&head, 0, sizeof(head));
+	aq_memo_look(conf, &now);
+	if (!state->is_known || memcmp(state, &now, sizeof(now)) != 0 ||
+	    !aq_answer_is_sound(answer))
+		return;
+	head.magic = MAGIC;
+	head.answer_size = sizeof(*answer);
+	head.conf_stamp = conf->stamp;
+	memcpy(&head.state, state, sizeof(*state));
+	memcpy(head.digest, req->digest, sizeof(head.digest));
+	head.canonical_len = (uint32_t)req->canonical_len;
+	aq_str_add_mem(&text, &head, sizeof(head));
+	aq_str_add_mem(&text, req->canonical, req->canonical_len);
+	aq_str_add_mem(&text, answer, ANSWER_LEN(answer));
+	make_path(conf, req->canonical, req->canonical_len, path);
+	if (aq_str_done(&text, "a memo", NULL) == 0)
+		(void)write_memo(path, &text);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What was answered before, for as long as cache.db is as it was then: a hit needs
+ * no SQLite and no library.  In run_dir/hits, root's and gone with the boot; one
+ * that is damaged, or not there, is none.
+ */
+#ifndef AQ_MEMO_H
+#define AQ_MEMO_H
+
+#include <sys/types.h>
+
+#include "common/answer.h"
+#include "common/conf.h"
+#include "common/lease.h"
+#include "common/request.h"
+
+/* What cache.db is: its file, and the counter that each of its commits moves
+ * (https://www.sqlite.org/fileformat2.html, 1.3.10).
+ */
+struct aq_memo_state {
+	dev_t dev;
+	ino_t inode;
+	off_t size;
+	struct timespec modified;
+	unsigned char counter[4];
+	bool is_known;
+};
+/* Not while this process has cache.db open: closing a descriptor of it ends SQLite's
+ * locks (https://www.sqlite.org/howtocorrupt.html, 2.2).
+ */
+void aq_memo_look(const struct aq_conf *conf, struct aq_memo_state *ret);
+
+/* The answer to the request with these canonical bytes, with its digest; AQ_MISS:
+ * there is none, or it may be another by now.
+ */
+AQ_CHECK int aq_memo_read(const struct aq_conf *conf, const char *canonical,
+			  size_t len, struct aq_answer *ret,
+			  char ret_digest[AQ_LEASE_DIGEST_SIZE],
+			  struct aq_err *err);
+/* Keep a sound answer that was found in cache.db as it was in 'state', unless it
+ * has changed since.
+ */
+void aq_memo_keep(const struct aq_conf *conf, const struct aq_memo_state *state,
+		  const struct aq_request *req, const struct aq_answer *answer);
+
+#endif
