@@ -140,8 +140,8 @@ void doctor_state(struct doctor *d)
 {
 	cleanup_store struct aq_store *store = NULL;
 
-	check_aside(d, d->conf->run_dir, "refs.db.corrupt-", DOCTOR_ERROR,
-		    "remove it when no job runs on this node: until then nothing is collected");
+	check_aside(d, d->conf->run_dir, "refs.db.corrupt-", DOCTOR_WARNING,
+		    "see what is the matter with run_dir, then remove it: what was counted and noted since the last epilog is lost");
 	check_aside(d, d->conf->cache_dir, "cache.db.corrupt-", DOCTOR_WARNING,
 		    "see what is the matter with the disk, then remove it: the rows were made anew from the manifests");
 	if (!check_store(d, &store))

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/collect.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -84,19 +83,6 @@ int aq_collect_get_free(const struct aq_conf *conf, uint64_t *ret,
 	return 0;
 }
 
-/* common/db.h: set aside as PATH.corrupt-N. */
-int aq_collect_check_refs(const struct aq_conf *conf, struct aq_err *err)
-{
-	cleanup_closedir DIR *dir = opendir(conf->run_dir);
-	const struct dirent *e;
-
-	while (dir && (e = readdir(dir)))
-		if (aq_starts_with(e->d_name, "refs.db.corrupt-"))
-			return aq_fail(err, AQ_SYS, "'%s/%s': references were lost, so nothing is collected: remove it when no job runs on this node",
-				       conf->run_dir, e->d_name);
-	return 0;
-}
-
 /* Not there is no failure. */
 static void give_up_reserve(const struct aq_conf *conf)
 {
@@ -131,11 +117,9 @@ int aq_collect_begin_after(const struct aq_conf *conf,
 			   bool (*is_cancelled)(void *arg), void *arg,
 			   int *ret_fd, struct aq_err *err)
 {
-	int rc = aq_collect_check_refs(conf, err);
+	int rc = aq_flock_wait(conf, "collect", AQ_FLOCK_EXCLUSIVE,
+			       is_cancelled, arg, ret_fd, err);
 
-	if (!rc)
-		rc = aq_flock_wait(conf, "collect", AQ_FLOCK_EXCLUSIVE,
-				   is_cancelled, arg, ret_fd, err);
 	if (!rc)
 		give_up_reserve(conf);
 	return rc;

@@ -9,9 +9,6 @@
 #include "common/err.h"
 #include "common/io.h"
 
-/* AQ_SYS: references were lost, in a refs.db that was damaged. */
-AQ_CHECK int aq_collect_check_refs(const struct aq_conf *conf,
-				   struct aq_err *err);
 /* The directory 'sub' of cache_dir. */
 AQ_CHECK int aq_collect_open(const struct aq_conf *conf, const char *sub,
 			     int *ret, struct aq_err *err);

@@ -161,17 +161,8 @@ static int check_references(const struct aq_verify *v, struct aq_store *store,
 {
 	cleanup_refs struct aq_refs *refs = NULL;
 	struct holds h = { store, f };
-	struct aq_err why = { 0 };
-	char path[VERIFY_PATH_SIZE];
-	int rc;
+	int rc = aq_refs_open_to_look(v->conf, &refs, err);
 
-	if (aq_collect_check_refs(v->conf, &why) != 0)
-		aq_findings_add(f, AQ_FINDING_REFERENCE, NULL, NULL, "%s",
-				why.text);
-	snprintf(path, sizeof(path), "%s/refs.db", v->conf->run_dir);
-	if (access(path, F_OK) < 0)
-		return 0; /* no job since the boot */
-	rc = aq_refs_open(v->conf, &refs, err);
 	return rc ? rc : aq_refs_each(refs, check_reference, &h, err);
 }
 

@@ -235,12 +235,7 @@ rows_are_whole() {
   it_limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
   one=$(build "$(asks 3)")
   # an epilog that never came
-  python3 - "$IT_DIR/nodes/n1/run/refs.db" "$one" <<'PY'
-import sqlite3, sys
-db = sqlite3.connect(sys.argv[1])
-db.execute("INSERT INTO refs VALUES(999999, 0, 4294967295, 'n1', ?, ?)", ("0" * 64, sys.argv[2]))
-db.commit()
-PY
+  it_leases n1 put 999999 n1 "$one"
   touch "$IT_DIR/nodes/n1/run/jobs/999999.n1"
   gc
   named "$one"

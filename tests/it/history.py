@@ -26,6 +26,8 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import leases
+
 NODES = ("n1", "n2")
 REQUESTS = 4
 WORKFLOWS = 2
@@ -155,7 +157,7 @@ class History:
         return set(self.ask(self.cache(node) / "cache.db", "SELECT name FROM environments"))
 
     def refs(self, node: str) -> list[str]:
-        return self.ask(self.dir / "nodes" / node / "run" / "refs.db", "SELECT env FROM refs")
+        return leases.ask(self.dir / "nodes" / node / "run", "env", "1")
 
     def wait(self, what: str, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -538,12 +540,12 @@ class History:
     def explain(self, node: str, names: set[str]) -> str:
         """Who may use what is left."""
         users = {n: self.users(n) for n in names}
-        db = self.dir / "nodes" / node / "run" / "refs.db"
-        refs = self.ask(db, "SELECT job || '.' || step || ' ' || env FROM refs")
-        leases = [p.name for p in (self.dir / "nodes" / node / "run" / "leases").iterdir()]
-        marks = [p.name for p in (self.dir / "nodes" / node / "run" / "jobs").iterdir()]
+        run = self.dir / "nodes" / node / "run"
+        refs = leases.ask(run, "job || '.' || step || ' ' || env", "1")
+        files = [p.name for p in (run / "leases").iterdir()]
+        marks = [p.name for p in (run / "jobs").iterdir()]
         queue = self.run("squeue", "-h", "-o", "%A %T %r").splitlines()
-        return f"used by {users}, references {refs}, leases {leases}, marks {marks}, queue {queue}"
+        return f"used by {users}, references {refs}, leases {files}, marks {marks}, queue {queue}"
 
     def users(self, name: str) -> list[str]:
         """The commands of processes in an environment."""

@@ -148,13 +148,11 @@ it_gc() {
   echo "$output"
 }
 
-# it_refs NODE CONDITION: how many references of the node's refs.db fulfil the SQL.
-it_refs() {
-  python3 - "$IT_DIR/nodes/$1/run/refs.db" "$2" <<'PY'
-import sqlite3, sys
-print(sqlite3.connect(sys.argv[1]).execute(f"SELECT count(*) FROM refs WHERE {sys.argv[2]}").fetchone()[0])
-PY
-}
+# it_leases NODE ...: leases.py for a node.
+it_leases() { python3 "$BATS_TEST_DIRNAME/leases.py" "$IT_DIR/nodes/$1/run" "${@:2}"; }
+
+# it_refs NODE CONDITION: how many references of the node fulfil the SQL.
+it_refs() { it_leases "$1" "count(*)" "$2"; }
 
 it_has_no_refs() { [[ $(it_refs "$1" "$2") -eq 0 ]]; }
 
@@ -162,13 +160,7 @@ it_has_no_refs() { [[ $(it_refs "$1" "$2") -eq 0 ]]; }
 it_holds() { [[ $(it_refs "$1" "env = '$2'") -gt 0 ]]; }
 
 # it_held NODE JOB: the environment that a step of the job holds.
-it_held() {
-  python3 - "$IT_DIR/nodes/$1/run/refs.db" "$2" <<'PY'
-import sqlite3, sys
-row = sqlite3.connect(sys.argv[1]).execute("SELECT env FROM refs WHERE job = ? AND env != ''", (sys.argv[2],)).fetchone()
-print(row[0] if row else "")
-PY
-}
+it_held() { it_leases "$1" env "job = $2 AND env != ''" | head -n 1; }
 
 # it_slurmd NODE: the pid of its slurmd.
 it_slurmd() { pgrep -f "^[^ ]*slurmd -N $1\$" | while read -r pid; do ! tr '\0' '\n' <"/proc/$pid/environ" | grep -qxF "AQ_CLUSTER=$IT_DIR" || echo "$pid"; done; }

@@ -178,13 +178,7 @@ no_step_of() { [[ $(it_refs n1 "job = $1 AND step != 4294967295") -eq 0 ]]; }
   ended 1
   it_begin
   # an old boot's reference, in a run_dir that outlived it
-  python3 - "$run/refs.db" "$name" <<'PY'
-import sqlite3, sys
-db = sqlite3.connect(sys.argv[1])
-db.execute("INSERT INTO refs VALUES(7, 0, 4294967295, 'n1', ?, ?)", ("0" * 64, sys.argv[2]))
-db.execute("UPDATE boot SET id = 'another'")
-db.commit()
-PY
+  it_leases n1 put 7 n1 "$name" 00000000-0000-0000-0000-000000000000
   touch "$run/jobs/7.n1"
   gc
   is_gone "$name"

@@ -122,7 +122,5 @@ SH
 @test "the environment is dropped with the job: no reference stays" {
   as_user srun -w n1 --aq-requirements="$A" true
   wait_until 10 cluster_is_idle "$IT_DIR"
-  db=$IT_DIR/nodes/n1/run/refs.db
-  [[ -e $db ]]
   assert_equal "$(ls "$IT_DIR/nodes/n1/run/leases")" ""
 }

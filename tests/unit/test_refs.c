@@ -151,7 +151,7 @@ static void what_a_damaged_lease_holds_nobody_knows(void **state)
 	assert_int_equal(aq_refs_check_leases(refs, NULL), 0);
 }
 
-static void a_damaged_file_is_kept_for_the_collector(void **state)
+static void a_damaged_file_is_set_aside(void **state)
 {
 	const struct aq_conf *conf = *state;
 	cleanup_free char *path = path_below(conf->run_dir, "refs.db");
@@ -599,7 +599,7 @@ int main(void)
 		TEST(each_comes_in_order),
 		TEST(another_boots_references_are_nobodys),
 		TEST(what_a_damaged_lease_holds_nobody_knows),
-		TEST(a_damaged_file_is_kept_for_the_collector),
+		TEST(a_damaged_file_is_set_aside),
 		TEST(a_lease_is_held_by_its_descriptor),
 		TEST(who_has_ended_holds_nothing),
 		TEST(looking_takes_nothing),
