@@ -60,18 +60,16 @@ PY
     [[ $EUID -ne 0 ]] || aq unpin "$name" >/dev/null # writes the index
     say "list --shared" list --shared
     echo "max_age = 0" >>aq.conf
-    aq gc >/dev/null # makes the table of references
-    python3 - run/refs.db home/.cache/slurm-aq/run/refs.db "${NAMES[2]}" <<'PY'
-import os, sqlite3, sys
-db = sqlite3.connect(next(path for path in sys.argv[1:3] if os.path.exists(path)))
-for step in (0, 0xfffffffb):
-    db.execute("INSERT INTO refs VALUES(7, ?, 4294967295, 'n1', ?, ?)", (step, "0" * 64, sys.argv[3]))
-db.commit()
-PY
-    # a job as a whole holds what serves its request, whichever that is
+    aq gc >/dev/null
     run_dir=run
     [[ $EUID -eq 0 ]] || run_dir=home/.cache/slurm-aq/run
-    echo "holds $(</proc/sys/kernel/random/boot_id) $(aq show "${NAMES[2]}" --json | jq -r .digest)" >"$run_dir/jobs/8.n1"
+    boot=$(</proc/sys/kernel/random/boot_id)
+    for step in 0 4294967291; do
+      printf '%-36s %064d %-39s\n' "$boot" 0 "${NAMES[2]}" >"$run_dir/leases/7.$step.4294967295.n1"
+      chmod 600 "$run_dir/leases/7.$step.4294967295.n1"
+    done
+    # a job as a whole holds what serves its request, whichever that is
+    echo "holds $boot $(aq show "${NAMES[2]}" --json | jq -r .digest)" >"$run_dir/jobs/8.n1"
     chmod 600 "$run_dir/jobs/8.n1"
     aq show "${NAMES[2]}" --json | jq -e '.references == 3 and .held_by == [
       {"job": 7, "step": "0", "node": "n1", "by_request": false},
