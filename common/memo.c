@@ -105,15 +105,12 @@ void aq_memo_keep(const struct aq_conf *conf, const struct aq_memo_state *state,
 		  const struct aq_request *req, const struct aq_answer *answer)
 {
 	cleanup_str struct aq_str text = AQ_STR_INIT(MEMO_MAX);
-	struct aq_memo_state now;
 	char path[PATH_SIZE];
 	struct head head;
 
-	memset(&head, 0, sizeof(head));
-	aq_memo_look(conf, &now);
-	if (!state->is_known || memcmp(state, &now, sizeof(now)) != 0 ||
-	    !aq_answer_is_sound(answer))
+	if (!state->is_known || !aq_answer_is_sound(answer))
 		return;
+	memset(&head, 0, sizeof(head));
 	head.magic = MAGIC;
 	head.answer_size = sizeof(*answer);
 	head.conf_stamp = conf->stamp;

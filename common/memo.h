@@ -36,8 +36,8 @@ AQ_CHECK int aq_memo_read(const struct aq_conf *conf, const char *canonical,
 			  size_t len, struct aq_answer *ret,
 			  char ret_digest[AQ_LEASE_DIGEST_SIZE],
 			  struct aq_err *err);
-/* Keep a sound answer that was found in cache.db as it was in 'state', unless it
- * has changed since.
+/* Keep a sound answer that was found after cache.db was looked at: 'state'.  If it
+ * has changed since, it will not be so again, and this is never read.
  */
 void aq_memo_keep(const struct aq_conf *conf, const struct aq_memo_state *state,
 		  const struct aq_request *req, const struct aq_answer *answer);
