@@ -29,8 +29,8 @@ struct aq_tally; /* common/tally.h */
 
 /* Open conf->run_dir/refs.db, creating it; 'conf' must outlive it.  A damaged file
  * is set aside as refs.db.corrupt-N and an empty one made: what was noted is lost,
- * and what is asked for since may be taken for obsolete.  AQ_BUSY: locked for longer than a hook may wait.  Root (or the
- * owner of a personal cache).
+ * and what is asked for since may be taken for obsolete.  AQ_BUSY: locked for
+ * longer than a hook may wait.  Root (or the owner of a personal cache).
  */
 AQ_CHECK int aq_refs_open(const struct aq_conf *conf, struct aq_refs **ret,
 			  struct aq_err *err);
