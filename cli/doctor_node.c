@@ -15,8 +15,10 @@
 #include "cli/doctor.h"
 #include "cli/doctor_parse.h"
 #include "cli/units.h"
+#include "common/build.h"
 #include "common/io.h"
 #include "common/layout.h"
+#include "common/trust.h"
 #include "common/worker.h"
 
 #define PATH_SIZE 4096
@@ -73,13 +75,30 @@ static void check_way(struct looking *l, const char *path)
 	}
 }
 
+/* Nobody but root may change what root works in, or runs. */
+static void check_trust(struct looking *l, const char *path)
+{
+	struct aq_err err = { 0 };
+
+	if (aq_trust_path(path, &err) == 0)
+		return;
+	l->n_wrong++;
+	doctor_say(l->d, DOCTOR_ERROR,
+		   "give it to root, and take the others' right to write",
+		   "on the way to '%s': %s", path, err.text);
+}
+
 void doctor_directories(struct doctor *d)
 {
+	const char *const trusted[] = { d->conf->cache_dir, d->conf->run_dir,
+					d->conf->public_dir, AQ_BUILDER_PATH };
 	struct looking l = { .d = d };
 
 	aq_layout_each(d->conf, look, &l);
 	check_way(&l, d->conf->cache_dir);
 	check_way(&l, d->conf->public_dir);
+	for (size_t i = 0; i < ARRAY_LEN(trusted); i++)
+		check_trust(&l, trusted[i]);
 	if (l.n_wrong)
 		return;
 	doctor_say(d, DOCTOR_OK, NULL, "'%s' and '%s': %s", d->conf->cache_dir,

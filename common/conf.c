@@ -69,14 +69,6 @@ static int expand(const char *value, const char *node, struct aq_str *out,
 	return aq_str_done(out, "a directory's name", err);
 }
 
-static bool has_dot_dot(const char *path)
-{
-	for (const char *p = path; (p = strstr(p, "/..")); p += 3)
-		if (p[3] == '/' || p[3] == '\0')
-			return true;
-	return false;
-}
-
 static int set_dir(struct aq_conf *conf, char **dst, const char *value,
 		   struct aq_err *err)
 {
@@ -86,7 +78,7 @@ static int set_dir(struct aq_conf *conf, char **dst, const char *value,
 	if (rc)
 		return rc;
 	if (aq_str_get(&out)[0] != '/' || out.len == 1 ||
-	    has_dot_dot(aq_str_get(&out)))
+	    aq_path_climbs(aq_str_get(&out)))
 		return aq_fail(err, AQ_USER,
 			       "'%s' is no absolute path of a directory: write one that begins with '/' and has no '..'",
 			       value);

@@ -4,9 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Levels removed by recursion, two descriptors each, of the 1,024 that a
@@ -14,6 +18,11 @@
  */
 #define TREE_DEPTH_MAX 128
 #define MOVE_UP_TRIES 1000 /* names that the tree may hold already */
+
+static bool is_dot_dot(const char *part, size_t len)
+{
+	return len == 2 && part[0] == '.' && part[1] == '.';
+}
 
 int aq_open_dir(int dirfd, const char *path, int *ret_fd, struct aq_err *err)
 {
@@ -32,31 +41,73 @@ int aq_open_dir(int dirfd, const char *path, int *ret_fd, struct aq_err *err)
 	return 0;
 }
 
-int aq_open_below(int dirfd, const char *path, int *ret_fd, struct aq_err *err)
-{
-	cleanup_close int fd = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
+/* -- below a directory -- */
 
-	if (fd < 0)
-		return aq_fail_errno(err, "cannot open '%s'", path);
-	while (*path) {
+/* False: this kernel has none (before 5.6), or a filter keeps it from us. */
+static bool open_at_once(int dirfd, const char *path, int flags, int *ret_fd)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(unsigned int)flags,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
+			   RESOLVE_NO_MAGICLINKS,
+	};
+
+	*ret_fd = (int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+	return *ret_fd >= 0 || (errno != ENOSYS && errno != EPERM);
+}
+
+/* The same part by part; -1: errno says why. */
+static int open_by_parts(int dirfd, const char *path, int flags)
+{
+	cleanup_close int fd = -1;
+
+	for (;;) {
 		char part[NAME_MAX + 1];
 		size_t len = strcspn(path, "/");
-		int next = -1, rc;
+		bool is_last = !path[len + strspn(path + len, "/")];
+		int next;
 
-		if (len >= sizeof(part))
-			return aq_fail(err, AQ_SYS, "'%s' is too long a name",
-				       path);
+		if (!len || len >= sizeof(part) || is_dot_dot(path, len)) {
+			errno = len >= sizeof(part) ? ENAMETOOLONG : EXDEV;
+			return -1;
+		}
 		memcpy(part, path, len);
 		part[len] = '\0';
-		rc = aq_open_dir(fd, part, &next, err);
-		if (rc)
-			return rc;
+		next = openat(fd < 0 ? dirfd : fd, part, O_NOFOLLOW |
+			      (is_last ? flags :
+					 O_PATH | O_DIRECTORY | O_CLOEXEC));
+		if (next < 0 || is_last)
+			return next;
 		aq_close_fd(&fd);
 		fd = next;
-		path += len + (path[len] == '/');
+		path += len + strspn(path + len, "/");
 	}
-	*ret_fd = steal_fd(&fd);
+}
+
+static int open_beneath(int dirfd, const char *path, int flags, int *ret_fd,
+			struct aq_err *err)
+{
+	int fd;
+
+	if (!*path)
+		path = "."; /* itself */
+	flags |= O_NOFOLLOW | O_CLOEXEC;
+	if (!open_at_once(dirfd, path, flags, &fd))
+		fd = open_by_parts(dirfd, path, flags);
+	if (fd < 0 && errno == ENOENT)
+		return aq_fail(err, AQ_MISS, "'%s' is not there", path);
+	if (fd < 0 && (errno == ELOOP || errno == ENOTDIR || errno == EXDEV))
+		return aq_fail(err, AQ_SYS, "'%s' leads over a link, or elsewhere",
+			       path);
+	if (fd < 0)
+		return aq_fail_errno(err, "cannot open '%s'", path);
+	*ret_fd = fd;
 	return 0;
+}
+
+int aq_open_below(int dirfd, const char *path, int *ret_fd, struct aq_err *err)
+{
+	return open_beneath(dirfd, path, O_RDONLY | O_DIRECTORY, ret_fd, err);
 }
 
 int aq_make_dir(int dirfd, const char *name, mode_t mode, struct aq_err *err)
@@ -250,6 +301,17 @@ static int move_up(struct removal *r, int dirfd, const char *name,
 	return aq_fail_errno(err, "cannot move '%s' to remove it", name);
 }
 
+/* fchmodat() would follow what is a link by now. */
+static bool give_rights(int dirfd, const char *name)
+{
+	cleanup_close int fd = openat(dirfd, name, O_PATH | O_DIRECTORY |
+					      O_NOFOLLOW | O_CLOEXEC);
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return fd >= 0 && chmod(path, 0700) == 0;
+}
+
 static int remove_dir(struct removal *r, int dirfd, const char *name,
 		      int depth, struct aq_err *err)
 {
@@ -261,8 +323,7 @@ static int remove_dir(struct removal *r, int dirfd, const char *name,
 
 	fd = openat(dirfd, name,
 		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && errno == EACCES &&
-	    fchmodat(dirfd, name, 0700, 0) == 0)
+	if (fd < 0 && errno == EACCES && give_rights(dirfd, name))
 		fd = openat(dirfd, name,
 			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)

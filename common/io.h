@@ -18,7 +18,10 @@
 AQ_CHECK int aq_open_dir(int dirfd, const char *path, int *ret_fd,
 			 struct aq_err *err);
 
-/* The same, part by part: none of them may be a link. */
+/* Open the directory 'path' below 'dirfd', which is all that is trusted: no part
+ * of it may be a link, "..", or begin at the root.  By openat2(2), or where that
+ * is missing part by part.  AQ_MISS: not there.
+ */
 AQ_CHECK int aq_open_below(int dirfd, const char *path, int *ret_fd,
 			   struct aq_err *err);
 

@@ -305,3 +305,11 @@ bool aq_copy_text(char *dst, size_t size, const char *src)
 	memcpy(dst, src, len + 1);
 	return true;
 }
+
+bool aq_path_climbs(const char *path)
+{
+	for (const char *p = path; (p = strstr(p, "..")); p += 2)
+		if ((p == path || p[-1] == '/') && (!p[2] || p[2] == '/'))
+			return true;
+	return false;
+}

@@ -94,6 +94,9 @@ const char *aq_next_line(const char *line);
 bool aq_starts_with(const char *text, const char *prefix);
 bool aq_ends_with(const char *text, const char *suffix);
 
+/* Whether a part of 'path' is "..". */
+bool aq_path_climbs(const char *path);
+
 /* Copy 'src' into dst[size]; false (and dst = "") if it does not fit whole. */
 AQ_CHECK bool aq_copy_text(char *dst, size_t size, const char *src);
 

@@ -7,10 +7,22 @@
 
 #include "common/err.h"
 
-/* The open file 'fd' is a regular file owned by root that group and others
- * cannot write, and so is every directory above the canonical form of 'path',
- * except that a sticky directory (like /tmp) may be writable.
+/* Nobody but root can change what the absolute 'path' names: every directory,
+ * link and file on the way, links' targets too, is root's and cannot be written
+ * by others (but sticky directories, and the files of devices).  What is not
+ * there is trusted where nobody but root can make it.  Nothing in /proc is: it
+ * is another for each process.
  * Returns 0, or AQ_SYS naming the first offender and the remedy.
+ */
+AQ_CHECK int aq_trust_path(const char *path, struct aq_err *err);
+
+/* The same of what is to be used for a long time: no directory of it is sticky
+ * and open to others, who could make anew what root removes there.
+ */
+AQ_CHECK int aq_trust_lasting(const char *path, struct aq_err *err);
+
+/* The open file 'fd' is the regular file that 'path' names, and that is to be
+ * trusted so.
  */
 AQ_CHECK int aq_trust_file(int fd, const char *path, struct aq_err *err);
 
