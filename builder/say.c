@@ -8,16 +8,9 @@
 #include <unistd.h>
 
 #include "builder/builder.h"
+#include "common/text.h"
 
 #define LINE_MAX_BYTES 512
-
-/* Only printable text reaches a terminal or a log that a person reads. */
-static void make_printable(char *line)
-{
-	for (unsigned char *p = (unsigned char *)line; *p; p++)
-		if (*p < ' ' || *p == 0x7f)
-			*p = '?';
-}
 
 static void write_line(int fd, const char *line, size_t len)
 {
@@ -35,8 +28,10 @@ void say(struct build *b, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line) - 1, fmt, ap);
 	va_end(ap);
-	make_printable(line);
+	aq_text_make_printable_text(line);
 	len = strlen(line);
+	for (size_t i = 0; i < len; i++) /* it is one line */
+		line[i] = line[i] == '\n' ? ' ' : line[i];
 	line[len++] = '\n';
 	write_line(b->progress_fd, line, len);
 	write_line(b->public_fd, line, len);

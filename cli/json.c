@@ -17,6 +17,18 @@ static size_t plain_len(const char *text, const char *end)
 	return (size_t)(at - text);
 }
 
+/* Of a valid sequence of three bytes at most: what is controlled has no more. */
+static unsigned int code_point(const char *text, size_t len)
+{
+	const unsigned char *u = (const unsigned char *)text;
+
+	if (len == 1)
+		return u[0];
+	if (len == 2)
+		return (u[0] & 0x1fu) << 6 | (u[1] & 0x3fu);
+	return (u[0] & 0xfu) << 12 | (u[1] & 0x3fu) << 6 | (u[2] & 0x3fu);
+}
+
 static void quote(FILE *out, const char *text)
 {
 	const char *end = text + strlen(text);
@@ -38,10 +50,9 @@ static void quote(FILE *out, const char *text)
 			fputs("\\ufffd", out);
 		} else if (c == '"' || c == '\\') {
 			fprintf(out, "\\%c", c);
-		} else if (c < ' ' || c == 0x7f) {
-			fprintf(out, "\\u%04x", c);
-		} else if (c == 0xc2 && (unsigned char)text[1] < 0xa0) {
-			fprintf(out, "\\u%04x", (unsigned char)text[1]);
+		} else if (aq_text_is_control(text, len)) {
+			/* it may be read on a terminal too */
+			fprintf(out, "\\u%04x", code_point(text, len));
 		} else {
 			fwrite(text, 1, len, out);
 		}

@@ -34,9 +34,8 @@ static size_t print_one(FILE *out, const char *at, const char *end)
 {
 	size_t len = aq_utf8_len(at, end);
 	unsigned char c = (unsigned char)*at;
-	bool is_c1 = c == 0xc2 && len == 2 && (unsigned char)at[1] < 0xa0;
 
-	if (len && !is_c1 && ((c >= ' ' && c != 0x7f) || c == '\n')) {
+	if (len && (c == '\n' || !aq_text_is_control(at, len))) {
 		fwrite(at, 1, len, out);
 		return len;
 	}

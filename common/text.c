@@ -167,17 +167,101 @@ int aq_text_decode(const char *mem, size_t len, struct aq_str *out,
 	return aq_str_done(out, "a file's text", err);
 }
 
-/* Whether the valid sequence p[0..n) is a control character. */
-static bool is_control(const char *p, size_t n)
+/* Whether the code point is one that a terminal does not show as a character:
+ * C0, DEL, C1, line separators, and what turns the direction of the text
+ * (CVE-2021-42574).
+ */
+static bool is_control_point(uint32_t c)
+{
+	return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x61c ||
+	       c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
+	       (c >= 0x2066 && c <= 0x2069);
+}
+
+bool aq_text_is_control(const char *p, size_t n)
 {
 	const unsigned char *u = (const unsigned char *)p;
 
 	if (n == 1)
-		return u[0] < 0x20 || u[0] == 0x7f;
+		return is_control_point(u[0]);
 	if (n == 2)
-		return u[0] == 0xc2 && u[1] < 0xa0;
-	return n == 3 && u[0] == 0xe2 && u[1] == 0x80 &&
-	       (u[2] == 0xa8 || u[2] == 0xa9);
+		return is_control_point((u[0] & 0x1fu) << 6 | (u[1] & 0x3fu));
+	return n == 3 && is_control_point((u[0] & 0xfu) << 12 |
+					  (u[1] & 0x3fu) << 6 |
+					  (u[2] & 0x3fu));
+}
+
+bool aq_text_has_controls(const char *text)
+{
+	const char *end = text + strlen(text);
+
+	while (text < end) {
+		size_t n = aq_utf8_len(text, end);
+
+		if (n && aq_text_is_control(text, n))
+			return true;
+		text += n ? n : 1;
+	}
+	return false;
+}
+
+/* The length of the escape sequence at p[0] = ESC (ECMA-48): a command with its
+ * parameters, or a string up to its end, both within the line.
+ */
+static size_t escape_len(const char *p, const char *end)
+{
+	const char *at = p + 1;
+	char last = '0'; /* from here on it is what ends the command */
+
+	if (at < end && *at && strchr("]PX^_", *at)) {
+		while (at < end && *at != '\n' && *at != '\a' && *at != '\033')
+			at++;
+		if (at + 1 < end && *at == '\033' && at[1] == '\\')
+			at++;
+		return (size_t)(at - p) + (at < end && *at != '\n' &&
+					   *at != '\033');
+	}
+	if (at < end && *at == '[') {
+		last = '@';
+		at++;
+	}
+	while (at < end && *at >= ' ' && *at < last)
+		at++;
+	return (size_t)(at - p) + (at < end && *at >= last && *at <= '~');
+}
+
+size_t aq_text_make_printable(char *mem, size_t len)
+{
+	const char *p = mem, *end = mem + len;
+	char *to = mem;
+
+	while (p < end) {
+		size_t n = *p == '\033' ? escape_len(p, end) :
+					  aq_utf8_len(p, end);
+		bool is_colour = n > 2 && p[0] == '\033' && p[1] == '[' &&
+				 p[n - 1] == 'm';
+
+		n = n ? n : 1;
+		if (*p == '\n') {
+			*to++ = '\n';
+		} else if (*p == '\t' || *p == '\r') {
+			*to++ = ' ';
+		} else if (*p == '\033' || !aq_utf8_len(p, end) ||
+			   aq_text_is_control(p, n)) {
+			if (!is_colour)
+				*to++ = '?';
+		} else {
+			memmove(to, p, n);
+			to += n;
+		}
+		p += n;
+	}
+	return (size_t)(to - mem);
+}
+
+void aq_text_make_printable_text(char *text)
+{
+	text[aq_text_make_printable(text, strlen(text))] = '\0';
 }
 
 bool aq_text_is_clean(const char *text)
@@ -187,7 +271,7 @@ bool aq_text_is_clean(const char *text)
 	while (text < end) {
 		size_t n = aq_utf8_len(text, end);
 
-		if (!n || is_control(text, n))
+		if (!n || aq_text_is_control(text, n))
 			return false;
 		text += n;
 	}
@@ -217,7 +301,7 @@ static const char *show(const char *text, size_t max, char *buf)
 
 	while (p < end) {
 		size_t n = aq_utf8_len(p, end);
-		bool is_bad = !n || is_control(p, n);
+		bool is_bad = !n || aq_text_is_control(p, n);
 
 		n = n ? n : 1;
 		if ((size_t)(p - text) + n > max) {

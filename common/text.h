@@ -45,10 +45,24 @@ AQ_CHECK int aq_text_list_done(const struct aq_strv *v, const char *what,
  */
 size_t aq_utf8_len(const char *p, const char *end);
 
-/* Whether 'text' is valid UTF-8 without control characters (C0, DEL, C1, and
- * the line separators U+2028 and U+2029).
+/* Whether the valid sequence p[0..n) is no character to be seen: C0, DEL, C1, line
+ * separators, and what turns the direction of text.
+ */
+bool aq_text_is_control(const char *p, size_t n);
+
+/* Whether 'text' is valid UTF-8 without any of these; whether it has one, UTF-8
+ * or not.
  */
 bool aq_text_is_clean(const char *text);
+bool aq_text_has_controls(const char *text);
+
+/* Make mem[0..len) (text) fit for a terminal, a log, a database: UTF-8 and line ends
+ * stay, tabs become spaces, colours go, any other escape sequence, control
+ * character and byte that is no UTF-8 becomes "?".  In place; returns the length,
+ * which is not greater.  What others wrote goes through this where it leaves us.
+ */
+size_t aq_text_make_printable(char *mem, size_t len);
+void aq_text_make_printable_text(char *text);
 
 /* 'text' made fit for a message: control characters and what is not UTF-8 as
  * \xNN, cut to AQ_SHOW_MAX bytes.  Returns 'buf'.
