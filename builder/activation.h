@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What activation scripts do to an environment, decided from two runs in two
- * different worlds.  Pure.
+ * different worlds, and whether it may be.  Pure, but that activation_check()
+ * looks at who owns directories.
  */
 #ifndef AQ_ACTIVATION_H
 #define AQ_ACTIVATION_H
@@ -25,5 +26,18 @@ void activation_other_world(const struct world *a, struct aq_envmap *ret);
  */
 AQ_CHECK int activation_decide(const struct world *a, const struct world *b,
 			       struct aq_str *ops, struct aq_err *err);
+
+/* Where an environment will be; "": no base. */
+struct places {
+	const char *prefix, *base, *cache;
+};
+
+/* Whether others may use 'ops': search paths name only the environment, its base
+ * or what nobody but root can change, what is loaded unasked is the
+ * environment's own, and nothing names another place below 'cache'.  AQ_USER: no,
+ * with the variable and the value.
+ */
+AQ_CHECK int activation_check(const struct places *where,
+			      const struct aq_str *ops, struct aq_err *err);
 
 #endif

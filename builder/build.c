@@ -166,9 +166,13 @@ static int make_prefix(struct build *b, struct aq_store **store,
 	if (!rc)
 		rc = prefix_start(b, name, err);
 	if (!rc)
+		rc = seal_note_metadata(b, err);
+	if (!rc)
 		rc = pip_install(b, err);
 	if (!rc && b->kind == AQ_ENV_INHERITED)
 		rc = layer_complete(b, err);
+	if (!rc)
+		rc = seal_check_metadata(b, err);
 	return rc ? rc : bytecode_link(b, err);
 }
 

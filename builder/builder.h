@@ -15,7 +15,7 @@
  *   records.c    what clients print, as lines of a lock
  *   probe.c      what runs an environment's own programs; activation.c decides
  *   bytecode.c   byte-code that environments share; bytecode_*.c
- *   seal.c       root's walk over what was built
+ *   seal.c       root's walk over what was built; seal_*.c
  *   room.c       room on the disk for it
  *   run.c        a program in the cage, under a deadline; cage.c identity.c
  *
@@ -49,6 +49,13 @@
  * spare the channel from 10,000 tasks, short enough to try again soon.
  */
 #define BUILD_FAULT_TTL 30
+
+/* For who tries to install into an environment; no quote of Python's, one line. */
+#define BUILD_MANAGED_HINT                                                     \
+	"This environment is read-only: slurm-aq made it for a request, and "  \
+	"others may use it too. Add the package to `requirements:` of your "   \
+	"req.yaml and submit again, or install it into a directory of your "   \
+	"own with `pip install --target`."
 
 /* How a build fails decides what is remembered of it. */
 enum build_verdict {
@@ -114,6 +121,16 @@ struct build {
 	char name[AQ_ENV_NAME_SIZE];
 	char prefix[BUILD_PATH_MAX]; /* the final one, baked in */
 	char site[BUILD_PATH_MAX];   /* where root finds it while it is built */
+
+	/* What conda's packages said of themselves before a wheel was installed,
+	 * and the records of Python packages that were there; seal_forged.c.
+	 */
+	struct aq_str metadata;
+	struct aq_strv records;
+	struct {
+		dev_t dev;
+		ino_t ino;
+	} sealed; /* the directory that was judged */
 
 	enum build_verdict verdict;
 	struct aq_tally tally; /* what is to be counted of it */
@@ -286,7 +303,20 @@ struct sizes {
 	/* bytes on disk; what hard links or reflinks elsewhere hold is shared */
 	uint64_t own, shared;
 };
+/* Judge the prefix, and close it to everybody: AQ_USER, and b->verdict, if it has
+ * what no environment may have.  b->sealed is the directory that was judged.
+ */
 AQ_CHECK int seal(struct build *b, struct sizes *ret, struct aq_err *err);
+/* Whether b->name in the directory 'envs' is what was judged: whoever survived in
+ * work/envs could have put another there.  AQ_SYS: it is not.
+ */
+AQ_CHECK int seal_is_of(const struct build *b, int envs, struct aq_err *err);
+/* Once conda's packages are linked, before wheels are installed. */
+AQ_CHECK int seal_note_metadata(struct build *b, struct aq_err *err);
+/* Once they are, before anything of them runs: what was noted is still so, and
+ * nothing says more than the lock.  seal() looks once more.
+ */
+AQ_CHECK int seal_check_metadata(struct build *b, struct aq_err *err);
 /* Note what the committed environment 'm', at b->prefix, holds by now, byte-code
  * too: its sizes, and what no package's record speaks for (common/sums.h).
  * Reading all that takes longer than a layer's build: for when nobody waits.
@@ -301,6 +331,9 @@ AQ_CHECK int seal_note(const struct build *b, struct aq_manifest *m,
 AQ_CHECK int prefix_start(struct build *b, const char *name,
 			  struct aq_err *err);
 AQ_CHECK int prefix_drop(struct build *b, struct aq_err *err);
+/* Open it where it is built. */
+AQ_CHECK int prefix_open(const struct build *b, int *ret_fd,
+			 struct aq_err *err);
 /* Call 'fn' with such a prefix, which is then dropped. */
 AQ_CHECK int prefix_try(struct build *b,
 			int (*fn)(struct build *b, void *arg,
@@ -311,7 +344,9 @@ AQ_CHECK int prefix_try(struct build *b,
  */
 AQ_CHECK int prefix_drop_earlier(struct build *b, uint32_t generation,
 				 struct aq_err *err);
-/* From work/envs, where it was built, to its place. */
+/* From work/envs, where it was built, to its place: the very directory that was
+ * sealed, or AQ_SYS.
+ */
 AQ_CHECK int prefix_move_in(struct build *b, struct aq_err *err);
 
 /* -- room.c -- */

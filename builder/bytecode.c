@@ -16,6 +16,7 @@
 #include "common/flock.h"
 #include "common/io.h"
 #include "common/sums.h"
+#include "common/text.h"
 
 /* For what nobody waits for, in milliseconds: a slow disk, all of a big stack. */
 #define CATCH_UP_MS (15 * 60 * 1000)
@@ -287,6 +288,7 @@ static bool catch_up_one(const struct build *from, const char *name)
 		rc = look_up(&b, name, &m, &is_base, &err);
 	if (!rc)
 		rc = catch_up(&b, m, is_base, &err);
+	aq_text_make_printable_text(err.text);
 	if (rc && rc != AQ_MISS && b.log_fd >= 0)
 		dprintf(b.log_fd, "byte-code: %s\n", err.text);
 	aq_close_fd(&b.compiler_fd);

@@ -135,7 +135,7 @@ static bool is_plain(const struct linking *l, const char *name)
 
 	return fstatat(l->cache, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       S_ISREG(st.st_mode) && st.st_uid == l->uid &&
-	       !(st.st_mode & (S_ISUID | S_ISGID));
+	       !(st.st_mode & (S_ISUID | S_ISGID | 0222)); /* nobody writes it */
 }
 
 /* What only this environment has is copied, as root's: whoever compiled it may

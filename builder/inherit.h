@@ -39,6 +39,9 @@ AQ_CHECK int stubs_read(struct build *b, struct aq_strv *names,
 /* -- layer.c -- */
 /* The empty layer in b->prefix. */
 AQ_CHECK int layer_start(struct build *b, struct aq_err *err);
+/* What its pyvenv.cfg is. */
+AQ_CHECK int layer_write_cfg(const struct build *b, struct aq_str *ret,
+			     struct aq_err *err);
 /* What the base has and the layer lacks: wrappers for its programs, links to
  * its files.
  */

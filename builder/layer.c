@@ -67,15 +67,20 @@ static int put_own_link(int prefix, const char *name, const char *target,
 	return put_link(prefix, name, target, err);
 }
 
+int layer_write_cfg(const struct build *b, struct aq_str *ret,
+		    struct aq_err *err)
+{
+	aq_str_add_fmt(ret, "home = %s/bin\n", b->base_prefix);
+	aq_str_add(ret, "include-system-site-packages = true\n");
+	aq_str_add_fmt(ret, "version = %s\n", b->base.full);
+	return aq_str_done(ret, "pyvenv.cfg", err);
+}
+
 static int write_cfg(const struct build *b, int prefix, struct aq_err *err)
 {
 	cleanup_str struct aq_str text = AQ_STR_INIT(2 * BUILD_PATH_MAX);
-	int rc;
+	int rc = layer_write_cfg(b, &text, err);
 
-	aq_str_add_fmt(&text, "home = %s/bin\n", b->base_prefix);
-	aq_str_add(&text, "include-system-site-packages = true\n");
-	aq_str_add_fmt(&text, "version = %s\n", b->base.full);
-	rc = aq_str_done(&text, "pyvenv.cfg", err);
 	return rc ? rc : write_text(prefix, "pyvenv.cfg", 0644,
 				    aq_str_get(&text), text.len, err);
 }
@@ -177,6 +182,40 @@ static int put_program(const struct build *b, int from, int to,
 	aq_str_add_fmt(&target, "../../%s/bin/%s", b->base.env, name);
 	rc = aq_str_done(&target, "a link", err);
 	return rc ? rc : put_link(to, name, aq_str_get(&target), err);
+}
+
+/* -- pip -- */
+
+/* pip asks no EXTERNALLY-MANAGED of what it takes for a venv (PEP 668), so its
+ * program does; options that install elsewhere are let through, as there.
+ */
+static const char pip_script[] =
+	"import os, sys\n"
+	"from pip._internal.cli.main import main\n"
+	"words = [a for a in sys.argv[1:] if not a.startswith('-')]\n"
+	"elsewhere = ('--target', '-t', '--prefix', '--root', '--dry-run',\n"
+	"             '--break-system-packages', '--help', '-h')\n"
+	"if words[:1] == ['install'] and not os.environ.get('PIP_TARGET') and not any(\n"
+	"        a.split('=')[0] in elsewhere for a in sys.argv[1:]):\n"
+	"    sys.exit('error: externally-managed-environment: " BUILD_MANAGED_HINT "')\n"
+	"sys.exit(main())\n";
+
+static int put_pip(const struct build *b, int bin, struct aq_err *err)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(PROGRAM_MAX);
+	char names[3][32] = { "pip", "pip3" };
+	int rc = 0;
+
+	snprintf(names[2], sizeof(names[2]), "pip%s", b->base.python);
+	/* the form for paths of any length, as pip's own scripts have it */
+	aq_str_add_fmt(&text,
+		       "#!/bin/sh\n'''exec' '%s/bin/python' \"$0\" \"$@\"\n' '''\n%s",
+		       b->prefix, pip_script);
+	for (size_t i = 0; !rc && i < ARRAY_LEN(names); i++)
+		if (faccessat(bin, names[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			rc = write_text(bin, names[i], 0755, aq_str_get(&text),
+					text.len, err);
+	return rc;
 }
 
 /* -- everything else -- */
@@ -304,6 +343,8 @@ static int complete(void *arg, struct aq_str *out, struct aq_err *err)
 	rc = aq_each_entry(to, "bin", own_program, &programs, err);
 	if (!rc)
 		rc = aq_each_entry(from, "bin", base_program, &programs, err);
+	if (!rc)
+		rc = put_pip(b, to, err);
 	top.from = base;
 	top.to = prefix;
 	return rc ? rc : merge_dir(&top, err);

@@ -24,6 +24,7 @@
 #include "common/layout.h"
 #include "common/job.h"
 #include "common/refs.h"
+#include "common/text.h"
 #include "common/worker.h"
 
 struct options {
@@ -198,6 +199,8 @@ static int make(struct build *b, struct aq_err *err)
 		room_start(b);
 		rc = try_once(b, err);
 	} while (rc && room_make(b, err));
+	if (rc) /* it may quote what others wrote, and goes many ways from here */
+		aq_text_make_printable_text(err->text);
 	if (rc && !b->is_explain)
 		build_remember_failure(b, err);
 	return rc;
@@ -337,6 +340,8 @@ static int answer(const struct options *o, struct aq_answer *a,
 		publish(&b);
 		bytecode_catch_up(&b);
 	}
+	aq_str_free(&b.metadata);
+	aq_strv_free(&b.records);
 	aq_manifest_free(b.base_manifest);
 	free(b.context);
 	return rc;
@@ -359,7 +364,9 @@ int main(int argc, char **argv)
 	for (int fd = AQ_BUILDER_FD_ANSWER; fd <= AQ_BUILDER_FD_ALIVE; fd++)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	rc = answer(&options, a, &err);
-	if (rc)
+	if (rc) {
+		aq_text_make_printable_text(err.text);
 		aq_answer_fail(a, (enum aq_class)rc, err.text);
+	}
 	return rc;
 }

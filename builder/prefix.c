@@ -27,6 +27,18 @@ int prefix_drop(struct build *b, struct aq_err *err)
 	return b->site[0] ? aq_remove_tree(AT_FDCWD, b->site, err) : 0;
 }
 
+/* All above it is root's; it lies in builder_user's directory. */
+int prefix_open(const struct build *b, int *ret_fd, struct aq_err *err)
+{
+	cleanup_close int fd = -1;
+	char path[sizeof(b->name) + 16];
+	int rc = aq_open_dir(AT_FDCWD, b->conf->cache_dir, &fd, err);
+
+	snprintf(path, sizeof(path), "%s/%s",
+		 strcmp(b->site, b->prefix) == 0 ? "envs" : "work/envs", b->name);
+	return rc ? rc : aq_open_below(fd, path, ret_fd, err);
+}
+
 static int make_empty(struct build *b, const char *name, struct aq_err *err)
 {
 	cleanup_close int fd = -1;
@@ -105,5 +117,7 @@ int prefix_move_in(struct build *b, struct aq_err *err)
 	snprintf(b->site, sizeof(b->site), "%s", b->prefix);
 	snprintf(path, sizeof(path), "%s/envs", b->conf->cache_dir);
 	rc = aq_open_dir(AT_FDCWD, path, &envs, err);
+	if (!rc)
+		rc = seal_is_of(b, envs, err);
 	return rc ? rc : aq_sync_dir(envs, err);
 }

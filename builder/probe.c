@@ -86,17 +86,23 @@ static void free_world(struct world *w)
 	aq_envmap_free(&w->after);
 }
 
-/* Where root finds them: a layer's are links to the base's. */
+static bool is_below(int root, const char *path)
+{
+	cleanup_close int fd = -1;
+
+	return aq_open_below(root, path, &fd, NULL) == 0;
+}
+
+/* A layer's are links to the base's. */
 static bool has_scripts(const struct build *b)
 {
 	static const char scripts[] = "etc/conda/activate.d";
-	char path[BUILD_PATH_MAX + 64];
+	cleanup_close int root = -1, base = -1;
 
-	snprintf(path, sizeof(path), "%s/%s", b->site, scripts);
-	if (access(path, F_OK) == 0)
-		return true;
-	snprintf(path, sizeof(path), "%s/%s", b->base_prefix, scripts);
-	return b->kind == AQ_ENV_INHERITED && access(path, F_OK) == 0;
+	return (prefix_open(b, &root, NULL) == 0 && is_below(root, scripts)) ||
+	       (b->kind == AQ_ENV_INHERITED &&
+		aq_open_dir(AT_FDCWD, b->base_prefix, &base, NULL) == 0 &&
+		is_below(base, scripts));
 }
 
 static int capture_scripts(struct build *b, struct aq_str *ops,
@@ -204,6 +210,22 @@ static int capture_json(struct build *b, struct aq_str *ops,
 	return 0;
 }
 
+/* What one person's scripts set is for themselves alone. */
+static int judge_values(struct build *b, const struct aq_str *ops,
+			struct aq_err *err)
+{
+	const struct places where = {
+		.prefix = b->prefix,
+		.base = b->kind == AQ_ENV_INHERITED ? b->base_prefix : "",
+		.cache = b->conf->cache_dir,
+	};
+	int rc = b->is_personal ? 0 : activation_check(&where, ops, err);
+
+	if (rc == AQ_USER)
+		b->verdict = BUILD_REFUSED;
+	return rc;
+}
+
 static int capture(struct build *b, struct aq_str *ops, struct aq_err *err)
 {
 	char bin[BUILD_PATH_MAX + 8];
@@ -216,7 +238,9 @@ static int capture(struct build *b, struct aq_str *ops, struct aq_err *err)
 	rc = capture_json(b, ops, err);
 	if (!rc)
 		rc = capture_scripts(b, ops, err);
-	return rc ? rc : aq_str_done(ops, "the environment's activation", err);
+	if (!rc)
+		rc = aq_str_done(ops, "the environment's activation", err);
+	return rc ? rc : judge_values(b, ops, err);
 }
 
 /* -- python -- */

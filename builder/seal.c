@@ -4,130 +4,249 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "builder/builder.h"
+#include "builder/seal_inside.h"
 #include "common/flock.h"
+#include "common/io.h"
 #include "common/sums.h"
+#include "common/text.h"
 #include "common/usage.h"
 #include "common/walk.h"
+
+#define LINKS_MAX 262144 /* of a prefix; a layer has one for each of its base's */
 
 struct walk {
 	struct build *b;
 	struct aq_usage usage;
+	struct aq_strv links; /* judged once nobody can change anything */
 	dev_t dev;
 };
 
-static int refuse(const struct walk *w, const char *name, const char *what,
-		  struct aq_err *err)
+int seal_refuse(struct build *b, const char *name, const char *what,
+		struct aq_err *err)
 {
-	w->b->verdict = BUILD_REFUSED;
+	char shown[AQ_SHOW_PATH_SIZE];
+
+	b->verdict = BUILD_REFUSED;
 	return aq_fail(err, AQ_USER, "a package brought '%.200s', %s: refused",
-		       name, what);
+		       aq_show_path(name, shown), what);
 }
 
-static bool is_ours(const struct walk *w, uid_t uid)
+/* builder_user's, and nobody else's: what belongs to root or to a probe has
+ * another name somewhere else.
+ */
+static bool is_ours(const struct walk *w, const struct stat *st)
 {
-	return uid == w->b->builder.uid || uid == w->b->probe.uid ||
-	       uid == geteuid();
+	return st->st_uid == w->b->builder.uid;
 }
 
-static int judge(const struct walk *w, const char *name, const struct stat *st,
-		 struct aq_err *err)
+/* -- names -- */
+
+static int judge_name(const struct walk *w, const struct aq_walk_entry *e,
+		      struct aq_err *err)
 {
-	if (!is_ours(w, st->st_uid))
-		return refuse(w, name, "which belongs to somebody else", err);
-	if (S_ISLNK(st->st_mode))
-		return 0;
-	if (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode))
-		return refuse(w, name, "which is neither file, directory nor link",
-			      err);
-	if (S_ISREG(st->st_mode) && (st->st_mode & (S_ISUID | S_ISGID)))
-		return refuse(w, name, "which is set-id", err);
+	if (aq_text_has_controls(e->name))
+		return seal_refuse(w->b, e->path,
+				   "a name with control characters", err);
+	if (strncmp(e->path, ".aq", 3) == 0)
+		return seal_refuse(w->b, e->path, "a name that is ours", err);
 	return 0;
+}
+
+/* -- files -- */
+
+/* Whoever has it open for writing could still change it.  Where a file system
+ * knows no leases (fcntl(2)) that is not to be told.
+ */
+static bool is_being_written(int fd)
+{
+	if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0)
+		return fcntl(fd, F_SETLEASE, F_UNLCK) < 0;
+	return errno == EAGAIN;
 }
 
 /* Files that the package cache links too stay their owner's: only an owner may
  * make more links to them (protected_hardlinks, proc(5)).
  */
-static int close_file(const struct walk *w, int dirfd, const char *name,
+static int close_file(const struct walk *w, int fd, const char *path,
 		      const struct stat *st, struct aq_err *err)
 {
 	mode_t mode = (st->st_mode & 0555) | 0444;
+	bool is_whole = !w->b->is_personal && st->st_nlink == 1;
 
-	if (S_ISLNK(st->st_mode)) {
-		if (!w->b->is_personal && st->st_nlink == 1 &&
-		    fchownat(dirfd, name, 0, 0, AT_SYMLINK_NOFOLLOW) < 0)
-			return aq_fail_errno(err, "cannot own '%s'", name);
-		return 0;
-	}
-	if (!w->b->is_personal && st->st_nlink == 1 &&
-	    fchownat(dirfd, name, 0, 0, AT_SYMLINK_NOFOLLOW) < 0)
-		return aq_fail_errno(err, "cannot own '%s'", name);
-	if ((st->st_mode & 07777) != mode &&
-	    fchmodat(dirfd, name, mode, 0) < 0)
-		return aq_fail_errno(err, "cannot close '%s'", name);
+	if (is_whole && fchown(fd, 0, 0) < 0)
+		return aq_fail_errno(err, "cannot own '%s'", path);
+	if ((is_whole || (st->st_mode & 07777) != mode) && fchmod(fd, mode) < 0)
+		return aq_fail_errno(err, "cannot close '%s'", path);
+	if (is_whole && is_being_written(fd))
+		return aq_fail(err, AQ_SYS, "'%s' is still being written", path);
 	return 0;
 }
 
-static int treat_dir(const struct walk *w, int fd, const char *name,
+static int open_file(const struct walk *w, const struct aq_walk_entry *e)
+{
+	const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
+			  O_CLOEXEC;
+	int fd = openat(e->dirfd, e->name, flags);
+
+	/* one's own may be closed to oneself */
+	if (fd < 0 && errno == EACCES && w->b->is_personal &&
+	    fchmodat(e->dirfd, e->name, 0600, 0) == 0)
+		fd = openat(e->dirfd, e->name, flags);
+	return fd;
+}
+
+static int seal_file(const struct walk *w, const struct aq_walk_entry *e,
 		     struct aq_err *err)
 {
-	if (!w->b->is_personal && fchown(fd, 0, 0) < 0)
-		return aq_fail_errno(err, "cannot own '%s'", name);
-	if (fchmod(fd, 0555) < 0)
-		return aq_fail_errno(err, "cannot close '%s'", name);
+	cleanup_close int fd = open_file(w, e);
+	struct stat st;
+	int rc;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return aq_fail_errno(err, "cannot open '%s'", e->path);
+	if (!S_ISREG(st.st_mode) || !is_ours(w, &st))
+		return seal_refuse(w->b, e->path, "which is being exchanged", err);
+	if (st.st_mode & (S_ISUID | S_ISGID))
+		return seal_refuse(w->b, e->path, "which is set-id", err);
+	rc = seal_judge_xattrs(w->b, fd, e->path, err);
+	return rc ? rc : close_file(w, fd, e->path, &st, err);
+}
+
+static int seal_link(struct walk *w, const struct aq_walk_entry *e,
+		     struct aq_err *err)
+{
+	if (!w->b->is_personal && e->st->st_nlink == 1 &&
+	    fchownat(e->dirfd, e->name, 0, 0, AT_SYMLINK_NOFOLLOW) < 0)
+		return aq_fail_errno(err, "cannot own '%s'", e->path);
+	aq_strv_add(&w->links, e->path);
 	return 0;
 }
 
-static int visit_dir(const struct walk *w, const struct aq_walk_entry *e,
-		     struct aq_err *err)
+/* -- directories -- */
+
+/* Before what is in it is looked at: from then on its entries are what they are.
+ */
+static int seal_dir(const struct walk *w, const struct aq_walk_entry *e,
+		    struct aq_err *err)
 {
-	if (e->is_end)
-		return treat_dir(w, e->fd, e->name, err);
+	cleanup_close int fd = -1;
+	struct stat st;
+	int rc;
+
 	if (e->is_too_deep)
-		return refuse(w, e->name, "nested too deeply", err);
-	if (e->st->st_dev != w->dev)
-		return refuse(w, e->name, "which is a mount point", err);
+		return seal_refuse(w->b, e->path, "nested too deeply", err);
+	rc = aq_open_dir(e->dirfd, e->name, &fd, err);
+	if (rc)
+		return rc;
+	if (fstat(fd, &st) < 0)
+		return aq_fail_errno(err, "cannot examine '%s'", e->path);
+	if (st.st_dev != w->dev)
+		return seal_refuse(w->b, e->path, "which is a mount point", err);
+	if (!is_ours(w, &st))
+		return seal_refuse(w->b, e->path, "which is being exchanged", err);
+	if (st.st_mode & (S_ISUID | S_ISGID))
+		return seal_refuse(w->b, e->path, "which is set-id", err);
+	rc = seal_judge_xattrs(w->b, fd, e->path, err);
+	if (rc)
+		return rc;
+	if (!w->b->is_personal && fchown(fd, 0, 0) < 0)
+		return aq_fail_errno(err, "cannot own '%s'", e->path);
+	if (fchmod(fd, 0555) < 0)
+		return aq_fail_errno(err, "cannot close '%s'", e->path);
 	return 0;
 }
+
+/* -- all of it -- */
 
 static int visit(const struct aq_walk_entry *e, void *arg, struct aq_err *err)
 {
 	struct walk *w = arg;
-	int rc = e->is_end ? 0 : judge(w, e->name, e->st, err);
+	int rc;
 
-	if (!rc && S_ISDIR(e->st->st_mode))
-		rc = visit_dir(w, e, err);
-	if (rc || e->is_end)
+	if (e->is_end)
+		return 0;
+	rc = judge_name(w, e, err);
+	if (rc)
 		return rc;
-	if (!aq_usage_add(&w->usage, e->dirfd, e->name, e->st))
-		return aq_fail(err, AQ_SYS, "out of memory");
-	return S_ISDIR(e->st->st_mode) ?
-		0 : close_file(w, e->dirfd, e->name, e->st, err);
+	if (!is_ours(w, e->st))
+		return seal_refuse(w->b, e->path,
+				   "which belongs to somebody else", err);
+	if (S_ISDIR(e->st->st_mode))
+		rc = seal_dir(w, e, err);
+	else if (S_ISREG(e->st->st_mode))
+		rc = seal_file(w, e, err);
+	else if (S_ISLNK(e->st->st_mode))
+		rc = seal_link(w, e, err);
+	else
+		rc = seal_refuse(w->b, e->path,
+				 "which is neither file, directory nor link",
+				 err);
+	if (rc)
+		return rc;
+	return aq_usage_add(&w->usage, e->dirfd, e->name, e->st) ?
+		0 : aq_fail(err, AQ_SYS, "out of memory");
 }
 
-static int walk(struct walk *w, struct aq_err *err)
+/* What one person's links lead to is for themselves alone. */
+static int judge_links(struct walk *w, int root, struct aq_err *err)
+{
+	int rc = aq_strv_done(&w->links, "the environment's links", err);
+
+	for (size_t i = 0; !rc && !w->b->is_personal && i < w->links.n; i++)
+		rc = seal_judge_link(w->b, root, w->links.v[i], err);
+	return rc;
+}
+
+static int walk(struct walk *w, int root, struct aq_err *err)
 {
 	struct stat st;
+	int rc;
 
-	if (lstat(w->b->site, &st) < 0)
+	/* a lease that is broken while we have it says so by this signal */
+	(void)signal(SIGIO, SIG_IGN);
+	if (fstat(root, &st) < 0)
 		return aq_fail_errno(err, "cannot examine '%s'", w->b->site);
-	w->dev = st.st_dev;
-	return aq_walk(AT_FDCWD, w->b->site, visit, w, err);
+	w->dev = w->b->sealed.dev = st.st_dev;
+	w->b->sealed.ino = st.st_ino;
+	rc = aq_walk(root, ".", visit, w, err);
+	if (!rc)
+		rc = judge_links(w, root, err);
+	if (!rc)
+		rc = seal_judge_metadata(w->b, root, err);
+	return rc ? rc : seal_mark_managed(w->b, root, &w->usage, err);
 }
 
 int seal(struct build *b, struct sizes *ret, struct aq_err *err)
 {
-	struct walk w = { .b = b };
-	int rc = walk(&w, err);
+	struct walk w = { .b = b, .links = AQ_STRV_INIT(LINKS_MAX) };
+	cleanup_close int root = -1;
+	int rc = prefix_open(b, &root, err);
 
+	if (!rc)
+		rc = walk(&w, root, err);
 	ret->own = w.usage.whole;
 	ret->shared = w.usage.total - w.usage.whole;
 	aq_usage_free(&w.usage);
+	aq_strv_free(&w.links);
 	return rc;
+}
+
+int seal_is_of(const struct build *b, int envs, struct aq_err *err)
+{
+	struct stat st;
+
+	if (fstatat(envs, b->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return aq_fail_errno(err, "cannot examine '%s'", b->name);
+	if (st.st_dev != b->sealed.dev || st.st_ino != b->sealed.ino)
+		return aq_fail(err, AQ_SYS,
+			       "'%s' was exchanged after it was judged",
+			       b->name);
+	return 0;
 }
 
 /* Under hold-NAME, so that nobody collects it while its notes are exchanged.

@@ -168,11 +168,184 @@ static void what_differs_from_run_to_run_is_refused(void **state)
 	}
 }
 
+/* -- what values may name -- */
+
+/* What activation scripts of conda's packages set in the prefix /p. */
+static void compilers(struct aq_envmap *e)
+{
+	aq_envmap_set(e, "CC", "/p/bin/x86_64-conda-linux-gnu-cc");
+	aq_envmap_set(e, "CFLAGS", "-march=nocona -O2 -ffunction-sections -pipe -isystem /p/include");
+	aq_envmap_set(e, "LDFLAGS", "-Wl,-O2 -Wl,-rpath,/p/lib -Wl,-rpath-link,/p/lib -L/p/lib");
+	aq_envmap_set(e, "CMAKE_PREFIX_PATH", "/p:/p/x86_64-conda-linux-gnu/sysroot/usr");
+	aq_envmap_set(e, "CMAKE_ARGS", "-DCMAKE_AR=/p/bin/ar -DCMAKE_INSTALL_PREFIX=/p");
+	aq_envmap_set(e, "CONDA_BUILD_SYSROOT", "/p/x86_64-conda-linux-gnu/sysroot");
+	aq_envmap_set(e, "_CONDA_PYTHON_SYSCONFIGDATA_NAME", "_sysconfigdata_x86_64_conda_linux_gnu");
+	aq_envmap_set(e, "HOST", "x86_64-conda-linux-gnu");
+	aq_envmap_set(e, "build_alias", "x86_64-conda-linux-gnu");
+}
+static void geo(struct aq_envmap *e)
+{
+	aq_envmap_set(e, "GDAL_DATA", "/p/share/gdal");
+	aq_envmap_set(e, "GDAL_DRIVER_PATH", "/p/lib/gdalplugins");
+	aq_envmap_set(e, "PROJ_DATA", "/p/share/proj");
+	aq_envmap_set(e, "PROJ_NETWORK", "ON");
+	aq_envmap_set(e, "GEOTIFF_CSV", "/p/share/epsg_csv");
+	aq_envmap_set(e, "UDUNITS2_XML_PATH", "/p/share/udunits/udunits2.xml");
+	aq_envmap_set(e, "CPL_ZIP_ENCODING", "UTF-8");
+}
+static void openjdk(struct aq_envmap *e)
+{
+	aq_envmap_set(e, "JAVA_HOME", "/p/lib/jvm");
+	aq_envmap_set(e, "JAVA_LD_LIBRARY_PATH", "/p/lib/jvm/lib/server");
+	set_fmt(e, "PATH", "/p/lib/jvm/bin:", aq_envmap_get(e, "PATH"), NULL);
+}
+static void cuda(struct aq_envmap *e)
+{
+	const char *old = aq_envmap_get(e, "LD_LIBRARY_PATH");
+
+	set_fmt(e, "LD_LIBRARY_PATH", "/p/targets/x86_64-linux/lib:/p/lib",
+		old ? ":" : "", old);
+	aq_envmap_set(e, "NVCC_PREPEND_FLAGS", " -ccbin=/p/bin/x86_64-conda-linux-gnu-c++");
+	aq_envmap_set(e, "CUDAARCHS", "50-real;60-real;80");
+	aq_envmap_set(e, "CUDA_HOME", "/usr/local/cuda");
+	aq_envmap_set(e, "OCL_ICD_VENDORS", "/etc/OpenCL/vendors");
+}
+static void desktop(struct aq_envmap *e)
+{
+	aq_envmap_set(e, "XDG_DATA_DIRS", "/p/share:/usr/local/share:/usr/share");
+	aq_envmap_set(e, "GSETTINGS_SCHEMA_DIR", "/p/share/glib-2.0/schemas");
+	aq_envmap_set(e, "GI_TYPELIB_PATH", "/p/lib/girepository-1.0");
+	aq_envmap_set(e, "XML_CATALOG_FILES", "file:///p/etc/xml/catalog file:///etc/xml/catalog");
+	aq_envmap_set(e, "MANPATH", "/p/share/man::");
+	aq_envmap_set(e, "PKG_CONFIG_PATH", "/p/lib/pkgconfig:/p/share/pkgconfig");
+}
+static void languages(struct aq_envmap *e)
+{
+	aq_envmap_set(e, "PERL5LIB", "/p/lib/perl5/site_perl");
+	aq_envmap_set(e, "R_HOME", "/p/lib/R");
+	aq_envmap_set(e, "R_LIBS_SITE", "/p/lib/R/library");
+	aq_envmap_set(e, "GOROOT", "/p/go");
+	aq_envmap_set(e, "SSL_CERT_FILE", "/p/ssl/cacert.pem");
+	aq_envmap_set(e, "PYTHONHASHSEED", "0");
+	aq_envmap_set(e, "PYTHONIOENCODING", "utf-8:replace");
+	aq_envmap_set(e, "LD_BIND_NOW", "1");
+	aq_envmap_set(e, "LD_PRELOAD", "/p/lib/libjemalloc.so.2 /p/lib/libgomp.so.1");
+	set_fmt(e, "CARGO_HOME", aq_envmap_get(e, "HOME"), "/.cargo", NULL);
+	set_fmt(e, "PYTHONPATH", "/p/lib/extra", "", "");
+}
+
+static const struct places here = { "/p", "", "/var/lib/aq" };
+
+static void real_activation_scripts_pass(void **state)
+{
+	static script *const real[] = { compilers, geo, openjdk, cuda, desktop,
+					languages };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(real); i++) {
+		cleanup_str struct aq_str ops = AQ_STR_INIT(AQ_ENVOPS_MAX);
+		struct aq_err err = { 0 };
+
+		assert_int_equal(decide(real[i], &ops, &err), 0);
+		if (activation_check(&here, &ops, &err) != 0)
+			fail_msg("%zu: %s", i, err.text);
+	}
+}
+
+/* What is said of NAME=value; a template where 'value' has references. */
+static int check_value(enum aq_envop_kind kind, const char *name,
+		       const char *value, const struct places *where)
+{
+	cleanup_str struct aq_str ops = AQ_STR_INIT(AQ_ENVOPS_MAX);
+	struct aq_err err = { 0 };
+	int rc;
+
+	if (strchr(value, AQ_ENVOPS_REF))
+		aq_envops_add_template(&ops, kind, name, value);
+	else
+		aq_envops_add(&ops, kind, name, value);
+	rc = activation_check(where, &ops, &err);
+	if (rc && !strstr(err.text, name))
+		fail_msg("'%s' does not name '%s'", err.text, name);
+	return rc;
+}
+
+static void what_others_can_change_is_refused(void **state)
+{
+	static const char *const bad[][2] = {
+		{ "PATH", "/tmp/aq-none" }, { "PATH", "/p/bin:/tmp" },
+		{ "PATH", "/p/bin:" }, { "PATH", ":/p/bin" }, { "PATH", "." },
+		{ "PATH", "bin" }, { "PATH", "/p/../tmp" }, { "PATH", "/tmp/bin" },
+		{ "PATH", "/usr/../tmp" }, { "PATH", "/p/a/../../tmp" },
+		{ "PATH", "/proc/self/cwd" }, { "LD_LIBRARY_PATH", "/dev/shm" },
+		{ "LD_LIBRARY_PATH", "\1HOME\2/lib" },
+		{ "PYTHONPATH", "/var/tmp/aq-none" }, { "PERL5LIB", "/tmp" },
+		{ "XDG_DATA_DIRS", "/p/share:/tmp" }, { "MANPATH", "/tmp" },
+		{ "CMAKE_PREFIX_PATH", "/p:/tmp/aq-none" },
+		{ "LD_PRELOAD", "/usr/lib/x.so" }, { "LD_PRELOAD", "x.so" },
+		{ "LD_PRELOAD", "/p/lib/a.so /tmp/b.so" },
+		{ "LD_AUDIT", "/usr/lib/x.so" }, { "BASH_ENV", "/etc/profile" },
+		{ "BASH_ENV", "\1HOME\2/.x" }, { "ENV", "/tmp/x" },
+		{ "PYTHONSTARTUP", "/etc/x.py" }, { "PYTHONHOME", "/usr" },
+		{ "GCONV_PATH", "/usr/lib/gconv" },
+		{ "LD_DEBUG_OUTPUT", "/tmp/x" },
+		{ "PYTHONPYCACHEPREFIX", "/tmp" }, { "PYTHONBREAKPOINT", "a/b" },
+		{ "PROMPT_COMMAND", "true" }, { "AQ_UNDO", "x" },
+		{ "SLURM_AQ_REQUEST", "x" }, { "SPANK_X", "x" },
+		{ "SCRATCH", "/var/lib/aq/tmp/x" }, { "TMPDIR", "/var/lib/aq" },
+		{ "FLAGS", "-I/p/include -I/var/lib/aq/pkgs/x/include" },
+		{ "FLAGS", "-L\"/var/lib/aq/probe\"" },
+	};
+	static const char *const good[][2] = {
+		{ "PATH", "/p/bin:/usr/bin" }, { "PATH", "/p" },
+		{ "PATH", "/p/lib/../bin/./x" },
+		{ "PATH", "/p/bin:\1PATH\2" }, { "LD_PRELOAD", "" },
+		{ "X", "/tmp/x" }, { "X", "/var/lib/aquila" },
+		{ "X", "https://c.example/var/lib/aq2" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		for (int k = AQ_ENVOP_SET; k <= AQ_ENVOP_APPEND; k++)
+			if (k != AQ_ENVOP_UNSET &&
+			    check_value((enum aq_envop_kind)k, bad[i][0],
+					bad[i][1], &here) != AQ_USER)
+				fail_msg("%s='%s' is let through", bad[i][0],
+					 bad[i][1]);
+	for (size_t i = 0; i < ARRAY_LEN(good); i++)
+		if (check_value(AQ_ENVOP_SET, good[i][0], good[i][1], &here))
+			fail_msg("%s='%s' is refused", good[i][0], good[i][1]);
+	assert_int_equal(check_value(AQ_ENVOP_UNSET, "LD_PRELOAD", "", &here), 0);
+	assert_int_equal(check_value(AQ_ENVOP_UNSET, "SLURM_JOB_ID", "", &here),
+			 AQ_USER);
+}
+
+static void a_layers_values_may_name_its_base(void **state)
+{
+	static const struct places layer = { "/c/envs/l", "/c/envs/b", "/c" };
+	static const struct places whole = { "/c/envs/l", "", "/c" };
+
+	(void)state;
+	assert_int_equal(check_value(AQ_ENVOP_SET, "LD_PRELOAD",
+				     "/c/envs/b/lib/x.so", &layer), 0);
+	assert_int_equal(check_value(AQ_ENVOP_SET, "X", "-L/c/envs/b/lib", &layer),
+			 0);
+	assert_int_equal(check_value(AQ_ENVOP_SET, "X", "-L/c/envs/b/lib", &whole),
+			 AQ_USER);
+	assert_int_equal(check_value(AQ_ENVOP_SET, "X", "/c/envs/bb/lib", &layer),
+			 AQ_USER);
+	assert_int_equal(check_value(AQ_ENVOP_SET, "X", "/c/envs/b/../x", &layer),
+			 AQ_USER);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_scripts_do_is_replayed),
 		cmocka_unit_test(what_differs_from_run_to_run_is_refused),
+		cmocka_unit_test(real_activation_scripts_pass),
+		cmocka_unit_test(what_others_can_change_is_refused),
+		cmocka_unit_test(a_layers_values_may_name_its_base),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
