@@ -13,11 +13,13 @@
  *   inherit.c    layers over a base; stubs.c layer.c
  *   pip.c        pip requirements; uv.c
  *   records.c    what clients print, as lines of a lock
+ *   secrets.c    credentials, for the programs that fetch
  *   probe.c      what runs an environment's own programs; activation.c decides
  *   bytecode.c   byte-code that environments share; bytecode_*.c
  *   seal.c       root's walk over what was built; seal_*.c
  *   room.c       room on the disk for it
- *   run.c        a program in the cage, under a deadline; cage.c identity.c
+ *   run.c        a program in the cage, under a deadline; cage.c identity.c;
+ *                held.c redacts what it says
  *
  * Two phases, two identities: `builder_user` runs the client and may write the
  * caches; `probe_user` runs what the packages brought and may write none of them.
@@ -32,6 +34,7 @@
 
 #include "builder/clients.h"
 #include "builder/identity.h"
+#include "builder/secrets.h"
 #include "common/answer.h"
 #include "common/base.h"
 #include "common/conf.h"
@@ -178,6 +181,7 @@ struct command {
 	struct aq_str *output;   /* standard output; NULL: to the log */
 	/* for each line of standard error; NULL: only to the log */
 	void (*on_line)(struct build *b, const char *line);
+	struct secrets secrets; /* see secrets_for(); none unless it is called */
 	struct aq_str errors; /* what it wrote to standard error, its end */
 	int exit_code;        /* or 128 + signal */
 };
@@ -189,8 +193,9 @@ void command_free(struct command *cmd);
 
 /* Run it in the cage until it ends.  Returns 0 if it could be run, whatever its
  * exit code; AQ_SYS otherwise: not started, over the deadline, cancelled, over
- * its output's cap; b->verdict is then BUILD_ENDED.  Whatever it left running
- * is killed.
+ * its output's cap, b->verdict is then BUILD_ENDED; or what secrets_take() and
+ * secrets_judge() say.  Whatever it left running is killed.  What it says is
+ * redacted (common/redact.h), but for cmd->output.
  */
 AQ_CHECK int run(struct build *b, struct command *cmd, struct aq_err *err);
 

@@ -10,6 +10,8 @@
 static void start(const struct build *b, struct command *cmd,
 		  const char *program, const char *verb)
 {
+	secrets_for(&cmd->secrets, SECRETS_OF_CHANNELS,
+		    client_takes(dialect_bundled.name));
 	aq_strv_add(&cmd->argv, program);
 	aq_strv_add(&cmd->argv, verb);
 	aq_strv_add(&cmd->argv, "--platform");

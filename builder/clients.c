@@ -7,6 +7,19 @@
 
 #include "common/str.h"
 
+/* NONE: it runs what packages bring in the step that fetches them, link scripts or
+ * an interpreter with their files.
+ */
+static const struct {
+	const char *name;
+	enum secrets_how how;
+} takers[] = {
+	{ "rattler", SECRETS_NONE },	   { "conda", SECRETS_NONE },
+	{ "pip", SECRETS_NONE },	   { "uv", SECRETS_NETRC },
+	{ "micromamba", SECRETS_NETRC },   { "mamba", SECRETS_NETRC },
+	{ "aq-rattler", SECRETS_RATTLER },
+};
+
 /* In the order in which `client = auto` looks for them. */
 static const char *const names[] = { "rattler", "micromamba", "mamba", "conda",
 				     "aq-rattler" };
@@ -60,4 +73,12 @@ int client_choose_pip(const char *client, char *program, size_t size,
 			size))
 		return 0;
 	return aq_fail(err, AQ_MISS, "the environment's own pip is used");
+}
+
+enum secrets_how client_takes(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(takers); i++)
+		if (strcmp(takers[i].name, name) == 0)
+			return takers[i].how;
+	return SECRETS_NONE;
 }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "builder/secrets.h"
 #include "common/err.h"
 
 /* An executable of that name in our own or the system's directories, or the
@@ -24,5 +25,8 @@ AQ_CHECK int client_choose(const char *client, const char **ret_name,
 /* The same for 'pip_client'.  AQ_MISS: the environment's own pip. */
 AQ_CHECK int client_choose_pip(const char *client, char *program, size_t size,
 			       struct aq_err *err);
+
+/* How the client of that name ("mamba", "uv", "pip") takes credentials. */
+enum secrets_how client_takes(const char *name);
 
 #endif

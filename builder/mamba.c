@@ -8,6 +8,8 @@
  * - conda's LINK has neither URL nor hash; FETCH has, but leaves out what the
  *   package cache holds.  So they resolve over a package cache that stays
  *   empty, where FETCH is everything.
+ * - With credentials (secrets.h) the mambas only fetch, into the package cache,
+ *   and link without: what they link may be run.  conda knows no such step.
  * - No rc file is read: CONDARC and MAMBARC name an empty one, MAMBA_NO_RC is
  *   `true` (`1` is not understood), HOME is in the scratch directory.
  */
@@ -25,9 +27,18 @@ static const char *const refusals[] = {
 
 #define JSON_MAX (16 * 1024 * 1024)
 
+/* Their programs have their names. */
+static enum secrets_how takes(const char *program)
+{
+	const char *slash = strrchr(program, '/');
+
+	return client_takes(slash ? slash + 1 : program);
+}
+
 static void start(const struct build *b, struct command *cmd,
 		  const char *program, const char *pkgs)
 {
+	secrets_for(&cmd->secrets, SECRETS_OF_CHANNELS, takes(program));
 	aq_strv_add(&cmd->argv, program);
 	aq_strv_add(&cmd->argv, "create");
 	aq_strv_add(&cmd->argv, "--yes");
@@ -66,6 +77,19 @@ static int failed(struct build *b, struct command *cmd,
 			  err);
 }
 
+/* Its JSON to 'json'. */
+static int create(struct build *b, struct command *cmd, struct aq_str *json,
+		  const char *what, struct aq_err *err)
+{
+	int rc;
+
+	cmd->output = json;
+	rc = run(b, cmd, err);
+	if (rc || cmd->exit_code == 0)
+		return rc;
+	return failed(b, cmd, json, what, err);
+}
+
 static int solve(struct build *b, const char *program, struct aq_str *lines,
 		 struct aq_err *err)
 {
@@ -95,14 +119,8 @@ static int solve(struct build *b, const char *program, struct aq_str *lines,
 	aq_strv_add(&cmd.argv, "--strict-channel-priority");
 	client_add_channels(b, &cmd);
 	client_add_specs(b, &cmd);
-	cmd.output = &json;
-	rc = run(b, &cmd, err);
-	if (rc)
-		return rc;
-	if (cmd.exit_code != 0)
-		return failed(b, &cmd, &json, "the packages cannot be resolved",
-			      err);
-	return records_from_json(b, &json, query, lines, err);
+	rc = create(b, &cmd, &json, "the packages cannot be resolved", err);
+	return rc ? rc : records_from_json(b, &json, query, lines, err);
 }
 
 /* The lock as the file that clients call explicit. */
@@ -124,27 +142,44 @@ static int write_explicit(struct build *b, char ret_inside[BUILD_PATH_MAX],
 					 ret_inside, err);
 }
 
+/* What the file says, into the package cache. */
+static int fetch(struct build *b, const char *program, const char *file,
+		 struct aq_err *err)
+{
+	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	cleanup_str struct aq_str json = AQ_STR_INIT(JSON_MAX);
+
+	start(b, &cmd, program, "pkgs");
+	aq_strv_add_fmt(&cmd.argv, "%s/tmp/fetch-%.16s", b->inside, b->key);
+	aq_strv_add(&cmd.argv, "--download-only");
+	aq_strv_add(&cmd.argv, "--file");
+	aq_strv_add(&cmd.argv, file);
+	return create(b, &cmd, &json, "the packages cannot be fetched", err);
+}
+
 static int link_prefix(struct build *b, const char *program,
 		       struct aq_err *err)
 {
 	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
 	cleanup_str struct aq_str json = AQ_STR_INIT(JSON_MAX);
+	bool is_fetched = takes(program) != SECRETS_NONE &&
+			  secrets_are_wanted(b, SECRETS_OF_CHANNELS);
 	char file[BUILD_PATH_MAX];
 	int rc = write_explicit(b, file, err);
 
+	if (!rc && is_fetched)
+		rc = fetch(b, program, file, err);
 	if (rc)
 		return rc;
 	if (rmdir(b->site) < 0 && errno != ENOENT)
 		return aq_fail_errno(err, "cannot make way for '%s'", b->site);
 	start(b, &cmd, program, "pkgs");
+	if (is_fetched) /* nothing is left to fetch */
+		secrets_for(&cmd.secrets, SECRETS_OF_NOTHING, SECRETS_NONE);
 	aq_strv_add(&cmd.argv, b->prefix);
 	aq_strv_add(&cmd.argv, "--file");
 	aq_strv_add(&cmd.argv, file);
-	cmd.output = &json;
-	rc = run(b, &cmd, err);
-	if (rc || cmd.exit_code == 0)
-		return rc;
-	return failed(b, &cmd, &json, "the packages cannot be installed", err);
+	return create(b, &cmd, &json, "the packages cannot be installed", err);
 }
 
 const struct dialect dialect_micromamba = {

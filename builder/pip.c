@@ -69,6 +69,7 @@ void pip_add_missing(const struct aq_lock *lock, const char *all,
 
 static void start_pip(const struct build *b, struct command *cmd)
 {
+	secrets_for(&cmd->secrets, SECRETS_OF_WHEELS, client_takes("pip"));
 	aq_strv_add_fmt(&cmd->argv, "%s/bin/python", b->prefix);
 	aq_strv_add(&cmd->argv, "-m");
 	aq_strv_add(&cmd->argv, "pip");

@@ -21,6 +21,8 @@ static void start(const struct build *b, struct command *cmd,
 	aq_strv_add(&cmd->argv, "--platform");
 	aq_strv_add(&cmd->argv, aq_platform_subdir());
 	client_add_channels(b, cmd);
+	secrets_for(&cmd->secrets, SECRETS_OF_CHANNELS,
+		    client_takes(dialect_rattler.name));
 	aq_strv_add_fmt(&cmd->env, "RATTLER_CACHE_DIR=%s/pkgs", b->inside);
 }
 

@@ -8,6 +8,7 @@
 
 #include "builder/builder.h"
 #include "common/db.h"
+#include "common/redact.h"
 
 struct json_job {
 	const struct aq_str *json;
@@ -73,6 +74,7 @@ static int add_record(struct build *b, char *line, struct aq_err *err)
 	if (n == 5 && strcmp(f[0], "wheel") == 0)
 		return aq_lock_add(b->lock, AQ_LOCK_WHEEL, f[1], f[2], f[3],
 				   f[4], NULL, err);
+	aq_redact_in_place(line, strlen(line) + 1, NULL);
 	return aq_fail(err, AQ_SYS, "the client printed no lock: '%.80s'",
 		       line);
 }

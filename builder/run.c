@@ -19,7 +19,9 @@
 #include <unistd.h>
 
 #include "builder/builder.h"
+#include "builder/held.h"
 #include "common/clock.h"
+#include "common/redact.h"
 
 /* How often a running program's deadline and waiters are looked at, in
  * milliseconds: a cancelled step's build ends well within its two seconds.
@@ -34,6 +36,7 @@ void command_free(struct command *cmd)
 	aq_strv_free(&cmd->argv);
 	aq_strv_free(&cmd->env);
 	aq_str_free(&cmd->errors);
+	secrets_free(&cmd->secrets);
 }
 
 /* -- the child's side -- */
@@ -42,7 +45,8 @@ struct child {
 	struct build *b;
 	const struct identity *who;
 	int in, out, err;
-	char *const *argv, *const *env; /* or */
+	char *const *argv, *const *env;
+	const struct secrets *secrets; /* or */
 	int (*fn)(void *arg, struct aq_str *out, struct aq_err *err);
 	void *arg;
 	struct aq_str *fn_out;
@@ -158,6 +162,8 @@ static pid_t start(const struct child *c)
 	(void)close(c->b->key_fd);
 	if (!cage_enter(c->b))
 		die("enter the cage: mount namespaces are needed");
+	if (c->secrets && !secrets_place(c->b, c->secrets))
+		die("place credentials");
 	if (c->b->is_personal)
 		become(c);
 	become_caged(c);
@@ -173,6 +179,8 @@ struct stream {
 	void (*on_line)(struct build *b, const char *line);
 	char line[LINE_MAX_BYTES];
 	size_t line_len;
+	struct build *build;
+	struct held held; /* not said yet */
 };
 
 /* Keep the last half of what fits. */
@@ -202,6 +210,21 @@ static void give_lines(struct build *b, struct stream *s, const char *text,
 	}
 }
 
+/* Of what it says, to those who read it. */
+static void pass_on(void *arg, const char *text, size_t len)
+{
+	struct stream *s = arg;
+	struct build *b = s->build;
+
+	if (s->end)
+		keep_end(s->end, text, len);
+	if (s->is_logged && b->log_fd >= 0 && b->log_len < LOG_MAX &&
+	    write(b->log_fd, text, len) < 0)
+		return; /* a full disk shows elsewhere */
+	if (s->on_line)
+		give_lines(b, s, text, len);
+}
+
 /* False: its end, or too much. */
 static bool read_stream(struct build *b, struct stream *s)
 {
@@ -214,14 +237,9 @@ static bool read_stream(struct build *b, struct stream *s)
 		return false;
 	if (s->to)
 		aq_str_add_mem(s->to, buf, (size_t)n);
-	if (s->end)
-		keep_end(s->end, buf, (size_t)n);
-	if (s->is_logged && b->log_fd >= 0 && b->log_len < LOG_MAX &&
-	    write(b->log_fd, buf, (size_t)n) < 0)
-		return true; /* a full disk shows elsewhere */
+	else
+		held_add(&s->held, buf, (size_t)n);
 	b->log_len += s->is_logged ? (size_t)n : 0;
-	if (s->on_line)
-		give_lines(b, s, buf, (size_t)n);
 	return true;
 }
 
@@ -310,6 +328,11 @@ static int supervise(struct build *b, struct child *c, struct stream s[2],
 	const char *why = NULL;
 	pid_t pid;
 
+	for (int i = 0; i < 2; i++) {
+		s[i].build = b;
+		s[i].held.say = pass_on;
+		s[i].held.arg = &s[i];
+	}
 	if (in < 0 || !make_pipe(&s[0].fd, &out) || !make_pipe(&s[1].fd, &errfd))
 		return aq_fail_errno(err, "cannot make pipes for a program");
 	c->in = in;
@@ -322,6 +345,8 @@ static int supervise(struct build *b, struct child *c, struct stream s[2],
 	aq_close_fd(&errfd);
 	*ret_status = attend(b, pid, s, &why);
 	kill(-pid, SIGKILL); /* what a personal build left running */
+	for (int i = 0; i < 2; i++)
+		held_end(&s[i].held);
 	aq_close_fd(&s[0].fd);
 	aq_close_fd(&s[1].fd);
 	b->verdict = why || WIFSIGNALED(*ret_status) ? BUILD_ENDED :
@@ -336,8 +361,8 @@ static int code_of(int status)
 }
 
 /* What a program gets of an environment: nothing of the user's. */
-static int make_env(struct build *b, const struct identity *who,
-		    struct aq_strv *env, struct aq_err *err)
+static void make_env(struct build *b, const struct identity *who,
+		     bool fetches, struct aq_strv *env)
 {
 	const struct aq_conf *conf = b->conf;
 	const char *scratch = who == &b->probe ? "probe" : "tmp";
@@ -355,11 +380,10 @@ static int make_env(struct build *b, const struct identity *who,
 		aq_strv_add_fmt(env, "SSL_CERT_FILE=%s", conf->ca_bundle);
 		aq_strv_add_fmt(env, "REQUESTS_CA_BUNDLE=%s", conf->ca_bundle);
 	}
-	if (*conf->proxy) {
+	if (*conf->proxy && fetches) { /* it may have a password */
 		aq_strv_add_fmt(env, "http_proxy=%s", conf->proxy);
 		aq_strv_add_fmt(env, "https_proxy=%s", conf->proxy);
 	}
-	return aq_strv_done(env, "a program's environment", err);
 }
 
 int run(struct build *b, struct command *cmd, struct aq_err *err)
@@ -371,8 +395,11 @@ int run(struct build *b, struct command *cmd, struct aq_err *err)
 		  .on_line = cmd->on_line },
 	};
 	int status = 0;
-	int rc = make_env(b, cmd->who, &cmd->env, err);
+	int rc = secrets_take(b, cmd, err);
 
+	make_env(b, cmd->who, cmd->secrets.of != SECRETS_OF_NOTHING, &cmd->env);
+	if (!rc)
+		rc = aq_strv_done(&cmd->env, "a program's environment", err);
 	if (!rc)
 		rc = aq_strv_done(&cmd->argv, "a program's arguments", err);
 	if (rc)
@@ -381,9 +408,11 @@ int run(struct build *b, struct command *cmd, struct aq_err *err)
 		s[0].end = &cmd->errors;
 	c.argv = cmd->argv.v;
 	c.env = cmd->env.v;
+	c.secrets = &cmd->secrets;
+	s[0].held.secrets = s[1].held.secrets = &cmd->secrets.known;
 	rc = supervise(b, &c, s, cmd->input, cmd->input_len, &status, err);
 	cmd->exit_code = code_of(status);
-	return rc;
+	return rc || !cmd->exit_code ? rc : secrets_judge(b, cmd, err);
 }
 
 int run_function(struct build *b, const struct identity *who,
@@ -423,8 +452,13 @@ static const char *tail_of(const char *text)
 int run_failed(struct build *b, const struct command *cmd, const char *what,
 	       enum build_verdict verdict, struct aq_err *err)
 {
-	cleanup_free char *text = strdup(tail_of(aq_str_get(&cmd->errors)));
+	cleanup_str struct aq_str clean = AQ_STR_INIT(4 * cmd->errors.max);
+	cleanup_free char *text = NULL;
 
+	/* what was added to it since (mamba.c) */
+	aq_redact(&clean, aq_str_get(&cmd->errors), cmd->errors.len,
+		  &cmd->secrets.known);
+	text = strdup(tail_of(aq_str_get(&clean)));
 	for (char *p = text; p && *p; p++)
 		if ((unsigned char)*p < ' ' && *p != '\n')
 			*p = ' ';

@@ -18,6 +18,7 @@ bool uv_find(const struct build *b, char *ret, size_t size)
 static void start(const struct build *b, struct command *cmd, const char *uv,
 		  const char *verb)
 {
+	secrets_for(&cmd->secrets, SECRETS_OF_WHEELS, client_takes("uv"));
 	aq_strv_add(&cmd->argv, uv);
 	aq_strv_add(&cmd->argv, "pip");
 	aq_strv_add(&cmd->argv, verb);
@@ -27,6 +28,33 @@ static void start(const struct build *b, struct command *cmd, const char *uv,
 	aq_strv_add(&cmd->argv, "--cache-dir");
 	aq_strv_add_fmt(&cmd->argv, "%s/wheels", b->inside);
 	pip_add_sources(b, cmd, "--default-index");
+}
+
+/* uv asks an interpreter what it is, which runs what its packages bring, and
+ * remembers it: before it has credentials.
+ */
+static int introduce(struct build *b, const char *uv, const char *prefix,
+		     struct aq_err *err)
+{
+	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	int rc;
+
+	if (!secrets_are_wanted(b, SECRETS_OF_WHEELS))
+		return 0;
+	aq_strv_add(&cmd.argv, uv);
+	aq_strv_add(&cmd.argv, "python");
+	aq_strv_add(&cmd.argv, "find");
+	aq_strv_add(&cmd.argv, "--no-config");
+	aq_strv_add(&cmd.argv, "--no-project");
+	aq_strv_add(&cmd.argv, "--no-python-downloads");
+	aq_strv_add(&cmd.argv, "--cache-dir");
+	aq_strv_add_fmt(&cmd.argv, "%s/wheels", b->inside);
+	aq_strv_add_fmt(&cmd.argv, "%s/bin/python", prefix);
+	rc = run(b, &cmd, err);
+	if (rc || cmd.exit_code == 0)
+		return rc;
+	return run_failed(b, &cmd, "uv cannot tell what Python this is",
+			  BUILD_FAULT, err);
 }
 
 /* -- resolving -- */
@@ -51,6 +79,8 @@ static int compile(struct build *b, const char *uv, const char *constraints,
 	aq_str_add(&all, constraints);
 	rc = cage_pass_file(b, "constraints", "txt", aq_str_get(&all), all.len,
 			     file, err);
+	if (!rc && base)
+		rc = introduce(b, uv, b->base_prefix, err);
 	if (rc)
 		return rc;
 	start(b, cmd, uv, "compile");
@@ -221,23 +251,25 @@ int uv_install(struct build *b, const char *uv, struct aq_err *err)
 {
 	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
 	cleanup_str struct aq_str text = AQ_STR_INIT(PIP_TEXT_MAX);
+	const char *interpreter = b->kind == AQ_ENV_INHERITED ? b->base_prefix :
+								b->prefix;
 	char file[BUILD_PATH_MAX];
 	int rc;
 
 	pylock_write(b->lock, &text);
 	rc = cage_pass_file(b, "pylock", "toml", aq_str_get(&text), text.len,
 			     file, err);
+	if (!rc)
+		rc = introduce(b, uv, interpreter, err);
 	if (rc)
 		return rc;
 	start(b, &cmd, uv, "install");
 	aq_strv_add(&cmd.argv, "--no-deps");
 	aq_strv_add(&cmd.argv, "--python");
+	aq_strv_add_fmt(&cmd.argv, "%s/bin/python", interpreter);
 	if (b->kind == AQ_ENV_INHERITED) {
-		aq_strv_add_fmt(&cmd.argv, "%s/bin/python", b->base_prefix);
 		aq_strv_add(&cmd.argv, "--prefix");
 		aq_strv_add(&cmd.argv, b->prefix);
-	} else {
-		aq_strv_add_fmt(&cmd.argv, "%s/bin/python", b->prefix);
 	}
 	aq_strv_add(&cmd.argv, "--break-system-packages");
 	/* shared with the cache: its files, and their byte-code */

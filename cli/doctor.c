@@ -36,6 +36,8 @@ static const struct check {
 	{ "client", "the conda client", doctor_client, true, false },
 	{ "channels", "where packages come from", doctor_channels, true, false },
 	{ "pip", "where wheels come from", doctor_pip, true, false },
+	{ "credentials", "what private places want", doctor_credentials, true,
+	  true },
 	{ "state", "what is damaged or left over", doctor_state, true, true },
 };
 

@@ -6,6 +6,7 @@
  *   doctor_conf.c      aq.conf, accounts
  *   doctor_node.c      directories and what they lie on
  *   doctor_clients.c   clients, channels, indexes
+ *   doctor_credentials.c  what private channels and indexes want
  *   doctor_state.c     what is left over or damaged
  *   doctor_parse.c     what others print and write, read; pure
  */
@@ -51,6 +52,7 @@ void doctor_namespaces(struct doctor *d);
 void doctor_client(struct doctor *d);
 void doctor_channels(struct doctor *d);
 void doctor_pip(struct doctor *d);
+void doctor_credentials(struct doctor *d);
 void doctor_state(struct doctor *d);
 
 /* How long another program, or a host, is waited for. */

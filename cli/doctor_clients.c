@@ -14,6 +14,7 @@
 #include "cli/doctor_parse.h"
 #include "cli/program.h"
 #include "common/key.h"
+#include "common/url.h"
 #include "common/worker.h"
 
 #define PATH_SIZE 4096
@@ -161,7 +162,7 @@ static int try_host(const struct doctor *d, const char *url,
 	char host[256], port[8];
 	struct target t = { .host = host, .port = port };
 
-	if (!parse_host(*d->conf->proxy ? d->conf->proxy : url, host,
+	if (!aq_url_host(*d->conf->proxy ? d->conf->proxy : url, host,
 			sizeof(host), port))
 		return aq_fail(err, AQ_SYS, "'%s' has no host", url);
 	return try_reach(d, &t, err);
@@ -230,7 +231,7 @@ static void check_source(struct doctor *d, const char *key, const char *what)
 
 	if (aq_starts_with(what, file_url))
 		rc = try_path(d, what + strlen(file_url), &err);
-	else if (parse_host(what, host, sizeof(host), port))
+	else if (aq_url_host(what, host, sizeof(host), port))
 		rc = try_host(d, what, &err);
 	else
 		rc = try_path(d, what, &err);

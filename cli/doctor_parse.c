@@ -11,16 +11,6 @@
 
 #define NO_LIMIT 65534 /* slurm.h: NO_VAL16 and INFINITE16 are not below it */
 
-/* Copy 'len' bytes of 'text' and a NUL. */
-static bool copy(char *dst, size_t size, const char *text, size_t len)
-{
-	if (len >= size)
-		return false;
-	memcpy(dst, text, len);
-	dst[len] = '\0';
-	return true;
-}
-
 bool parse_config_value(const char *config, const char *name, char *ret,
 			size_t size)
 {
@@ -38,7 +28,7 @@ bool parse_config_value(const char *config, const char *name, char *ret,
 		len = strcspn(at, "\n");
 		while (len && at[len - 1] == ' ')
 			len--;
-		return copy(ret, size, at, len);
+		return aq_copy_mem(ret, size, at, len);
 	}
 	return false;
 }
@@ -53,7 +43,7 @@ bool parse_config_seconds(const char *value, uint64_t *ret)
 		*ret = 0;
 		return true;
 	}
-	if (!copy(digits, sizeof(digits), value, len) ||
+	if (!aq_copy_mem(digits, sizeof(digits), value, len) ||
 	    !aq_parse_u64(digits, UINT64_MAX, ret) ||
 	    (value[len] && strcmp(value + len, " sec") != 0))
 		return false;
@@ -69,7 +59,7 @@ static bool take_word(const char **at, char *ret, size_t size)
 
 	*at += strspn(*at, " \t");
 	len = strcspn(*at, " \t");
-	if (!len || !copy(ret, size, *at, len))
+	if (!len || !aq_copy_mem(ret, size, *at, len))
 		return false;
 	*at += len;
 	return true;
@@ -84,7 +74,7 @@ void parse_plugstack_line(const char *line, struct plugstack_line *ret)
 	*ret = (struct plugstack_line){ .kind = PLUGSTACK_WRONG };
 	while (len && isspace((unsigned char)line[len - 1]))
 		len--;
-	if (!copy(text, sizeof(text), line, len))
+	if (!aq_copy_mem(text, sizeof(text), line, len))
 		return;
 	if (!text[strspn(text, " \t")]) {
 		ret->kind = PLUGSTACK_NOTHING;
@@ -114,7 +104,7 @@ bool parse_version(const char *text, char *ret, size_t size)
 		while (len && text[len - 1] == '.')
 			len--;
 		if (memchr(text, '.', len))
-			return copy(ret, size, text, len);
+			return aq_copy_mem(ret, size, text, len);
 		text += len - 1; /* a number that is no version */
 	}
 	return false;
@@ -144,38 +134,6 @@ bool is_same_slurm(const char *a, const char *b)
 
 	return sscanf(a, "%u.%u", &a1, &a2) == 2 &&
 	       sscanf(b, "%u.%u", &b1, &b2) == 2 && a1 == b1 && a2 == b2;
-}
-
-bool parse_host(const char *url, char *host, size_t size, char port[8])
-{
-	const char *at, *end, *colon;
-
-	if (aq_starts_with(url, "https://"))
-		snprintf(port, 8, "443");
-	else if (aq_starts_with(url, "http://"))
-		snprintf(port, 8, "80");
-	else
-		return false;
-	at = strstr(url, "//") + 2;
-	end = at + strcspn(at, "/?#");
-	/* a proxy's URL may hold credentials */
-	for (const char *p = at; p < end; p++)
-		if (*p == '@')
-			at = p + 1;
-	if (*at == '[') { /* IPv6, RFC 3986 */
-		const char *bracket = memchr(at, ']', (size_t)(end - at));
-
-		if (!bracket || !copy(host, size, at + 1,
-				      (size_t)(bracket - at - 1)))
-			return false;
-		colon = bracket[1] == ':' ? bracket + 1 : NULL;
-	} else {
-		colon = memchr(at, ':', (size_t)(end - at));
-		if (!copy(host, size, at, (size_t)((colon ? colon : end) - at)))
-			return false;
-	}
-	return *host && (!colon || copy(port, 8, colon + 1,
-					(size_t)(end - colon - 1)));
 }
 
 const char *file_system_name(uint64_t type, bool *ret_is_network)

@@ -45,11 +45,6 @@ int compare_versions(const char *a, const char *b);
  */
 bool is_same_slurm(const char *a, const char *b);
 
-/* Host and port of a URL (http or https, the port by default of these); false:
- * it is none.
- */
-bool parse_host(const char *url, char *host, size_t size, char port[8]);
-
 /* What a file system is by statfs(2)'s f_type; is_network: other machines have
  * it too, or a daemon answers for it.
  */

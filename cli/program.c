@@ -7,22 +7,24 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "builder/identity.h"
 #include "cli/term.h"
 #include "common/clock.h"
+#include "common/io.h"
 #include "common/worker.h"
 
 /* In the child: of ours the program has standard output and, aloud, error. */
 __attribute__((noreturn)) static void execute(const char *const argv[],
 					      const struct identity *who,
-					      bool is_aloud, int fd)
+					      bool is_aloud, int in, int fd)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	if (null < 0 || dup2(null, 0) < 0 || dup2(fd, 1) < 0 ||
+	if (null < 0 || dup2(in < 0 ? null : in, 0) < 0 || dup2(fd, 1) < 0 ||
 	    (!is_aloud && dup2(null, 2) < 0) || setpgid(0, 0) < 0 || chdir("/") < 0 ||
 	    (who && !identity_become(who)))
 		_exit(126);
@@ -79,9 +81,9 @@ static int finish(pid_t pid, const char *name, int from, int limit_ms,
 	return status ? aq_fail(err, AQ_SYS, "'%s' failed", name) : 0;
 }
 
-/* 'who': NULL, ourselves. */
+/* 'who': NULL, ourselves; 'in': standard input, or -1. */
 static int run(const char *const argv[], const struct identity *who,
-	       bool is_aloud, int limit_ms, struct aq_str *out,
+	       bool is_aloud, int in, int limit_ms, struct aq_str *out,
 	       struct aq_err *err)
 {
 	cleanup_close int from = -1, to = -1;
@@ -96,7 +98,7 @@ static int run(const char *const argv[], const struct identity *who,
 	if (pid < 0)
 		return aq_fail_errno(err, "cannot start '%s'", argv[0]);
 	if (pid == 0)
-		execute(argv, who, is_aloud, to);
+		execute(argv, who, is_aloud, in, to);
 	(void)setpgid(pid, pid);
 	aq_close_fd(&to);
 	rc = finish(pid, argv[0], from, limit_ms, out, err);
@@ -106,16 +108,31 @@ static int run(const char *const argv[], const struct identity *who,
 int program_run(const char *const argv[], const char *user, int limit_ms,
 		struct aq_str *out, struct aq_err *err)
 {
+	return program_run_fed(argv, user, NULL, limit_ms, out, err);
+}
+
+int program_run_fed(const char *const argv[], const char *user,
+		    const char *input, int limit_ms, struct aq_str *out,
+		    struct aq_err *err)
+{
+	cleanup_close int in = -1;
 	bool is_other = user && geteuid() == 0;
 	struct identity who;
 	int rc = is_other ? identity_find(user, false, &who, err) : 0;
 
-	return rc ? rc : run(argv, is_other ? &who : NULL, false, limit_ms, out,
-			     err);
+	if (!rc && input) {
+		in = memfd_create("input", MFD_CLOEXEC);
+		rc = in < 0 ? aq_fail_errno(err, "cannot make an input") :
+			      aq_write_all(in, input, strlen(input), err);
+		if (!rc && lseek(in, 0, SEEK_SET) < 0)
+			rc = aq_fail_errno(err, "cannot make an input");
+	}
+	return rc ? rc : run(argv, is_other ? &who : NULL, false, in, limit_ms,
+			     out, err);
 }
 
 int program_run_aloud(const char *const argv[], int limit_ms,
 		      struct aq_str *out, struct aq_err *err)
 {
-	return run(argv, NULL, true, limit_ms, out, err);
+	return run(argv, NULL, true, -1, limit_ms, out, err);
 }

@@ -13,6 +13,10 @@
  */
 AQ_CHECK int program_run(const char *const argv[], const char *user,
 			 int limit_ms, struct aq_str *out, struct aq_err *err);
+/* The same with 'input' on its standard input: for what must be in no argument. */
+AQ_CHECK int program_run_fed(const char *const argv[], const char *user,
+			     const char *input, int limit_ms,
+			     struct aq_str *out, struct aq_err *err);
 /* The same as ourselves, with our standard error, so that it says what is wrong. */
 AQ_CHECK int program_run_aloud(const char *const argv[], int limit_ms,
 			       struct aq_str *out, struct aq_err *err);

@@ -13,7 +13,9 @@
 
 #include "common/conf_table.h"
 #include "common/grow.h"
+#include "common/redact.h"
 #include "common/trust.h"
+#include "common/url.h"
 
 #define CONF_FILE_MAX (256 * 1024) /* bytes; a thousand channels fit */
 #define CONF_ITEMS_MAX 1024        /* channels, find_links, warnings */
@@ -102,15 +104,6 @@ static bool is_url(const char *text)
 	       aq_starts_with(text, "file:///");
 }
 
-/* Between "//" and the next '/': user:password@host. */
-static bool has_credentials(const char *url)
-{
-	const char *host = strstr(url, "//");
-	const char *at = host ? strchr(host, '@') : NULL;
-
-	return at && at < host + 2 + strcspn(host + 2, "/");
-}
-
 static int add_channel(struct aq_conf *conf, const char *word,
 		       struct aq_err *err)
 {
@@ -125,10 +118,6 @@ static int add_channel(struct aq_conf *conf, const char *word,
 		return aq_fail(err, AQ_USER,
 			       "the URL of channel '%s' must begin with https://, http:// or file:///",
 			       word);
-	if (has_credentials(eq + 1))
-		return aq_fail(err, AQ_USER,
-			       "the URL of channel '%.*s' must not hold credentials",
-			       (int)(eq - word), word);
 	if (conf->n_channels >= CONF_ITEMS_MAX)
 		return aq_fail(err, AQ_USER, "more than %d channels",
 			       CONF_ITEMS_MAX);
@@ -177,9 +166,35 @@ static int each_word(struct aq_conf *conf, const char *value,
 	return rc ? rc : list ? aq_strv_done(list, "the list", err) : 0;
 }
 
+/* aq.conf is everybody's to read, and keys and locks are made of its URLs; a
+ * proxy's is in neither, and clients take it in no other way.
+ */
+static int refuse_secrets(const struct aq_conf_key *key, const char *value,
+			  struct aq_err *err)
+{
+	if (strcmp(key->name, "proxy") == 0)
+		return 0;
+	for (; *(value += strspn(value, " \t")); value += strcspn(value, " \t")) {
+		cleanup_free char *word =
+			strndup(value, strcspn(value, " \t"));
+
+		if (!word)
+			return aq_fail(err, AQ_SYS, "out of memory");
+		if (aq_url_has_secret(word))
+			return aq_fail(err, AQ_USER,
+				       "a URL of '%s' must not hold credentials: write them to the file that 'credentials' names",
+				       key->name);
+	}
+	return 0;
+}
+
 static int set_value(struct aq_conf *conf, const struct aq_conf_key *key,
 		     const char *value, struct aq_err *err)
 {
+	int rc = refuse_secrets(key, value, err);
+
+	if (rc)
+		return rc;
 	switch (key->type) {
 	case AQ_CONF_TEXT:
 		return set_text(field(conf, key), value, err);
@@ -187,6 +202,12 @@ static int set_value(struct aq_conf *conf, const struct aq_conf_key *key,
 		if (!*value || strpbrk(value, " \t:/"))
 			return aq_fail(err, AQ_USER,
 				       "'%s' is no account's name", value);
+		return set_text(field(conf, key), value, err);
+	case AQ_CONF_FILE:
+		if (*value && *value != '/')
+			return aq_fail(err, AQ_USER,
+				       "'%s' is no absolute path of a file",
+				       value);
 		return set_text(field(conf, key), value, err);
 	case AQ_CONF_DIR:
 		return set_dir(conf, field(conf, key), value, err);
@@ -228,6 +249,9 @@ static const struct aq_conf_key *find_key(const char *name)
 
 static int fail_at(const struct where *at, int rc, struct aq_err *err)
 {
+	/* it may quote a URL that is written where none belongs */
+	if (rc && err)
+		aq_redact_in_place(err->text, sizeof(err->text), NULL);
 	return rc ? aq_fail_prefix(err, "%s:%u", at->file, at->line) : 0;
 }
 
@@ -310,34 +334,6 @@ static int set_node(struct aq_conf *conf, const char *node, struct aq_err *err)
 	return set_text(&conf->node, node, err);
 }
 
-/* Append the file at 'path' to 'text'. */
-static int read_file(const char *path, bool must_be_trusted,
-		     struct aq_str *text, struct aq_err *err)
-{
-	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	char buf[4096];
-	ssize_t n;
-	int rc;
-
-	if (fd < 0)
-		return aq_fail_errno(err, "cannot open '%s'", path);
-	if (must_be_trusted) {
-		rc = aq_trust_file(fd, path, err);
-		if (rc)
-			return rc;
-	}
-	while ((n = read(fd, buf, sizeof(buf))) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return aq_fail_errno(err, "cannot read '%s'", path);
-		aq_str_add_mem(text, buf, (size_t)n);
-	}
-	if (strlen(aq_str_get(text)) != text->len)
-		return aq_fail(err, AQ_USER, "'%s' is not a text file", path);
-	return aq_str_done(text, path, err);
-}
-
 int aq_conf_load(const char *path, const char *node, struct aq_conf **ret,
 		 struct aq_err *err)
 {
@@ -358,7 +354,9 @@ int aq_conf_load(const char *path, const char *node, struct aq_conf **ret,
 	if (rc)
 		return rc;
 	if (!is_default || access(path, F_OK) == 0) {
-		rc = read_file(path, geteuid() == 0, &text, err);
+		rc = aq_trust_read(path, geteuid() == 0 ? AQ_TRUST_ROOTS :
+							  AQ_TRUST_ANY,
+				   &text, err);
 		if (!rc)
 			rc = set_text(&conf->path, path, err);
 		conf->stamp = aq_hash(aq_str_get(&text), text.len);
@@ -439,7 +437,7 @@ void aq_conf_free(struct aq_conf *conf)
 		const struct aq_conf_key *key = &aq_conf_keys[i];
 
 		if (key->type == AQ_CONF_TEXT || key->type == AQ_CONF_NAME ||
-		    key->type == AQ_CONF_DIR)
+		    key->type == AQ_CONF_FILE || key->type == AQ_CONF_DIR)
 			free(*(char **)field(conf, key));
 		else if (key->type == AQ_CONF_LIST)
 			aq_strv_free(field(conf, key));

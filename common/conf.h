@@ -39,7 +39,8 @@ struct aq_conf {
 	char *pip_index;            /* URL, or "" for none */
 	struct aq_strv find_links;  /* directories or URLs */
 	char *ca_bundle;            /* path, or "" */
-	char *proxy;                /* URL, or "" */
+	char *proxy;       /* URL, or ""; the only one with credentials */
+	char *credentials; /* path (common/credentials.h), or "" */
 
 	struct aq_strv bases; /* "3.11=FILE": for `aq base sync` */
 	char *default_python; /* "3.12": for pip requirements without one */

@@ -13,6 +13,7 @@ enum aq_conf_type {
 	AQ_CONF_TEXT,     /* char * */
 	AQ_CONF_NAME,     /* char *, an account's name */
 	AQ_CONF_DIR,      /* char *, absolute path, %n and %h expanded */
+	AQ_CONF_FILE,     /* char *, absolute path or "" */
 	AQ_CONF_LIST,     /* struct aq_strv, separated by white space */
 	AQ_CONF_CHANNELS, /* name=URL, separated by white space */
 	AQ_CONF_SECONDS,  /* uint64_t */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/grow.h"
+#include "common/url.h"
 
 #define LOCK_VERSION "aq-lock 1"
 #define WORD_MAX 4096 /* bytes of a URL */
@@ -61,21 +62,12 @@ static bool is_word(const char *text)
 	return true;
 }
 
-/* Of a place that can be fetched from, and without credentials: a lock is for
- * everybody's eyes.
- */
+/* Of a place that can be fetched from. */
 static bool is_url(const char *url)
 {
-	const char *host;
-
-	if (!is_word(url))
-		return false;
-	if (aq_starts_with(url, "file:///"))
-		return true;
-	if (!aq_starts_with(url, "https://") && !aq_starts_with(url, "http://"))
-		return false;
-	host = strstr(url, "://") + 3;
-	return !memchr(host, '@', strcspn(host, "/?#"));
+	return is_word(url) && (aq_starts_with(url, "file:///") ||
+				aq_starts_with(url, "https://") ||
+				aq_starts_with(url, "http://"));
 }
 
 /* conda's names and PEP 508's; nothing that looks like an option or a path. */
@@ -114,6 +106,10 @@ int aq_lock_add(struct aq_lock *lock, enum aq_lock_kind kind, const char *url,
 	if (lock->n_items >= AQ_LOCK_ITEMS_MAX)
 		return aq_fail(err, AQ_CORRUPT, "a lock has over %d packages",
 			       AQ_LOCK_ITEMS_MAX);
+	/* a lock is for everybody's eyes */
+	if (aq_url_has_secret(url))
+		return aq_fail(err, AQ_CORRUPT,
+			       "the URL of a package has credentials in it, which a lock must not have");
 	if (!is_url(url) || !is_name(name) || !is_word(version) ||
 	    (kind == AQ_LOCK_CONDA) != (build != NULL) ||
 	    (build && !is_word(build)))

@@ -293,16 +293,12 @@ const char *aq_next_line(const char *line)
 	return line + (*line == '\n');
 }
 
-bool aq_copy_text(char *dst, size_t size, const char *src)
+bool aq_copy_mem(char *dst, size_t size, const char *mem, size_t len)
 {
-	size_t len = strlen(src);
-
-	if (len >= size) {
-		if (size)
-			dst[0] = '\0';
+	if (len >= size)
 		return false;
-	}
-	memcpy(dst, src, len + 1);
+	memcpy(dst, mem, len);
+	dst[len] = '\0';
 	return true;
 }
 
@@ -312,4 +308,13 @@ bool aq_path_climbs(const char *path)
 		if ((p == path || p[-1] == '/') && (!p[2] || p[2] == '/'))
 			return true;
 	return false;
+}
+
+bool aq_copy_text(char *dst, size_t size, const char *src)
+{
+	bool fits = aq_copy_mem(dst, size, src, strlen(src));
+
+	if (!fits && size)
+		dst[0] = '\0';
+	return fits;
 }

@@ -97,6 +97,11 @@ bool aq_ends_with(const char *text, const char *suffix);
 /* Whether a part of 'path' is "..". */
 bool aq_path_climbs(const char *path);
 
+/* Copy 'len' bytes into dst[size], and a NUL; false, untouched, if they do not
+ * fit whole.
+ */
+AQ_CHECK bool aq_copy_mem(char *dst, size_t size, const char *mem, size_t len);
+
 /* Copy 'src' into dst[size]; false (and dst = "") if it does not fit whole. */
 AQ_CHECK bool aq_copy_text(char *dst, size_t size, const char *src);
 

@@ -196,3 +196,45 @@ int aq_trust_file(int fd, const char *path, struct aq_err *err)
 		return aq_fail(err, AQ_SYS, "'%s' is not a regular file", path);
 	return aq_trust_path(real, err);
 }
+
+static int check_secret(int fd, const char *path, struct aq_err *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return aq_fail_errno(err, "cannot examine '%s'", path);
+	if (st.st_mode & (S_IRWXG | S_IRWXO))
+		return aq_fail(err, AQ_SYS,
+			       "'%s' can be read by others than root: chmod 600 it",
+			       path);
+	return 0;
+}
+
+int aq_trust_read(const char *path, enum aq_trust how, struct aq_str *text,
+		  struct aq_err *err)
+{
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	char buf[4096];
+	ssize_t n;
+	int rc = 0;
+
+	if (fd < 0)
+		return aq_fail_errno(err, "cannot open '%s'", path);
+	if (how != AQ_TRUST_ANY)
+		rc = aq_trust_file(fd, path, err);
+	if (!rc && how == AQ_TRUST_SECRET)
+		rc = check_secret(fd, path, err);
+	if (rc)
+		return rc;
+	while ((n = read(fd, buf, sizeof(buf))) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return aq_fail_errno(err, "cannot read '%s'", path);
+		aq_str_add_mem(text, buf, (size_t)n);
+	}
+	explicit_bzero(buf, sizeof(buf));
+	if (strlen(aq_str_get(text)) != text->len)
+		return aq_fail(err, AQ_USER, "'%s' is not a text file", path);
+	return aq_str_done(text, path, err);
+}

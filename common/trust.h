@@ -6,6 +6,7 @@
 #define AQ_TRUST_H
 
 #include "common/err.h"
+#include "common/str.h"
 
 /* Nobody but root can change what the absolute 'path' names: every directory,
  * link and file on the way, links' targets too, is root's and cannot be written
@@ -25,5 +26,17 @@ AQ_CHECK int aq_trust_lasting(const char *path, struct aq_err *err);
  * trusted so.
  */
 AQ_CHECK int aq_trust_file(int fd, const char *path, struct aq_err *err);
+
+enum aq_trust {
+	AQ_TRUST_ANY,    /* whoever's it is */
+	AQ_TRUST_ROOTS,  /* as aq_trust_file() has it */
+	AQ_TRUST_SECRET, /* and nobody but root can read it */
+};
+
+/* Append the text file 'path' to 'text', whose cap counts.  AQ_SYS: it cannot be
+ * read, or not be trusted so far; AQ_USER: it has a NUL.
+ */
+AQ_CHECK int aq_trust_read(const char *path, enum aq_trust how,
+			   struct aq_str *text, struct aq_err *err);
 
 #endif

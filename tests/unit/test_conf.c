@@ -89,8 +89,44 @@ static void bad_values_name_their_line(void **state)
 	expect_refused("channels = x\n", "name=URL");
 	expect_refused("channels = x=ftp://y\n", "https://");
 	expect_refused("channels = x=https://u:p@h/c\n", "credentials");
+	expect_refused("channels = x=https://h/t/tok/c\n", "credentials");
+	expect_refused("pip_index = https://u:p@h/simple\n", "'pip_index'");
+	expect_refused("find_links = /w https://u@h/w\n", "'find_links'");
+	expect_refused("credentials = aq.credentials\n", "absolute");
 	expect_refused("nonsense\n", "key = value");
 	expect_refused("builder_user = a b\n", "account");
+}
+
+/* Not even where it is written in the wrong place. */
+static void credentials_are_not_quoted(void **state)
+{
+	static const char *const texts[] = {
+		"channels = x=https://anna:hush@h/c\n",
+		"channels = https://anna:hush@h/c\n",
+		"pip_index = https://anna:hush@h/simple\n",
+		"https://anna:hush@h/simple\n",
+		"credentials = https://anna:hush@h\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		cleanup_conf struct aq_conf *conf = NULL;
+		struct aq_err err = { 0 };
+
+		write_conf(texts[i]);
+		assert_int_equal(aq_conf_load(path, "n1", &conf, &err), AQ_USER);
+		assert_null(strstr(err.text, "hush"));
+	}
+}
+
+static void a_proxy_may_have_credentials(void **state)
+{
+	cleanup_conf struct aq_conf *conf = NULL;
+
+	(void)state;
+	write_conf("proxy = http://anna:hush@proxy:3128\n");
+	assert_int_equal(aq_conf_load(path, "n1", &conf, NULL), 0);
+	assert_string_equal(conf->proxy, "http://anna:hush@proxy:3128");
 }
 
 static void a_file_that_others_can_write_is_not_trusted(void **state)
@@ -147,6 +183,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_key_is_read),
 		cmocka_unit_test(bad_values_name_their_line),
+		cmocka_unit_test(credentials_are_not_quoted),
+		cmocka_unit_test(a_proxy_may_have_credentials),
 		cmocka_unit_test(a_file_that_others_can_write_is_not_trusted),
 		cmocka_unit_test(a_missing_file_is_named),
 		cmocka_unit_test(a_person_has_directories_of_their_own),

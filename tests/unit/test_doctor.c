@@ -150,34 +150,6 @@ static void versions_in_order(void **state)
 	assert_false(is_same_slurm("22", "22"));
 }
 
-static void expect_host(const char *url, const char *want, const char *port)
-{
-	char host[64] = "", got[8] = "";
-
-	assert_true(parse_host(url, host, sizeof(host), got));
-	assert_string_equal(host, want);
-	assert_string_equal(got, port);
-}
-
-static void hosts_of_urls(void **state)
-{
-	char host[16], port[8];
-
-	(void)state;
-	expect_host("https://conda.example.org/conda-forge",
-		    "conda.example.org", "443");
-	expect_host("http://proxy:3128", "proxy", "3128");
-	expect_host("http://user:secret@proxy.example.org:3128/", "proxy.example.org",
-		    "3128");
-	expect_host("http://[::1]:8080/x", "::1", "8080");
-	expect_host("https://h?x@y", "h", "443");
-	assert_false(parse_host("file:///srv", host, sizeof(host), port));
-	assert_false(parse_host("https://", host, sizeof(host), port));
-	assert_false(parse_host("https://[::1", host, sizeof(host), port));
-	assert_false(parse_host("https://h:123456789", host, sizeof(host), port));
-	assert_false(parse_host("https://0123456789abcdef", host, 16, port));
-}
-
 static void file_systems_have_names(void **state)
 {
 	bool is_network = false;
@@ -198,7 +170,6 @@ int main(void)
 		cmocka_unit_test(lines_of_plugstack),
 		cmocka_unit_test(versions_of_programs),
 		cmocka_unit_test(versions_in_order),
-		cmocka_unit_test(hosts_of_urls),
 		cmocka_unit_test(file_systems_have_names),
 	};
 

@@ -107,6 +107,7 @@ static void improper_items_are_refused(void **state)
 		{ URL "a", SUM, "../a", "1", "h" },
 		{ URL "a", SUM, "a/b", "1", "h" },
 		{ URL "a", SUM, "a b", "1", "h" },
+		{ "https://h/t/token/a", SUM, "a", "1", "h" },
 		{ URL "a", SUM, "a", "", "h" },
 		{ URL "a", SUM, "a", "1\n", "h" },
 		{ URL "a", SUM, "a", "1", "" },
