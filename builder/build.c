@@ -102,8 +102,7 @@ int build_look_again(struct build *b, struct aq_err *err)
 				    err);
 }
 
-/* AQ_USER or AQ_SYS: this key failed not long ago, and would again. */
-static int recall_failure(struct build *b, struct aq_err *err)
+int build_recall_failure(struct build *b, struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
 	int rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
@@ -259,11 +258,13 @@ static int make(struct build *b, struct aq_err *err)
 	cleanup_close int lock_fd = -1;
 	uint32_t generation = 0;
 	char name[128];
-	int rc;
+	int want_fd, rc;
 
 	snprintf(name, sizeof(name), AQ_FLOCK_LOCK "%s", b->lock->digest);
+	want_fd = turn_want_lock(b);
 	rc = aq_flock_wait(b->conf, name, AQ_FLOCK_EXCLUSIVE, build_is_over, b,
 			   &lock_fd, err);
+	aq_close_fd(&want_fd);
 	if (!rc)
 		rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
 	if (rc)
@@ -281,11 +282,9 @@ int build(struct build *b, struct aq_err *err)
 {
 	cleanup_close int caches = -1;
 	size_t reason_len = strlen(b->reason);
-	int rc = b->is_refresh || b->again ? 0 : recall_failure(b, err);
+	int rc = aq_flock_wait(b->conf, AQ_FLOCK_CACHES, AQ_FLOCK_SHARED,
+			       build_is_over, b, &caches, err);
 
-	if (!rc)
-		rc = aq_flock_wait(b->conf, AQ_FLOCK_CACHES, AQ_FLOCK_SHARED,
-				   build_is_over, b, &caches, err);
 	if (!rc) {
 		b->verdict = BUILD_FAULT;
 		rc = cage_prepare(b, err);

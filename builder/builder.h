@@ -3,6 +3,8 @@
  *
  *   main.c       enter clean, read the request, answer
  *   turn.c       one build a key: wait for one's turn, notice who still waits
+ *   queue.c      how many builds run at once, whose is next; order.c decides
+ *   allowance.c  what a user may have built: new keys, bytes
  *   say.c        progress for the user and for other waiters
  *   outcome.c    what came of it, counted and said
  *   build.c      the build itself: resolve, make, probe, seal, commit
@@ -47,6 +49,8 @@
 #include "common/workflow.h"
 
 #define BUILD_PATH_MAX 1024
+/* "AT-UID-KEY-w", queue.h */
+#define QUEUE_NAME_SIZE 80
 
 /* A network or disk fault is remembered this long, in seconds: long enough to
  * spare the channel from 10,000 tasks, short enough to try again soon.
@@ -89,11 +93,16 @@ struct build {
 	int alive_fd;     /* or -1: nobody waits, and none is needed */
 	int key_fd;       /* the key's lock, once it is our turn */
 	int wait_fd;      /* says that our step still waits; or -1 */
+	int ticket_fd;    /* the lock of our ticket, queue.h; or -1 */
+	char ticket[QUEUE_NAME_SIZE]; /* its name; or "" */
 	int public_fd;    /* progress for other waiters; or -1 */
 	int log_fd;
 	char log_path[BUILD_PATH_MAX];
 	uint64_t log_len;
-	int64_t start_ms, deadline_ms; /* CLOCK_MONOTONIC */
+	/* CLOCK_MONOTONIC; of the build, once it has begun, before that of our
+	 * wait for it, which has no end
+	 */
+	int64_t start_ms, deadline_ms;
 
 	struct identity builder, probe;
 	/* As the client sees them; in the cage work/ lies over cache_dir. */
@@ -140,9 +149,13 @@ struct build {
 
 	struct {
 		uint64_t at_start; /* bytes free when this try began */
-		uint64_t used;     /* of them, when it failed */
+		uint64_t at_end;   /* when it failed */
+		uint64_t used;     /* by then */
 		bool is_lacking;   /* it failed for want of room */
+		bool is_watched;   /* it runs: min_free is kept free of it */
+		bool is_crossed;   /* it was not, and is ended */
 		unsigned int n_made;
+		int alone_fd; /* the lock of those that were ended; or -1 */
 	} room; /* room.c */
 };
 
@@ -238,8 +251,14 @@ void outcome_failed(struct build *b, int rc);
 
 /* -- turn.c -- */
 AQ_CHECK int turn_take(struct build *b, struct aq_err *err);
-/* Whether nobody waits for this build any more. */
+/* Whether nobody waits for this build any more, or room_is_crossed(). */
 bool turn_is_over(void *build);
+/* From now on another build of b->lock, which we wait for, goes on for us; until
+ * the descriptor is closed that is returned, or -1.
+ */
+int turn_want_lock(const struct build *b);
+/* Whether nobody of our own step does. */
+bool turn_is_step_gone(const struct build *b);
 
 /* -- client.c -- */
 struct dialect {
@@ -361,6 +380,10 @@ AQ_CHECK int prefix_move_in(struct build *b, struct aq_err *err);
 void room_prepare(struct build *b);
 /* A try begins. */
 void room_start(struct build *b);
+/* Whether it has taken what min_free keeps, and must be ended; to be asked while
+ * it runs.  What was less before it began it is not held to.
+ */
+bool room_is_crossed(struct build *b);
 /* It failed: note whether for want of room, before it is cleaned up. */
 void room_note(struct build *b, const struct aq_err *err);
 /* If it was, collect: true, there is more room than before, and it is worth
@@ -393,6 +416,8 @@ AQ_CHECK int explain(struct build *b, struct aq_err *err);
  * aq_flock_wait().
  */
 bool build_is_over(void *build);
+/* AQ_USER or AQ_SYS: this key failed not long ago, and would again. */
+AQ_CHECK int build_recall_failure(struct build *b, struct aq_err *err);
 /* It is our turn and the environment is missing: build, commit, answer.  May be
  * tried again.
  */

@@ -14,9 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "builder/allowance.h"
 #include "builder/builder.h"
 #include "builder/bytecode.h"
 #include "builder/inherit.h"
+#include "builder/queue.h"
 #include "common/build.h"
 #include "common/clock.h"
 #include "common/index.h"
@@ -124,8 +126,6 @@ static int read_request(struct aq_str *ret, struct aq_err *err)
 
 static int open_log(struct build *b, struct aq_err *err)
 {
-	snprintf(b->log_path, sizeof(b->log_path), "%s/logs/%.16s.log",
-		 b->conf->cache_dir, b->key);
 	(void)unlink(b->log_path);
 	b->log_fd = open(b->log_path,
 			 O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW |
@@ -161,6 +161,8 @@ static int set_up(struct build *b, struct aq_err *err)
 	if (b->base.env[0] && inherit_hold_base(b, &why) != 0)
 		snprintf(b->reason, sizeof(b->reason), "not inherited: %.400s",
 			 why.text);
+	snprintf(b->log_path, sizeof(b->log_path), "%s/logs/%.16s.log",
+		 conf->cache_dir, b->key);
 	snprintf(b->work, sizeof(b->work), "%s/work", conf->cache_dir);
 	/* without a cage work/ is where it is */
 	snprintf(b->inside, sizeof(b->inside), "%s",
@@ -206,6 +208,33 @@ static int make(struct build *b, struct aq_err *err)
 	return rc;
 }
 
+static void tell_log(struct build *b)
+{
+	(void)!aq_copy_text(b->answer->log, sizeof(b->answer->log),
+			    b->log_path);
+}
+
+/* It is missing: wait until it may be built.  From then on time counts. */
+static int begin(struct build *b, struct aq_err *err)
+{
+	int rc = 0;
+
+	if (!b->is_explain && !b->is_refresh && !b->again) {
+		rc = build_recall_failure(b, err);
+		if (rc && access(b->log_path, F_OK) == 0)
+			tell_log(b); /* of the build that failed */
+	}
+	if (!rc && !b->is_explain)
+		rc = allowance_check(b, err);
+	if (!rc && !b->is_explain)
+		rc = queue_wait(b, err);
+	b->start_ms = aq_now_ms();
+	b->deadline_ms = b->start_ms + (int64_t)b->conf->build_timeout * 1000;
+	if (!rc && !b->is_explain)
+		rc = allowance_take(b, err);
+	return rc;
+}
+
 /* Our turn: look again, build what is still missing. */
 static int serve(struct build *b, struct aq_err *err)
 {
@@ -219,14 +248,15 @@ static int serve(struct build *b, struct aq_err *err)
 	if (rc != AQ_MISS) /* or it was collected meanwhile */
 		return rc;
 	say_start(b);
-	rc = make(b, err);
+	rc = begin(b, err);
+	if (!rc)
+		rc = make(b, err);
 	if (!rc && b->is_refresh && b->job)
 		rc = aq_job_note_refresh(b->conf, b->job, b->key, err);
 	if (!rc && b->as_base)
 		rc = build_become_base(b, err);
 	if (rc && b->log_fd >= 0) {
-		(void)!aq_copy_text(b->answer->log, sizeof(b->answer->log),
-				    b->log_path);
+		tell_log(b);
 		dprintf(b->log_fd, "failed: %s\n", err->text);
 	}
 	say_end(b);
@@ -268,6 +298,8 @@ static void let_go(struct build *b)
 	aq_close_fd(&b->alive_fd);
 	aq_close_fd(&b->key_fd);
 	aq_close_fd(&b->wait_fd);
+	aq_close_fd(&b->room.alone_fd);
+	queue_leave(b);
 	/* who catches up takes what it needs anew */
 	aq_close_fd(&b->base_fd);
 	aq_close_fd(&b->own_fd);
@@ -299,7 +331,8 @@ static int answer(const struct options *o, struct aq_answer *a,
 		.progress_fd = AQ_BUILDER_FD_PROGRESS,
 		.alive_fd = o->is_detached ? -1 : AQ_BUILDER_FD_ALIVE,
 		.base_fd = -1, .own_fd = -1, .compiler_fd = -1, .key_fd = -1,
-		.wait_fd = -1, .public_fd = -1, .log_fd = -1,
+		.wait_fd = -1, .ticket_fd = -1, .public_fd = -1, .log_fd = -1,
+		.room.alone_fd = -1,
 	};
 	int rc = o->is_personal ? aq_conf_load_personal(o->conf_path, &conf, err) :
 				  aq_conf_load(o->conf_path, o->node, &conf, err);
@@ -330,7 +363,7 @@ static int answer(const struct options *o, struct aq_answer *a,
 		take_reference(&b);
 	if (!rc) {
 		b.start_ms = aq_now_ms();
-		b.deadline_ms = b.start_ms + (int64_t)conf->build_timeout * 1000;
+		b.deadline_ms = INT64_MAX;
 		rc = serve(&b, err);
 	}
 	if (rc && conf)
@@ -342,6 +375,7 @@ static int answer(const struct options *o, struct aq_answer *a,
 	}
 	aq_str_free(&b.metadata);
 	aq_strv_free(&b.records);
+	queue_leave(&b);
 	aq_manifest_free(b.base_manifest);
 	free(b.context);
 	return rc;

@@ -8,7 +8,9 @@
 #include <sys/statvfs.h>
 
 #include "builder/builder.h"
+#include "common/clock.h"
 #include "common/collect.h"
+#include "common/flock.h"
 
 /* A failure with less free than this, in bytes, is taken for one of room,
  * whatever a client says of it: larger than what they write in one piece.
@@ -58,19 +60,30 @@ static bool says_full(const struct aq_err *err)
 void room_start(struct build *b)
 {
 	b->room.at_start = get_free(b);
-	b->room.is_lacking = false;
+	b->room.is_lacking = b->room.is_crossed = false;
+	b->room.is_watched = b->room.at_start >= b->conf->min_free;
+}
+
+bool room_is_crossed(struct build *b)
+{
+	if (b->room.is_watched && !b->room.is_crossed)
+		b->room.is_crossed = get_free(b) < b->conf->min_free;
+	return b->room.is_watched && b->room.is_crossed;
 }
 
 void room_note(struct build *b, const struct aq_err *err)
 {
 	uint64_t now = get_free(b);
 
+	b->room.is_watched = false;
 	/* noted before, remembered, refused, or ended by a signal */
-	if (b->room.is_lacking || b->verdict != BUILD_FAULT)
+	if (b->room.is_lacking ||
+	    (b->verdict != BUILD_FAULT && !b->room.is_crossed))
 		return;
-	b->room.is_lacking = now < ROOM_LOW || has_no_inodes(b) ||
-			     says_full(err);
+	b->room.is_lacking = b->room.is_crossed || now < ROOM_LOW ||
+			     has_no_inodes(b) || says_full(err);
 	b->room.used = b->room.at_start > now ? b->room.at_start - now : 0;
+	b->room.at_end = now;
 }
 
 /* Make 'wanted' bytes free, as far as that goes. */
@@ -131,6 +144,11 @@ static void complain(struct build *b, const struct aq_collection *c,
 	uint64_t now = get_free(b);
 
 	b->verdict = BUILD_FAULT;
+	if (b->room.is_crossed)
+		(void)aq_fail(err, AQ_SYS,
+			      "'%s' has too little room: the build was ended with %.1f MB free, of which 'min_free' keeps %.1f MB",
+			      b->conf->cache_dir, in_mb(b->room.at_end),
+			      in_mb(b->conf->min_free));
 	if (why)
 		(void)aq_fail_prefix(err, "'%s' is full, and collecting failed (%.400s)",
 				     b->conf->cache_dir, why->text);
@@ -144,17 +162,44 @@ static void complain(struct build *b, const struct aq_collection *c,
 				     c->plan.n_held);
 }
 
+/* Who took the room is not known where several build: those that were ended go
+ * on one after the other, so that one that is too big fails alone.
+ */
+static void wait_for_others(struct build *b)
+{
+	int64_t since = aq_now_ms();
+
+	if (!b->room.is_crossed || b->room.alone_fd >= 0)
+		return;
+	say(b, "'%s' has too little room beside 'min_free': waiting until others that had are through",
+	    b->conf->cache_dir);
+	(void)!aq_flock_wait(b->conf, "room", AQ_FLOCK_EXCLUSIVE, build_is_over,
+			     b, &b->room.alone_fd, NULL);
+	b->deadline_ms += aq_now_ms() - since;
+}
+
+/* Whether to try again with 'now' bytes free. */
+static bool is_better(struct build *b, uint64_t now, bool was_alone)
+{
+	if (build_is_over(b) || b->room.n_made++ >= ROOM_TRIES)
+		return false;
+	if (b->room.is_crossed && !was_alone)
+		return now >= b->conf->min_free;
+	return now > b->room.at_start && now - b->room.at_start >= ROOM_GAIN;
+}
+
 bool room_make(struct build *b, struct aq_err *err)
 {
 	struct aq_collection c = { .max_freed = UINT64_MAX };
 	uint64_t wanted, now, more = b->room.used * ROOM_FACTOR;
+	bool was_alone = b->room.alone_fd >= 0, is_again;
 	cleanup_close int lock = -1;
 	struct aq_err why = { 0 };
-	bool is_better;
 	int rc;
 
 	if (!b->room.is_lacking || build_is_over(b))
 		return false;
+	wait_for_others(b);
 	say(b, "'%s' is full: collecting", b->conf->cache_dir);
 	/* who repairs keeps collectors out until we are through */
 	rc = b->again ? aq_collect_begin(b->conf, &lock, &why) :
@@ -168,12 +213,9 @@ bool room_make(struct build *b, struct aq_err *err)
 		rc = collect(b, wanted, &c, &why);
 	if (!rc)
 		say_collected(b, &c);
-	now = get_free(b);
-	is_better = !build_is_over(b) && now > b->room.at_start &&
-		    now - b->room.at_start >= ROOM_GAIN &&
-		    b->room.n_made++ < ROOM_TRIES;
-	if (!is_better)
+	is_again = is_better(b, get_free(b), was_alone);
+	if (!is_again)
 		complain(b, &c, rc ? &why : NULL, err);
 	aq_plan_free(&c.plan);
-	return is_better;
+	return is_again;
 }

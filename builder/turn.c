@@ -5,13 +5,18 @@
  *           kernel frees it and the next one goes on
  * wait-KEY  held shared by every builder whose step still waits, the building
  *           one included: who can have it exclusively is alone
+ * want-LOCK locked by who waits for another key's build of the same lock: by
+ *           fcntl(2), which is a process's own, so that a copy that a child has
+ *           of it says nothing
  */
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#include "builder/builder.h"
+#include "builder/queue.h"
 #include "common/flock.h"
+#include "common/io.h"
 
 struct waiting {
 	struct build *b;
@@ -24,12 +29,44 @@ static void lock_name(const struct build *b, const char *kind, char *ret,
 	snprintf(ret, size, "%s-%s", kind, b->key);
 }
 
-/* Our own step: end of file on the pipe that only its tasks hold open. */
-static bool is_step_gone(const struct build *b)
+/* End of file on the pipe that only our step's tasks hold open. */
+bool turn_is_step_gone(const struct build *b)
 {
 	struct pollfd p = { .fd = b->alive_fd, .events = POLLIN };
 
 	return b->alive_fd >= 0 && poll(&p, 1, 0) > 0;
+}
+
+/* -- a lock that several keys have led to -- */
+
+static int open_want(const struct build *b)
+{
+	char path[BUILD_PATH_MAX];
+	int fd = -1;
+
+	snprintf(path, sizeof(path), "%s/locks/want-%s", b->conf->run_dir,
+		 b->lock->digest);
+	return aq_open_own(AT_FDCWD, path, &fd, NULL) ? -1 : fd;
+}
+
+int turn_want_lock(const struct build *b)
+{
+	struct flock all = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+	int fd = open_want(b);
+
+	if (fd >= 0 && fcntl(fd, F_SETLK, &all) < 0)
+		aq_close_fd(&fd);
+	return fd;
+}
+
+/* By somebody else than us. */
+static bool is_lock_wanted(const struct build *b)
+{
+	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	cleanup_close int fd = b->lock ? open_want(b) : -1;
+
+	return fd >= 0 && fcntl(fd, F_GETLK, &all) == 0 &&
+	       all.l_type != F_UNLCK;
 }
 
 bool turn_is_over(void *arg)
@@ -38,7 +75,9 @@ bool turn_is_over(void *arg)
 	char name[128];
 	int fd = -1;
 
-	if (!is_step_gone(b))
+	if (room_is_crossed(b))
+		return true;
+	if (!turn_is_step_gone(b))
 		return false;
 	/* we no longer wait; does anybody? */
 	aq_close_fd(&b->wait_fd);
@@ -46,17 +85,20 @@ bool turn_is_over(void *arg)
 	if (aq_flock_try(b->conf, name, AQ_FLOCK_EXCLUSIVE, &fd, NULL) != 0)
 		return false;
 	close(fd);
-	return true;
+	return !is_lock_wanted(b);
 }
 
 static bool stop_waiting(void *arg)
 {
 	struct waiting *w = arg;
 
-	if (is_step_gone(w->b))
+	if (turn_is_step_gone(w->b))
 		return true;
-	if (!w->b->has_waited)
+	if (!w->b->has_waited) {
 		say(w->b, "waiting: another job builds the same environment");
+		/* without a ticket of ours it is built in others' turns alone */
+		(void)!queue_join(w->b, NULL);
+	}
 	w->b->has_waited = true;
 	say_others(w->b, &w->at);
 	return false;

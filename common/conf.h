@@ -48,6 +48,11 @@ struct aq_conf {
 	uint64_t build_timeout; /* seconds; for one build, both phases */
 	uint64_t failure_ttl;   /* seconds a verdict about a request is kept */
 
+	/* what is fair (builder/queue.h, builder/allowance.c); 0: no such limit */
+	uint64_t max_builds;      /* that run at once, root's not counted */
+	uint64_t max_builds_user; /* of one user */
+	uint64_t max_new_keys;    /* a user has built in an hour */
+
 	/* collecting (common/collect.h); 0: no such limit */
 	uint64_t max_size; /* bytes that cache_dir may hold */
 	uint64_t min_free; /* bytes that its file system shall have free */

@@ -28,6 +28,7 @@ static const struct subdir run_dirs[] = {
 	{ "locks", 0700 },
 	{ "jobs", 0700 },
 	{ "hits", 0700 },
+	{ "queue", 0700 },
 };
 static const struct subdir public_dirs[] = {
 	{ "builds", 0755 },

@@ -10,7 +10,7 @@ hooks='plugin_name plugin_type plugin_version slurm_spank_exit slurm_spank_init
 slurm_spank_init_post_opt slurm_spank_job_epilog slurm_spank_job_prolog
 slurm_spank_task_init slurm_spank_task_init_privileged
 slurm_spank_task_post_fork spank_plugin_version'
-phases='aq_phase_epilog aq_phase_forget aq_phase_release aq_phase_stage
+phases='aq_phase_epilog aq_phase_forget aq_phase_stage
 aq_phase_submit'
 
 exported() { nm -D --defined-only "$1" | awk '{print $3}' | LC_ALL=C sort | tr '\n' ' '; }

@@ -124,8 +124,8 @@ nothing_is_left() {
   two=$(build 2)
   leave 60
   it_limits "max_age = 0" "min_free = 70M" "grace = 0"
-  run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$(asks 4)" printenv AQ_RESOLUTION
-  assert_equal "$output" inherited
+  run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$(it_small)" printenv AQ_RESOLUTION
+  assert_equal "$output" created
   assert_contains "$stderr" "less than min_free is free: collecting"
   is_gone "$one"
   is_there "$two"
@@ -150,4 +150,28 @@ nothing_is_left() {
   aq --node n1 gc
   is_gone "$one"
   [[ $(stat -c %b "$CACHE/trash/.reserve") -gt 0 ]]
+}
+
+@test "a build that would take what min_free keeps is ended, collects, and goes on" {
+  local one
+  one=$(build 1)
+  leave 60
+  # there is enough for the wheel, but not beside min_free
+  it_limits "max_age = 0" "min_free = 50M" "grace = 0"
+  run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$(asks 4)" python -c 'import aq_full_4; print(aq_full_4.N)'
+  assert_equal "$output" 4
+  assert_contains "$stderr" "collected 1 environments"
+  refute_contains "$stderr" "less than min_free is free"
+  is_gone "$one"
+  # and fails where nothing can go, with what min_free keeps
+  wait_until "$IT_JOB_SECONDS" nobody_works
+  rm "$CACHE/ballast"
+  leave 60
+  it_limits "max_age = 0" "min_free = 50M" "grace = 3600"
+  run -125 --separate-stderr as_user srun -w n1 --aq-requirements="$(asks 3)" true
+  assert_contains "$stderr" "of which 'min_free' keeps 52.4 MB"
+  assert_contains "$stderr" "make room there"
+  it_begin
+  wait_until 10 nobody_works
+  nothing_is_left
 }

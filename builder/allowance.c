@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "builder/allowance.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "builder/keys.h"
+#include "builder/queue.h"
+#include "cli/units.h"
+#include "common/clock.h"
+#include "common/collect.h"
+#include "common/io.h"
+
+#define HOUR 3600
+/* Of a user's notes, in bytes: more keys than max_new_keys can allow. */
+#define NOTES_MAX (KEYS_LINE_MAX * 10001)
+
+static bool has_limits(const struct build *b)
+{
+	return b->uid && !b->is_personal;
+}
+
+/* -- new keys -- */
+
+static int refuse_key(const struct keys *k, uint64_t now, struct aq_err *err)
+{
+	uint64_t minutes = (k->oldest + HOUR - now) / 60 + 1;
+
+	return aq_fail(err, AQ_USER,
+		       "%zu environments were built for you here within an hour, which is what 'max_new_keys' allows: the next can be in %" PRIu64
+		       " min; those that are there can be used meanwhile ('aq list --shared')",
+		       k->n, minutes);
+}
+
+/* 'is_taken': it counts from now on. */
+static int count_key(struct build *b, bool is_taken, struct aq_err *err)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(NOTES_MAX);
+	cleanup_str struct aq_str kept = AQ_STR_INIT(NOTES_MAX);
+	cleanup_queue struct queue q = { -1, -1 };
+	/* of this boot, as run_dir is */
+	uint64_t now = (uint64_t)aq_now_ms() / 1000;
+	cleanup_close int fd = -1;
+	struct keys k;
+	char name[32];
+	int rc;
+
+	if (!b->conf->max_new_keys)
+		return 0;
+	snprintf(name, sizeof(name), "keys-%" PRIu32, b->uid);
+	rc = queue_open(b, &q, err);
+	if (rc)
+		return rc;
+	(void)!aq_read_file(q.fd, name, &text, NULL);
+	k = keys_read(aq_str_get(&text), b->key, now, HOUR, &kept);
+	if (!k.has_ours && k.n >= b->conf->max_new_keys)
+		return refuse_key(&k, now, err);
+	if (!is_taken)
+		return 0;
+	keys_add(&kept, b->key, now);
+	rc = aq_open_own(q.fd, name, &fd, err);
+	if (!rc && ftruncate(fd, 0) < 0)
+		rc = aq_fail_errno(err, "cannot note what is built");
+	return rc ? rc : aq_write_all(fd, aq_str_get(&kept), kept.len, err);
+}
+
+/* -- bytes -- */
+
+static bool is_over_quota(const struct build *b, uint64_t *ret_size)
+{
+	cleanup_store struct aq_store *store = NULL;
+
+	*ret_size = 0;
+	return b->conf->user_quota &&
+	       aq_store_open(b->conf, AQ_STORE_READ, &store, NULL) == 0 &&
+	       aq_store_size(store, b->uid, ret_size, NULL) == 0 &&
+	       *ret_size > b->conf->user_quota;
+}
+
+/* Whatever keeps us from it: what could not go is still there then. */
+static void collect(struct build *b)
+{
+	struct aq_collection c = { .max_freed = UINT64_MAX };
+	struct aq_conf limits = *b->conf;
+	cleanup_close int lock = -1;
+	struct aq_err why = { 0 };
+
+	limits.max_size = limits.min_free = 0;
+	if (aq_collect_begin_after(b->conf, build_is_over, b, &lock, &why) != 0 ||
+	    aq_collect_run(&limits, &c, &why) != 0)
+		say(b, "collecting failed: %s", why.text);
+	aq_plan_free(&c.plan);
+}
+
+static int check_quota(struct build *b, struct aq_err *err)
+{
+	char has[UNITS_SIZE], may_have[UNITS_SIZE];
+	uint64_t size;
+
+	if (!is_over_quota(b, &size))
+		return 0;
+	say(b, "your environments hold more than user_quota: collecting");
+	collect(b);
+	if (!is_over_quota(b, &size))
+		return 0;
+	return aq_fail(err, AQ_USER,
+		       "the environments that were built for you here hold %s, 'user_quota' allows %s, and none of them can go: they are in use, pinned, or were used less than 'grace' ago; end the jobs that use them, use one that is there ('aq list --shared'), or ask for more",
+		       units_bytes(size, has),
+		       units_bytes(b->conf->user_quota, may_have));
+}
+
+int allowance_check(struct build *b, struct aq_err *err)
+{
+	int rc = has_limits(b) ? count_key(b, false, err) : 0;
+
+	return rc || !has_limits(b) ? rc : check_quota(b, err);
+}
+
+int allowance_take(struct build *b, struct aq_err *err)
+{
+	/* what was built for them while they waited counts too */
+	int rc = has_limits(b) ? check_quota(b, err) : 0;
+
+	return rc || !has_limits(b) ? rc : count_key(b, true, err);
+}
