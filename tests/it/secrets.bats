@@ -184,7 +184,7 @@ client_pid() { pgrep -f -u "$AQ_BUILDER_USER" "^/bin/sh $IT_DIR/client/" | head 
   no_process_knows
   nobody_knows
   # nothing below cache_dir runs beside it
-  nsenter --mount --target "$pid" sh -c "cp /bin/true $(it_cache n1)/tmp/true && ! $(it_cache n1)/tmp/true && rm $(it_cache n1)/tmp/true"
+  nsenter --mount --root --target "$pid" sh -c "cp /bin/true $(it_cache n1)/tmp/true && ! $(it_cache n1)/tmp/true && rm $(it_cache n1)/tmp/true"
   it_open
   until it_job_is_over "$JOB"; do no_process_knows; done
   assert_equal "$(tail -n 1 "$IT_SUBMIT/${JOB}_"*.out)" "created"

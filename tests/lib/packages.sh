@@ -9,7 +9,7 @@ declare -grA AQ_PACKAGES=(
   [munge]="munge"
   [tools]="python3 python3-venv ca-certificates"
   [channel]="maven default-jre-headless"
-  [check]="bats shellcheck jq mandoc libasan8 libubsan1 sqlite3 e2fsprogs xfsprogs xz-utils git"
+  [check]="bats shellcheck jq mandoc libasan8 libubsan1 sqlite3 curl e2fsprogs xfsprogs xz-utils git"
   [chroot]="debootstrap"
 )
 
