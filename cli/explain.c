@@ -29,13 +29,13 @@ static int look_around(const struct cli *cli, struct explanation *e,
 		       struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
-	const char *name = strrchr(e->answer->prefix, '/');
+	const char *name = aq_answer_env(e->answer);
 	int rc = env_open_store(cli, &store, err);
 
 	if (rc == AQ_MISS)
 		return 0;
-	if (!rc && name)
-		rc = aq_store_find_name(store, name + 1, &e->env, err);
+	if (!rc && *name)
+		rc = aq_store_find_name(store, name, &e->env, err);
 	else if (!rc)
 		rc = aq_store_typical(store, kind_of(e->answer->resolution),
 				      &e->n, &e->build_ms, &e->bytes, err);

@@ -168,11 +168,11 @@ static int make_plain(const struct cli *cli, const char *key,
 static void count_hit(const struct cli *cli, const struct aq_answer *a)
 {
 	const struct aq_tally hit = { .n[AQ_TALLY_HIT] = 1 };
-	const char *name = strrchr(a->prefix, '/');
+	const char *name = aq_answer_env(a);
 	cleanup_refs struct aq_refs *refs = NULL;
 
-	if (name && aq_refs_open(cli->conf, &refs, NULL) == 0)
-		(void)!aq_refs_add_tally(refs, name + 1, (uint64_t)time(NULL),
+	if (*name && aq_refs_open(cli->conf, &refs, NULL) == 0)
+		(void)!aq_refs_add_tally(refs, name, (uint64_t)time(NULL),
 					 &hit, NULL);
 }
 

@@ -43,11 +43,10 @@ static int change_environment(const struct aq_answer *a, struct aq_err *err)
 static int hold(const struct cli *cli, const struct aq_answer *a,
 		struct aq_err *err)
 {
-	const char *name = strrchr(a->prefix, '/');
 	char lock[128];
 	int fd, rc;
 
-	snprintf(lock, sizeof(lock), AQ_FLOCK_HOLD "%s", name ? name + 1 : "");
+	snprintf(lock, sizeof(lock), AQ_FLOCK_HOLD "%s", aq_answer_env(a));
 	rc = aq_flock_wait(cli->conf, lock, AQ_FLOCK_SHARED, NULL, NULL, &fd,
 			   err);
 	if (rc)
@@ -78,10 +77,10 @@ static int obtain_held(struct cli *cli, const struct aq_request *req,
 static void count_use(const struct cli *cli, const struct aq_answer *a)
 {
 	cleanup_store struct aq_store *store = NULL;
-	const char *name = strrchr(a->prefix, '/');
+	const char *name = aq_answer_env(a);
 
-	if (name && aq_store_open(cli->conf, AQ_STORE_WRITE, &store, NULL) == 0 &&
-	    aq_store_used(store, name + 1, (uint64_t)time(NULL), NULL) != 0)
+	if (*name && aq_store_open(cli->conf, AQ_STORE_WRITE, &store, NULL) == 0 &&
+	    aq_store_used(store, name, (uint64_t)time(NULL), NULL) != 0)
 		return;
 }
 

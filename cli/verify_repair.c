@@ -39,7 +39,7 @@ static int build_again(struct cli *cli, const struct aq_repair *r,
 		       struct aq_err *err)
 {
 	cleanup_answer struct aq_answer *answer = NULL;
-	const char *slash;
+	const char *env;
 	int rc = r->n ? obtain_again(cli, r, &answer, err) : AQ_MISS;
 
 	if (rc) {
@@ -49,8 +49,8 @@ static int build_again(struct cli *cli, const struct aq_repair *r,
 			return end;
 		return aq_fail_prefix(err, "it was taken away, and cannot be built again");
 	}
-	slash = strrchr(answer->prefix, '/');
-	return aq_repair_restore(cli->conf, r, slash ? slash + 1 : r->name, err);
+	env = aq_answer_env(answer);
+	return aq_repair_restore(cli->conf, r, *env ? env : r->name, err);
 }
 
 struct taken {

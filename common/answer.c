@@ -23,17 +23,23 @@ bool aq_is_verbose(const char *value)
 	return value && *value && strcmp(value, "0") != 0;
 }
 
+const char *aq_answer_env(const struct aq_answer *a)
+{
+	const char *slash = strrchr(a->prefix, '/');
+
+	return slash ? slash + 1 : a->prefix;
+}
+
 void aq_answer_describe(const struct aq_answer *a, uint64_t us, char *ret,
 			size_t size)
 {
-	const char *slash = strrchr(a->prefix, '/');
 	char took[48] = "";
 
 	if (us)
 		snprintf(took, sizeof(took), ", found in %.1f ms",
 			 (double)us / 1e3);
 	snprintf(ret, size, "%s %s (%s)%s", a->resolution,
-		 slash ? slash + 1 : a->prefix, a->made, took);
+		 aq_answer_env(a), a->made, took);
 }
 
 void aq_answer_fail(struct aq_answer *a, enum aq_class class, const char *text)

@@ -38,6 +38,9 @@ struct aq_answer {
  */
 bool aq_answer_is_sound(const struct aq_answer *a);
 
+/* The name of the environment, which its prefix ends in; "": there is none. */
+const char *aq_answer_env(const struct aq_answer *a);
+
 /* What AQ_VERBOSE's value, or NULL, asks for: one line of a hit too. */
 #define AQ_VERBOSE "AQ_VERBOSE"
 bool aq_is_verbose(const char *value);

@@ -41,11 +41,11 @@ static int find(struct aq_stage *stage, const struct aq_conf *conf,
 				  stage->answer, digest, err);
 	if (rc)
 		return rc;
-	name = strrchr(stage->answer->prefix, '/');
-	if (!name)
+	name = aq_answer_env(stage->answer);
+	if (!*name)
 		return aq_fail(err, AQ_MISS, "the memo is damaged");
-	rc = aq_lease_write(stage->ret_lease_fd, digest, name + 1, err);
-	return rc ? rc : aq_job_note_use(conf, stage->step.job, name + 1, err);
+	rc = aq_lease_write(stage->ret_lease_fd, digest, name, err);
+	return rc ? rc : aq_job_note_use(conf, stage->step.job, name, err);
 }
 
 int aq_hit(struct aq_stage *stage, struct aq_err *err)

@@ -195,12 +195,9 @@ static int look_up(struct aq_stage *stage, const struct aq_conf *conf,
 	if (stage->is_refresh &&
 	    !aq_job_has_refreshed(conf, stage->step.job, stage->answer->key))
 		return AQ_MISS;
-	name = strrchr(stage->answer->prefix, '/');
-	if (name) {
-		(void)!aq_lease_write(stage->ret_lease_fd, req->digest, name + 1,
-				      NULL);
-		(void)!aq_job_note_use(conf, stage->step.job, name + 1, NULL);
-	}
+	name = aq_answer_env(stage->answer);
+	(void)!aq_lease_write(stage->ret_lease_fd, req->digest, name, NULL);
+	(void)!aq_job_note_use(conf, stage->step.job, name, NULL);
 	if (note(conf, stage, req->digest, is_plain, &why) != 0)
 		(void)aq_fail(err, AQ_OK, "who asks for it was not noted: %s",
 			      why.text);

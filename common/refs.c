@@ -123,12 +123,6 @@ int aq_refs_take(struct aq_refs *refs, const struct aq_step *step,
 	return aq_lease_put(refs->conf, step, digest, err);
 }
 
-int aq_refs_drop(struct aq_refs *refs, const struct aq_step *step,
-		 struct aq_err *err)
-{
-	return aq_lease_remove(refs->conf, step, err);
-}
-
 /* -- what they hold -- */
 
 /* 'tally' beside the use, inside a transaction. */
@@ -152,14 +146,6 @@ int aq_refs_hold_built(struct aq_refs *refs, const struct aq_step *step,
 	return rc ? rc :
 		    aq_db_end(refs->db, hold(refs, step, env, now, tally, err),
 			      err);
-}
-
-int aq_refs_hold(struct aq_refs *refs, const struct aq_step *step,
-		 const char *env, uint64_t now, struct aq_err *err)
-{
-	const struct aq_tally hit = { .n[AQ_TALLY_HIT] = 1 };
-
-	return aq_refs_hold_built(refs, step, env, now, &hit, err);
 }
 
 static int check_lease(const struct aq_lease *lease, void *arg,

@@ -49,9 +49,6 @@ DEFINE_CLEANUP(aq_refs);
  */
 AQ_CHECK int aq_refs_take(struct aq_refs *refs, const struct aq_step *step,
 			  const char *digest, struct aq_err *err);
-/* Drop it, and its lease's file; not there is no failure. */
-AQ_CHECK int aq_refs_drop(struct aq_refs *refs, const struct aq_step *step,
-			  struct aq_err *err);
 /* The epilog: the references of all the job's steps whose lease is free, on
  * conf->node; then the files of those leases.  A step whose environment a process
  * still uses keeps its reference (refs_end.c): tasks outlive a slurmstepd that is
@@ -59,13 +56,9 @@ AQ_CHECK int aq_refs_drop(struct aq_refs *refs, const struct aq_step *step,
  */
 AQ_CHECK int aq_refs_drop_job(struct aq_refs *refs, uint32_t job,
 			      struct aq_err *err);
-/* From now on the step's reference, if it has one, holds environment 'env', which it
- * found; one use of it and one hit are counted, at 'now' (Unix seconds).
- */
-AQ_CHECK int aq_refs_hold(struct aq_refs *refs, const struct aq_step *step,
-			  const char *env, uint64_t now, struct aq_err *err);
-/* The same for a step that waited for a builder, with what 'tally' counts instead
- * of a hit.
+/* A step waited for a builder: from now on its reference, if it has one, holds
+ * environment 'env', which that found; one use of it is counted, at 'now' (Unix
+ * seconds), and what 'tally' does.
  */
 AQ_CHECK int aq_refs_hold_built(struct aq_refs *refs,
 				const struct aq_step *step, const char *env,

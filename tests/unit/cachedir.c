@@ -11,6 +11,7 @@
 #include "common/io.h"
 #include "common/layout.h"
 #include "common/sha256.h"
+#include "common/tally.h"
 #include "tests/unit/cachedir.h"
 
 struct dirs {
@@ -143,4 +144,12 @@ unsigned int mode_of(const char *path)
 
 	assert_int_equal(lstat(path, &st), 0);
 	return st.st_mode & 07777;
+}
+
+int hold_hit(struct aq_refs *refs, const struct aq_step *step, const char *env,
+	     uint64_t now)
+{
+	const struct aq_tally hit = { .n[AQ_TALLY_HIT] = 1 };
+
+	return aq_refs_hold_built(refs, step, env, now, &hit, NULL);
 }

@@ -4,6 +4,7 @@
 #define AQ_CACHEDIR_H
 
 #include "common/conf.h"
+#include "common/refs.h"
 #include "common/lock.h"
 #include "common/store.h"
 
@@ -33,5 +34,9 @@ char *path_below(const char *dir, const char *name);
 void scribble(const char *path, long offset, const void *mem, size_t len);
 /* The permission bits of a file. */
 unsigned int mode_of(const char *path);
+
+/* A step finds 'env', as aq_refs_hold_built() with a hit. */
+int hold_hit(struct aq_refs *refs, const struct aq_step *step, const char *env,
+	     uint64_t now);
 
 #endif

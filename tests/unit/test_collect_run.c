@@ -198,11 +198,11 @@ static void what_lost_its_row_goes_unless_it_is_held(void **state)
 	}
 	assert_int_equal(aq_refs_open(conf, &refs, NULL), 0);
 	assert_int_equal(aq_refs_take(refs, &step, s->digest, NULL), 0);
-	assert_int_equal(aq_refs_hold(refs, &step, s->env.name, 5, NULL), 0);
+	assert_int_equal(hold_hit(refs, &step, s->env.name, 5), 0);
 	assert_int_equal(aq_collect_orphans(conf, &n, NULL), 0);
 	assert_int_equal(n, 0);
 	assert_int_equal(access(path, F_OK), 0);
-	assert_int_equal(aq_refs_drop(refs, &step, NULL), 0);
+	assert_int_equal(aq_lease_remove(conf, &step, NULL), 0);
 	assert_int_equal(aq_collect_orphans(conf, &n, NULL), 0);
 	assert_int_equal(n, 1);
 	assert_true(access(path, F_OK) < 0 && is_there(conf, "trash", 1));

@@ -176,7 +176,7 @@ static void note_step(struct model *m, struct step *s)
 	const struct aq_step id = step_of(m, s);
 	cleanup_refs struct aq_refs *refs = refs_of(m);
 
-	assert_int_equal(aq_refs_hold(refs, &id, s->env, 5, NULL), 0);
+	assert_int_equal(hold_hit(refs, &id, s->env, 5), 0);
 	s->is_noted = true;
 	if (s->workflow.name[0]) {
 		note_workflow(m, refs, &s->workflow, request_of(m, s->env));

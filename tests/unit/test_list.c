@@ -95,8 +95,7 @@ static void a_list_says_how_each_stands(void **state)
 			 0);
 	assert_int_equal(aq_refs_take(c.refs, &steps[1], c.s[3]->digest, &err),
 			 0);
-	assert_int_equal(aq_refs_hold(c.refs, &steps[1], c.s[2]->env.name, 1,
-				      &err), 0);
+	assert_int_equal(hold_hit(c.refs, &steps[1], c.s[2]->env.name, 1), 0);
 	assert_int_equal(aq_store_list(c.store, c.refs, AQ_STORE_BY_OWN, false,
 				       see, &seen, &err), 0);
 	assert_string_equal(seen.order, "3210");

@@ -59,8 +59,8 @@ static void references_are_taken_and_dropped(void **state)
 	assert_int_equal(count(refs, DIGEST_A), 2);
 	assert_int_equal(take(refs, &batch, DIGEST_B), 0);
 	assert_int_equal(count(refs, DIGEST_A), 1);
-	assert_int_equal(aq_refs_drop(refs, &step0, NULL), 0);
-	assert_int_equal(aq_refs_drop(refs, &step0, NULL), 0);
+	assert_int_equal(aq_lease_remove(*state, &step0, NULL), 0);
+	assert_int_equal(aq_lease_remove(*state, &step0, NULL), 0);
 	assert_int_equal(count(refs, DIGEST_A), 0);
 	assert_int_equal(count(refs, NULL), 2);
 }
@@ -126,8 +126,7 @@ static void another_boots_references_are_nobodys(void **state)
 	write_lease(conf, 0, "00000000-0000-0000-0000-000000000000");
 	assert_int_equal(count(refs, NULL), 0);
 	assert_int_equal(aq_refs_check_leases(refs, NULL), 0);
-	assert_int_equal(aq_refs_hold(refs, &step0, "0123456789abcdef0123-1", 5,
-				      NULL), 0);
+	assert_int_equal(hold_hit(refs, &step0, "0123456789abcdef0123-1", 5), 0);
 	assert_int_equal(count(refs, NULL), 0);
 }
 
@@ -228,7 +227,7 @@ static void who_has_ended_holds_nothing(void **state)
 	assert_int_equal(count(refs, NULL), 1);
 	assert_int_equal(count(refs, DIGEST_A), 0);
 	/* a builder that found it too late */
-	assert_int_equal(aq_refs_hold(refs, &step0, env, 5, NULL), 0);
+	assert_int_equal(hold_hit(refs, &step0, env, 5), 0);
 	assert_int_equal(count(refs, NULL), 1);
 	close(fd);
 	/* its job was requeued: a step of the same ids begins */
@@ -390,9 +389,8 @@ static void tasks_outlive_their_slurmstepd(void **state)
 	assert_int_equal(aq_job_mark(conf, 10, NULL), 0);
 	assert_int_equal(take(refs, &step0, DIGEST_A), 0);
 	assert_int_equal(take(refs, &batch, DIGEST_A), 0);
-	assert_int_equal(aq_refs_hold(refs, &step0, env, 5, NULL), 0);
-	assert_int_equal(aq_refs_hold(refs, &batch, "0123456789abcdef0123-2", 5,
-				      NULL), 0);
+	assert_int_equal(hold_hit(refs, &step0, env, 5), 0);
+	assert_int_equal(hold_hit(refs, &batch, "0123456789abcdef0123-2", 5), 0);
 	/* no slurmstepd, but the job has not ended */
 	assert_int_equal(aq_refs_sweep(refs, NULL), 0);
 	assert_int_equal(count(refs, NULL), 2);
@@ -573,7 +571,7 @@ static void many_steps_at_once(void **state)
 
 			if (aq_refs_open(*state, &mine, NULL) ||
 			    take(mine, &s, DIGEST_A) ||
-			    (i % 2 && aq_refs_drop(mine, &s, NULL)))
+			    (i % 2 && aq_lease_remove(*state, &s, NULL)))
 				_exit(1);
 			aq_refs_close(mine);
 		}

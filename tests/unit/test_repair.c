@@ -154,9 +154,9 @@ static void without_a_manifest_only_removing_is_left(void **state)
 	/* or a step still runs in it */
 	assert_int_equal(aq_refs_open(conf, &refs, NULL), 0);
 	assert_int_equal(aq_refs_take(refs, &step, p.s->digest, NULL), 0);
-	assert_int_equal(aq_refs_hold(refs, &step, p.s->env.name, 1, NULL), 0);
+	assert_int_equal(hold_hit(refs, &step, p.s->env.name, 1), 0);
 	assert_int_equal(aq_collect_orphan(conf, p.s->env.name, NULL), AQ_BUSY);
-	assert_int_equal(aq_refs_drop(refs, &step, NULL), 0);
+	assert_int_equal(aq_lease_remove(conf, &step, NULL), 0);
 	aq_refs_close(refs);
 	assert_true(is_there(conf, "envs", p.s->env.name));
 	assert_int_equal(aq_collect_orphans(conf, &n, NULL), 0);
@@ -300,12 +300,12 @@ static void what_is_used_stays(void **state)
 	/* a step runs in what inherits */
 	assert_int_equal(aq_refs_open(conf, &refs, NULL), 0);
 	assert_int_equal(aq_refs_take(refs, &step, p.s->digest, NULL), 0);
-	assert_int_equal(aq_refs_hold(refs, &step, p.s->env.name, 1, NULL), 0);
+	assert_int_equal(hold_hit(refs, &step, p.s->env.name, 1), 0);
 	assert_int_equal(aq_repair_children(conf, base.s->env.name, &children,
 					    NULL), AQ_BUSY);
 	assert_int_equal(aq_repair_take(conf, p.s->env.name, NULL, &r, NULL),
 			 AQ_BUSY);
-	assert_int_equal(aq_refs_drop(refs, &step, NULL), 0);
+	assert_int_equal(aq_lease_remove(conf, &step, NULL), 0);
 	aq_refs_close(refs);
 	/* aq run, or a build over it */
 	snprintf(hold, sizeof(hold), AQ_FLOCK_HOLD "%s", p.s->env.name);

@@ -48,7 +48,7 @@ static void end(struct node *n)
 static void hit(struct node *n, const struct aq_step *step, uint64_t now)
 {
 	assert_int_equal(aq_refs_take(n->refs, step, n->env->digest, NULL), 0);
-	assert_int_equal(aq_refs_hold(n->refs, step, n->env->env.name, now, NULL), 0);
+	assert_int_equal(hold_hit(n->refs, step, n->env->env.name, now), 0);
 }
 
 static void count(struct node *n, enum aq_tally_what what, uint64_t by,

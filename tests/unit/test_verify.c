@@ -278,12 +278,12 @@ static void references_name_environments(void **state)
 
 	assert_int_equal(aq_refs_open(conf, &refs, NULL), 0);
 	assert_int_equal(aq_refs_take(refs, &step, p.s->digest, NULL), 0);
-	assert_int_equal(aq_refs_hold(refs, &step, p.s->env.name, 1, NULL), 0);
+	assert_int_equal(hold_hit(refs, &step, p.s->env.name, 1), 0);
 	expect_cache(conf, 0, NULL);
-	assert_int_equal(aq_refs_hold(refs, &step, "gone-1", 1, NULL), 0);
+	assert_int_equal(hold_hit(refs, &step, "gone-1", 1), 0);
 	expect_cache(conf, AQ_FINDING_REFERENCE,
 		     "job 7 on node n1 uses 'gone-1', which is not there");
-	assert_int_equal(aq_refs_drop(refs, &step, NULL), 0);
+	assert_int_equal(aq_lease_remove(conf, &step, NULL), 0);
 	expect_cache(conf, 0, NULL);
 	aq_refs_close(refs);
 	prefix_free(&p);

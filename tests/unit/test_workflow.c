@@ -335,10 +335,9 @@ static void what_is_left_goes_when_it_can(void **state)
 	assert_int_equal(aq_refs_take(n.refs, &step, n.samples[0]->digest, NULL),
 			 0);
 	assert_false(has_left(&n));
-	assert_int_equal(aq_refs_hold(n.refs, &step, env, 5, NULL), 0);
+	assert_int_equal(hold_hit(n.refs, &step, env, 5), 0);
 	assert_false(has_left(&n));
-	assert_int_equal(aq_refs_hold(n.refs, &step, n.samples[1]->env.name, 5,
-				      NULL), 0);
+	assert_int_equal(hold_hit(n.refs, &step, n.samples[1]->env.name, 5), 0);
 	assert_true(has_left(&n));
 	assert_int_equal(aq_store_base_set(n.store, "3.12", env, NULL), 0);
 	assert_false(has_left(&n));
