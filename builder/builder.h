@@ -20,12 +20,12 @@
  *   bytecode.c   byte-code that environments share; bytecode_*.c
  *   seal.c       root's walk over what was built; seal_*.c
  *   room.c       room on the disk for it
- *   run.c        a program in the cage, under a deadline; cage.c identity.c;
+ *   run.c        a program in the cage, under a deadline; cage.h identity.c;
  *                held.c redacts what it says
  *
- * Two phases, two identities: `builder_user` runs the client and may write the
- * caches; `probe_user` runs what the packages brought and may write none of them.
- * Root runs nothing of either.
+ * Two identities: `builder_user` runs the client and may write the caches;
+ * `probe_user` runs what the packages brought and may write none of them.  Root
+ * runs nothing of either.
  */
 #ifndef AQ_BUILDER_H
 #define AQ_BUILDER_H
@@ -72,6 +72,14 @@ enum build_verdict {
 	BUILD_NOT_KEPT, /* remembered already, or a word in aq.conf: never */
 };
 
+/* What a program of a build is for: what it may see, and as whom (cage.h). */
+enum phase {
+	PHASE_CLIENT, /* resolves, fetches, links; or an interpreter with -I -S */
+	PHASE_LAYER,  /* our code, on what packages brought */
+	PHASE_PIP,    /* the prefix's own program installs into it */
+	PHASE_PROBE,  /* the prefix's own programs are tried */
+};
+
 struct build {
 	const struct aq_conf *conf;
 	const struct aq_request *req;
@@ -108,7 +116,8 @@ struct build {
 	/* As the client sees them; in the cage work/ lies over cache_dir. */
 	char work[BUILD_PATH_MAX];   /* seen by root: cache_dir/work */
 	char inside[BUILD_PATH_MAX]; /* seen in the cage: cache_dir */
-	char pass_dir[BUILD_PATH_MAX]; /* files for programs in the cage */
+	/* Below either: files for programs in the cage, what a probe may write. */
+	char pass[32], scratch[32];
 
 	/* What this request would inherit from; base.env "": nothing. */
 	struct aq_base base;
@@ -120,7 +129,7 @@ struct build {
 	char stubs[BUILD_PATH_MAX]; /* the same in the cage */
 	char compiler[AQ_ENV_NAME_SIZE]; /* the base that compiles; bytecode.h */
 	int compiler_fd; /* a lock: nobody collects it; or -1 */
-	char own_trees[64]; /* without: where its byte-code is made, below work/ */
+	char open_dir[96]; /* what a probe may write besides, below work/; or "" */
 	/* Committed environments to see in the cage: what is inherited from, the
 	 * compiler, what is compiled.
 	 */
@@ -159,6 +168,8 @@ struct build {
 	} room; /* room.c */
 };
 
+struct command;
+
 /* -- cage.c -- */
 /* Make the place for builds below work/ and clean up what an interrupted one
  * of ours left.
@@ -169,10 +180,15 @@ AQ_CHECK int cage_prepare(struct build *b, struct aq_err *err);
  */
 void cage_show(struct build *b, const char *name);
 void cage_hide(const struct build *b, const char *name);
-/* In a child: own namespaces, work/ over cache_dir, and in it, read-only,
- * b->shown.  False: refused.
+/* As whom a phase's programs run. */
+const struct identity *phase_identity(const struct build *b, enum phase phase);
+/* As run() of a command of PHASE_PIP, to which the prefix's directories are given
+ * meanwhile; its files stay whose they are.
  */
-AQ_CHECK bool cage_enter(const struct build *b);
+AQ_CHECK int cage_run_pip(struct build *b, struct command *cmd,
+			  struct aq_err *err);
+/* Away with what programs left in their scratch. */
+void cage_clean(const struct build *b);
 /* Write the file STEM.KEY.SUFFIX that a program in the cage is to read; its
  * path there.
  */
@@ -188,7 +204,8 @@ AQ_CHECK int cage_pass_file(struct build *b, const char *stem,
 struct command {
 	struct aq_strv argv;
 	struct aq_strv env;      /* added to the constructed one */
-	const struct identity *who;
+	enum phase phase;
+	bool hides_shells;       /* a client that would run link scripts */
 	const char *input;       /* standard input; NULL: none */
 	size_t input_len;
 	struct aq_str *output;   /* standard output; NULL: to the log */
@@ -198,22 +215,23 @@ struct command {
 	struct aq_str errors; /* what it wrote to standard error, its end */
 	int exit_code;        /* or 128 + signal */
 };
-#define COMMAND_INIT(who_)                                                     \
+#define COMMAND_INIT(phase_)                                                   \
 	{ .argv = AQ_STRV_INIT(RUN_ARGS_MAX), .env = AQ_STRV_INIT(64),         \
-	  .who = (who_), .errors = AQ_STR_INIT(64 * 1024) }
+	  .phase = (phase_), .errors = AQ_STR_INIT(64 * 1024) }
 void command_free(struct command *cmd);
 #define cleanup_command __attribute__((cleanup(command_free)))
 
 /* Run it in the cage until it ends.  Returns 0 if it could be run, whatever its
  * exit code; AQ_SYS otherwise: not started, over the deadline, cancelled, over
  * its output's cap, b->verdict is then BUILD_ENDED; or what secrets_take() and
- * secrets_judge() say.  Whatever it left running is killed.  What it says is
- * redacted (common/redact.h), but for cmd->output.
+ * secrets_judge() say.  A cage that cannot be had is BUILD_FAULT, the node's.
+ * Whatever it left running is killed.  What it says is redacted (common/redact.h),
+ * but for cmd->output.
  */
 AQ_CHECK int run(struct build *b, struct command *cmd, struct aq_err *err);
 
-/* Call 'fn' in a child as 'who' in the cage, its text to 'output'. */
-AQ_CHECK int run_function(struct build *b, const struct identity *who,
+/* Call 'fn' in a child in the cage, its text to 'output'. */
+AQ_CHECK int run_function(struct build *b, enum phase phase,
 			  int (*fn)(void *arg, struct aq_str *out,
 				    struct aq_err *err),
 			  void *arg, struct aq_str *output, struct aq_err *err);
@@ -221,6 +239,20 @@ AQ_CHECK int run_function(struct build *b, const struct identity *who,
 /* Fail with 'what' and the last lines of the command's errors. */
 int run_failed(struct build *b, const struct command *cmd, const char *what,
 	       enum build_verdict verdict, struct aq_err *err);
+
+/* -- limits.c -- */
+struct disk_watch { /* of one program; starts as zeroes */
+	bool is_begun;
+	uint64_t bytes, inodes; /* free when it began */
+	int64_t next_ms;
+};
+/* Whether others of the phase's account have so many processes that what failed may
+ * have failed for want of one more.
+ */
+bool limits_are_used_up(const struct build *b, enum phase phase);
+/* Why the running program must be ended, or NULL. */
+const char *limits_look_at_disk(const struct build *b, enum phase phase,
+				struct disk_watch *w);
 
 /* -- say.c -- */
 /* A line for the user, for other waiters and for the log. */

@@ -29,7 +29,7 @@ static void on_line(struct build *b, const char *line)
 static int solve(struct build *b, const char *program, struct aq_str *lines,
 		 struct aq_err *err)
 {
-	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
 	int rc;
 
 	start(b, &cmd, program, "solve");
@@ -50,7 +50,7 @@ static int solve(struct build *b, const char *program, struct aq_str *lines,
 static int link_prefix(struct build *b, const char *program,
 		       struct aq_err *err)
 {
-	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
 	int rc;
 
 	start(b, &cmd, program, "link");

@@ -29,9 +29,9 @@
 #define OWN_DIR "compile"
 #define OWN_BYTES 16 /* of the name */
 
-const struct identity *bytecode_compiler_identity(const struct build *b)
+enum phase bytecode_compiler_phase(const struct build *b)
 {
-	return b->compiler[0] ? &b->builder : &b->probe;
+	return b->compiler[0] ? PHASE_CLIENT : PHASE_PROBE;
 }
 
 void bytecode_name_trees(const struct build *b, const char *work,
@@ -43,7 +43,7 @@ void bytecode_name_trees(const struct build *b, const char *work,
 	if (b->compiler[0])
 		snprintf(ret, BUILD_PATH_MAX, "%s/bytecode/%s", work, python);
 	else
-		snprintf(ret, BUILD_PATH_MAX, "%s/%s", work, b->own_trees);
+		snprintf(ret, BUILD_PATH_MAX, "%s/%s", work, b->open_dir);
 }
 
 /* -- the compiler -- */
@@ -138,7 +138,7 @@ int bytecode_link(struct build *b, struct aq_err *err)
 	int rc = make_dirs(b, err);
 
 	if (!rc && b->compiler[0])
-		rc = run_function(b, &b->builder, link_as_builder, b, &out,
+		rc = run_function(b, PHASE_CLIENT, link_as_builder, b, &out,
 				  err);
 	return rc ? rc : mark(b, err);
 }
@@ -168,7 +168,7 @@ static int make_own_trees(struct build *b, int dirfd, struct aq_err *err)
 	if (fd < 0 || fchown(fd, b->probe.uid, b->probe.gid) < 0 ||
 	    fchmod(fd, 0700) < 0)
 		return aq_fail_errno(err, "cannot set '%s' up", name);
-	snprintf(b->own_trees, sizeof(b->own_trees), OWN_DIR "/%s", name);
+	snprintf(b->open_dir, sizeof(b->open_dir), OWN_DIR "/%s", name);
 	return 0;
 }
 
@@ -209,6 +209,7 @@ static int link_compiled(struct build *b, struct aq_err *err)
 	}
 	if (!b->compiler[0])
 		(void)!prepare_own_trees(b, false, rc ? NULL : err);
+	b->open_dir[0] = '\0';
 	return rc;
 }
 
@@ -254,6 +255,7 @@ static int look_up(struct build *b, const char *name, struct aq_manifest **ret_m
 	if (aq_manifest_read(b->conf, name, ret_m, err) != 0)
 		return AQ_CORRUPT;
 	b->lock = (*ret_m)->lock;
+	b->kind = (*ret_m)->env->kind;
 	snprintf(b->name, sizeof(b->name), "%s", name);
 	bytecode_choose_compiler(b, &bases);
 	return 0;
@@ -325,10 +327,14 @@ void bytecode_catch_up(struct build *b)
 	if (aq_flock_wait(b->conf, AQ_FLOCK_BYTECODE, AQ_FLOCK_EXCLUSIVE, NULL,
 			  NULL, &lock, NULL) != 0)
 		return;
+	/* the key's are another builder's by now */
+	snprintf(b->pass, sizeof(b->pass), "pass/bytecode");
+	snprintf(b->scratch, sizeof(b->scratch), "probe/bytecode");
 	marks.pending = pending;
 	do { /* marks may come meanwhile */
 		marks.has_done = false;
 		(void)!aq_each_entry(pending, path, catch_up_mark, &marks,
 				     NULL);
 	} while (marks.has_done);
+	cage_clean(b);
 }

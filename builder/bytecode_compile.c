@@ -82,7 +82,7 @@ static void add_missing(const struct build *b, const bool *missing,
 int bytecode_compile(struct build *b, const bool *missing, struct aq_err *err)
 {
 	cleanup_command struct command cmd =
-		COMMAND_INIT(bytecode_compiler_identity(b));
+		COMMAND_INIT(bytecode_compiler_phase(b));
 	cleanup_str struct aq_str in = AQ_STR_INIT(AQ_LOCK_MAX);
 	char trees[BUILD_PATH_MAX];
 	int rc;

@@ -6,8 +6,10 @@
 #include "builder/builder.h"
 #include "builder/bytecode.h"
 
-/* Who compiles for b->lock: builder_user where it is shared, else probe_user. */
-const struct identity *bytecode_compiler_identity(const struct build *b);
+/* What compiles for b->lock: a base's interpreter where it is shared, else the
+ * environment's own.
+ */
+enum phase bytecode_compiler_phase(const struct build *b);
 /* The directory of what is compiled, below work/ as it is seen at 'work'. */
 void bytecode_name_trees(const struct build *b, const char *work,
 			 char ret[BUILD_PATH_MAX]);

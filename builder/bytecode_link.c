@@ -256,7 +256,7 @@ int bytecode_link_all(const struct build *b, const char *work,
 		      const char *site, bool *missing, struct aq_err *err)
 {
 	struct linking l = { .b = b, .dir = -1, .cache = -1,
-			     .uid = bytecode_compiler_identity(b)->uid };
+			     .uid = phase_identity(b, bytecode_compiler_phase(b))->uid };
 	char python[AQ_BASE_PYTHON_SIZE];
 	cleanup_close int prefix = -1, trees = -1;
 	char path[BUILD_PATH_MAX];

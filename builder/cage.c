@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The cage: what a client and a probe see of the node, and where they may
- * write.  work/ lies over cache_dir, so that a prefix is built under its final
- * name while no committed environment is visible, and package cache and prefix
- * are on one mount, where hard links work.
+/* What lies below work/ for a build.  A client sees all of it over cache_dir, so
+ * that a prefix is built under its final name while no committed environment is
+ * visible, and package cache and prefix are on one mount, where hard links work.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "builder/builder.h"
+#include "builder/cage.h"
 #include "common/io.h"
+#include "common/walk.h"
 
 /* Directories below work/ and whose they are. */
 static const char *const builder_dirs[] = { "pkgs", "wheels", "home", "tmp" };
 
-static const char *const root_dirs[] = { "pass", "stubs", "secrets" };
+static const char *const root_dirs[] = { "pass", "stubs", "secrets", "probe",
+					 "root" };
 
 static int give_dir(int fd, const char *name, const struct identity *who,
 		    mode_t mode, struct aq_err *err)
@@ -74,6 +73,15 @@ void cage_hide(const struct build *b, const char *name)
 		(void)rmdir(path);
 }
 
+/* Another build's programs are as much probe_user's: each has its own. */
+static int make_scratch(struct build *b, int work_fd, struct aq_err *err)
+{
+	int rc = aq_remove_tree(work_fd, b->scratch, err);
+
+	return rc ? rc : give_dir(work_fd, b->scratch,
+				  phase_identity(b, PHASE_PROBE), 0700, err);
+}
+
 int cage_prepare(struct build *b, struct aq_err *err)
 {
 	const struct identity root = { geteuid(), getegid(), "root" };
@@ -82,10 +90,12 @@ int cage_prepare(struct build *b, struct aq_err *err)
 
 	for (size_t i = 0; !rc && i < ARRAY_LEN(builder_dirs); i++)
 		rc = give_dir(fd, builder_dirs[i], &b->builder, 0755, err);
-	if (!rc)
-		rc = give_dir(fd, "probe", &b->probe, 0700, err);
 	for (size_t i = 0; !rc && i < ARRAY_LEN(root_dirs); i++)
 		rc = give_dir(fd, root_dirs[i], &root, 0755, err);
+	if (!rc)
+		rc = give_dir(fd, b->pass, &root, 0755, err);
+	if (!rc)
+		rc = make_scratch(b, fd, err);
 	if (!rc) /* what is in it can be reached by who knows its name */
 		rc = give_dir(fd, "compile", &root, 0711, err);
 	/* conda's clients make a prefix themselves */
@@ -96,131 +106,83 @@ int cage_prepare(struct build *b, struct aq_err *err)
 	return rc;
 }
 
+void cage_clean(const struct build *b)
+{
+	char path[2 * BUILD_PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", b->work, b->scratch);
+	if (b->scratch[0])
+		(void)!aq_remove_tree(AT_FDCWD, path, NULL);
+}
+
 int cage_pass_file(struct build *b, const char *stem, const char *suffix,
 		    const char *text, size_t len,
 		    char ret_inside[BUILD_PATH_MAX], struct aq_err *err)
 {
 	cleanup_close int dir = -1, fd = -1;
-	char name[96];
-	int rc = aq_open_dir(AT_FDCWD, b->pass_dir, &dir, err);
+	char name[96], path[2 * BUILD_PATH_MAX];
+	int rc;
 
+	snprintf(path, sizeof(path), "%s/%s", b->work, b->pass);
+	rc = aq_open_dir(AT_FDCWD, path, &dir, err);
 	if (rc)
 		return rc;
-	snprintf(name, sizeof(name), "%s.%.16s.%s", stem, b->key, suffix);
+	snprintf(name, sizeof(name), "%s.%s", stem, suffix);
 	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
 		return aq_fail_errno(err, "cannot remove '%s'", name);
 	fd = openat(dir, name,
 		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0 || fchmod(fd, 0644) < 0)
 		return aq_fail_errno(err, "cannot make '%s'", name);
-	snprintf(ret_inside, BUILD_PATH_MAX, "%s/pass/%s", b->inside, name);
+	snprintf(ret_inside, BUILD_PATH_MAX, "%s/%s/%s", b->inside, b->pass, name);
 	return aq_write_all(fd, text, len, err);
 }
 
-/* Whether /proc/WHO/mountinfo (proc(5)) has mount 'id' and it is not shared: a
- * mount made on it stays where it is made.
+/* -- what package code may write of a prefix -- */
+
+struct gift {
+	const struct build *b;
+	const struct identity *to;
+	bool is_back;
+};
+
+/* There: directories alone, so that a file that the package cache shares stays
+ * its owner's.  Back: what was made meanwhile too.
  */
-static bool is_unshared_in(const char *who, unsigned int id)
+static int give(const struct aq_walk_entry *e, void *arg, struct aq_err *err)
 {
-	cleanup_fclose FILE *f = NULL;
-	cleanup_free char *line = NULL;
-	char path[64];
-	size_t size = 0;
+	const struct gift *g = arg;
+	bool is_theirs = e->st->st_uid == g->b->probe.uid;
 
-	snprintf(path, sizeof(path), "/proc/%s/mountinfo", who);
-	f = fopen(path, "re");
-	while (f && getline(&line, &size, f) > 0) {
-		const char *shared = strstr(line, " shared:");
-		const char *dash = strstr(line, " - ");
-		unsigned int n;
-
-		if (sscanf(line, "%u ", &n) == 1 && n == id)
-			return !shared || (dash && shared > dash);
-	}
-	return false;
+	if (e->is_end || e->is_too_deep ||
+	    (!S_ISDIR(e->st->st_mode) && !(g->is_back && is_theirs)))
+		return 0;
+	/* a descriptor of a directory is the one that was looked at */
+	if ((e->fd >= 0 ? fchown(e->fd, g->to->uid, g->to->gid) :
+			  fchownat(e->dirfd, e->name, g->to->uid, g->to->gid,
+				   AT_SYMLINK_NOFOLLOW)) < 0)
+		return aq_fail_errno(err, "cannot give '%s' to '%s'", e->name,
+				     g->to->name);
+	return 0;
 }
 
-/* The id of the mount that 'path' is on. */
-static bool get_mount_id(const char *path, unsigned int *ret)
+static int give_prefix(struct build *b, bool is_back, struct aq_err *err)
 {
-	cleanup_close int fd = open(path, O_PATH | O_CLOEXEC);
-	cleanup_fclose FILE *f = NULL;
-	char name[64], line[128];
+	struct gift g = { .b = b, .is_back = is_back,
+			  .to = is_back ? &b->builder :
+					  phase_identity(b, PHASE_PIP) };
 
-	if (fd < 0)
-		return false;
-	snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", fd);
-	f = fopen(name, "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "mnt_id: %u", ret) == 1)
-			return true;
-	return false;
+	return b->is_personal ? 0 : aq_walk(AT_FDCWD, b->site, give, &g, err);
 }
 
-/* What is mounted here must not show elsewhere.  In a chroot "/" may be no
- * mount point, and what it is on cannot be named; then that must be unshared
- * by itself (as the first process sees it, from outside).
- */
-static bool is_private(bool was_unshared)
+int cage_run_pip(struct build *b, struct command *cmd, struct aq_err *err)
 {
-	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 ||
-	       (errno == EINVAL && was_unshared);
-}
+	struct aq_err ignored;
+	int end, rc = give_prefix(b, false, err);
 
-/* The place 'path' as something to mount on; builder_user could put a link
- * there, so it is opened, and must be root's.
- */
-static bool open_place(const char *path, int *ret_fd, char ret[64])
-{
-	struct stat st;
-
-	*ret_fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	snprintf(ret, 64, "/proc/self/fd/%d", *ret_fd);
-	return *ret_fd >= 0 && fstat(*ret_fd, &st) == 0 && st.st_uid == 0;
-}
-
-/* Before work/ covers it; then it is below work/ and comes along. */
-static bool show(const struct build *b, const char *name)
-{
-	char from[BUILD_PATH_MAX + AQ_ENV_NAME_SIZE + 8];
-	char place[BUILD_PATH_MAX + AQ_ENV_NAME_SIZE + 8], target[64];
-	cleanup_close int fd = -1, mounted = -1;
-
-	if (!*name)
-		return true;
-	snprintf(from, sizeof(from), "%s/envs/%s", b->conf->cache_dir, name);
-	snprintf(place, sizeof(place), "%s/envs/%s", b->work, name);
-	if (!open_place(place, &fd, target) ||
-	    mount(from, target, NULL, MS_BIND, NULL) != 0)
-		return false;
-	/* what is at that path now is the mount */
-	return open_place(place, &mounted, target) &&
-	       mount(NULL, target, NULL,
-		     MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV,
-		     NULL) == 0;
-}
-
-static bool show_all(const struct build *b)
-{
-	for (size_t i = 0; i < ARRAY_LEN(b->shown); i++)
-		if (!show(b, b->shown[i]))
-			return false;
-	return true;
-}
-
-bool cage_enter(const struct build *b)
-{
-	unsigned int id;
-	bool was_unshared;
-
-	if (b->is_personal || geteuid() != 0)
-		return true;
-	was_unshared = get_mount_id(b->inside, &id) &&
-		       (is_unshared_in("self", id) || is_unshared_in("1", id));
-	return unshare(CLONE_NEWNS | CLONE_NEWIPC) == 0 &&
-	       is_private(was_unshared) &&
-	       show_all(b) &&
-	       mount(b->work, b->inside, NULL, MS_BIND | MS_REC, NULL) == 0 &&
-	       mount(NULL, b->inside, NULL,
-		     MS_BIND | MS_REMOUNT | MS_NOSUID | MS_NODEV, NULL) == 0;
+	if (!rc)
+		rc = run(b, cmd, err);
+	/* everything that it started is gone */
+	end = give_prefix(b, true, rc ? &ignored : err);
+	return rc ? rc : end;
 }

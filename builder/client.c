@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which conda client resolves and links: the administrator's choice. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "builder/builder.h"
+#include "common/io.h"
 #include "common/sources.h"
 
 #define SPECS_MAX 4096
@@ -65,8 +67,42 @@ bool client_can_constrain(struct build *b)
 	       d->can_constrain;
 }
 
+/* "bin/.NAME-post-link.sh" (docs.conda.io: "Link scripts"): what it does to a
+ * prefix, or to a node, nobody can check.
+ */
+static int refuse_script(const char *file, void *arg, struct aq_err *err)
+{
+	static const char *const ends[] = { "-post-link.sh", "-pre-link.sh" };
+	struct build *b = arg;
+	size_t len = strlen(file);
+
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		if (*file != '.' || !aq_ends_with(file, ends[i]))
+			continue;
+		b->verdict = BUILD_REFUSED;
+		return aq_fail(err, AQ_USER, "package '%.*s' has a link script ('bin/%s'), and shared environments run none: ask for another build or version of it, or leave it out",
+			       (int)(len - 1 - strlen(ends[i])), file + 1,
+			       file);
+	}
+	return 0;
+}
+
+/* Whatever became of linking: a client that cannot run a script fails. */
+static int check_scripts(struct build *b, struct aq_err *err)
+{
+	cleanup_close int prefix = -1, bin = -1;
+	struct aq_err ignored;
+
+	if (b->is_personal ||
+	    aq_open_dir(AT_FDCWD, b->site, &prefix, &ignored) != 0 ||
+	    aq_open_dir(prefix, "bin", &bin, &ignored) != 0)
+		return 0;
+	return aq_each_entry(bin, "bin", refuse_script, b, err);
+}
+
 int client_link(struct build *b, struct aq_err *err)
 {
+	struct aq_err why = { 0 };
 	const struct dialect *d = NULL;
 	char program[BUILD_PATH_MAX];
 	int rc = choose(b, &d, program, sizeof(program), err);
@@ -75,7 +111,9 @@ int client_link(struct build *b, struct aq_err *err)
 		return rc;
 	say(b, "installing %zu packages",
 	    aq_lock_count(b->lock, AQ_LOCK_CONDA));
-	return d->link(b, program, err);
+	rc = d->link(b, program, err);
+	return check_scripts(b, &why) == AQ_USER ?
+		aq_fail(err, AQ_USER, "%s", why.text) : rc;
 }
 
 /* check_sources() has said what may be wrong with these. */

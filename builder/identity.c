@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <grp.h>
+#include <linux/capability.h>
+#include <linux/keyctl.h>
 #include <pwd.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "builder/identity.h"
@@ -33,6 +36,38 @@ int identity_find(const char *name, bool is_personal, struct identity *ret,
 	return 0;
 }
 
+/* No capability can be had any more, by whatever is executed; the last one's number
+ * is the kernel's to know.
+ */
+static bool drop_capabilities(void)
+{
+	for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0;
+	     cap++)
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return false;
+	/* a kernel without ambient ones has none to clear */
+	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	return true;
+}
+
+/* What is left after the change of identity: inheritable ones. */
+static bool has_no_capability(void)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3
+	};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	if (syscall(SYS_capset, &head, data) < 0 ||
+	    syscall(SYS_capget, &head, data) < 0)
+		return false;
+	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+		if (data[i].effective || data[i].permitted ||
+		    data[i].inheritable)
+			return false;
+	return true;
+}
+
 bool identity_become(const struct identity *who)
 {
 	uid_t r, e, s;
@@ -42,7 +77,9 @@ bool identity_become(const struct identity *who)
 		return false;
 	if (geteuid() != 0)
 		return geteuid() == who->uid;
-	if (setgroups(0, NULL) < 0 ||
+	/* who has slurmd's session keyring may use root's keys, keyrings(7) */
+	(void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+	if (!drop_capabilities() || setgroups(0, NULL) < 0 ||
 	    setresgid(who->gid, who->gid, who->gid) < 0 ||
 	    setresuid(who->uid, who->uid, who->uid) < 0)
 		return false;
@@ -50,5 +87,5 @@ bool identity_become(const struct identity *who)
 	return getresuid(&r, &e, &s) == 0 && getresgid(&gr, &ge, &gs) == 0 &&
 	       r == who->uid && e == who->uid && s == who->uid &&
 	       gr == who->gid && ge == who->gid && gs == who->gid &&
-	       getgroups(0, NULL) == 0 && setuid(0) < 0;
+	       getgroups(0, NULL) == 0 && setuid(0) < 0 && has_no_capability();
 }

@@ -46,5 +46,9 @@ AQ_CHECK int layer_write_cfg(const struct build *b, struct aq_str *ret,
  * its files.
  */
 AQ_CHECK int layer_complete(struct build *b, struct aq_err *err);
+/* Of a whole prefix: the programs that were written for the interpreter of
+ * b->compiler are its own's.
+ */
+AQ_CHECK int layer_own_programs(struct build *b, struct aq_err *err);
 
 #endif

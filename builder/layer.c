@@ -113,36 +113,36 @@ static int make_layer(void *arg, struct aq_str *out, struct aq_err *err)
 }
 
 /* In the cage, as who owns the prefix. */
-static int as_builder(struct build *b,
-		      int (*fn)(void *arg, struct aq_str *out,
-				struct aq_err *err), struct aq_err *err)
+static int in_layer(struct build *b,
+		    int (*fn)(void *arg, struct aq_str *out,
+			      struct aq_err *err), struct aq_err *err)
 {
 	cleanup_str struct aq_str out = AQ_STR_INIT(16);
-	int rc = run_function(b, &b->builder, fn, b, &out, err);
+	int rc = run_function(b, PHASE_LAYER, fn, b, &out, err);
 
 	return rc ? aq_fail_prefix(err, "the layer") : 0;
 }
 
 int layer_start(struct build *b, struct aq_err *err)
 {
-	return as_builder(b, make_layer, err);
+	return in_layer(b, make_layer, err);
 }
 
 /* -- programs -- */
 
-/* 'text' with the base's interpreter in its first two lines replaced by the
- * layer's: "#!/…/python3.9", or the form for long paths,
+/* 'text' with the interpreter of the prefix 'old' in its first two lines replaced
+ * by ours: "#!/…/python3.9", or the form for long paths,
  * "#!/bin/sh\n'''exec' /…/python3.9 "$0" "$@"" (pip's and uv's scripts).
  * False: it names none.
  */
-static bool rewrite(const struct build *b, const struct aq_str *text,
-		    struct aq_str *out)
+static bool rewrite(const struct build *b, const char *old,
+		    const struct aq_str *text, struct aq_str *out)
 {
 	cleanup_str struct aq_str from = AQ_STR_INIT(BUILD_PATH_MAX + 16);
 	const char *s = aq_str_get(text), *two, *at;
 	size_t rest;
 
-	aq_str_add_fmt(&from, "%s/bin/python", b->base_prefix);
+	aq_str_add_fmt(&from, "%s/bin/python", old);
 	if (!aq_starts_with(s, "#!"))
 		return false;
 	two = strchr(s, '\n');
@@ -157,14 +157,14 @@ static bool rewrite(const struct build *b, const struct aq_str *text,
 	return !out->broken;
 }
 
-/* Whether 'name' in 'dir' is a text that the base's interpreter runs. */
-static bool read_program(const struct build *b, int dir, const char *name,
-			 struct aq_str *ret)
+/* Whether 'name' in 'dir' is a text that the interpreter of 'old' runs. */
+static bool read_program(const struct build *b, const char *old, int dir,
+			 const char *name, struct aq_str *ret)
 {
 	cleanup_str struct aq_str text = AQ_STR_INIT(PROGRAM_MAX);
 
 	return aq_read_file(dir, name, &text, NULL) == 0 &&
-	       rewrite(b, &text, ret);
+	       rewrite(b, old, &text, ret);
 }
 
 static int put_program(const struct build *b, int from, int to,
@@ -174,7 +174,7 @@ static int put_program(const struct build *b, int from, int to,
 	cleanup_str struct aq_str target = AQ_STR_INIT(BUILD_PATH_MAX);
 	int rc;
 
-	if (read_program(b, from, name, &text))
+	if (read_program(b, b->base_prefix, from, name, &text))
 		return write_text(to, name, 0755, aq_str_get(&text), text.len,
 				  err);
 	if (from == to)
@@ -352,5 +352,42 @@ static int complete(void *arg, struct aq_str *out, struct aq_err *err)
 
 int layer_complete(struct build *b, struct aq_err *err)
 {
-	return as_builder(b, complete, err);
+	return in_layer(b, complete, err);
+}
+
+/* -- a whole prefix -- */
+
+/* uv wrote it with the interpreter that it asked. */
+static int rename_interpreter(const char *name, void *arg, struct aq_err *err)
+{
+	const struct programs *p = arg;
+	cleanup_str struct aq_str text = AQ_STR_INIT(2 * PROGRAM_MAX);
+	char old[BUILD_PATH_MAX];
+	struct stat st;
+
+	snprintf(old, sizeof(old), "%s/envs/%s", p->b->conf->cache_dir,
+		 p->b->compiler);
+	if (fstatat(p->to, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    !S_ISREG(st.st_mode) ||
+	    !read_program(p->b, old, p->to, name, &text))
+		return 0;
+	return write_text(p->to, name, 0755, aq_str_get(&text), text.len, err);
+}
+
+static int own_programs(void *arg, struct aq_str *out, struct aq_err *err)
+{
+	struct programs p = { .b = arg };
+	cleanup_close int prefix = -1, bin = -1;
+	int rc = aq_open_dir(AT_FDCWD, p.b->prefix, &prefix, err);
+
+	(void)out;
+	if (!rc)
+		rc = aq_open_dir(prefix, "bin", &bin, err);
+	p.to = bin;
+	return rc ? rc : aq_each_entry(bin, "bin", rename_interpreter, &p, err);
+}
+
+int layer_own_programs(struct build *b, struct aq_err *err)
+{
+	return in_layer(b, own_programs, err);
 }

@@ -167,7 +167,8 @@ static int set_up(struct build *b, struct aq_err *err)
 	/* without a cage work/ is where it is */
 	snprintf(b->inside, sizeof(b->inside), "%s",
 		 b->is_personal ? b->work : conf->cache_dir);
-	snprintf(b->pass_dir, sizeof(b->pass_dir), "%s/pass", b->work);
+	snprintf(b->pass, sizeof(b->pass), "pass/%.16s", b->key);
+	snprintf(b->scratch, sizeof(b->scratch), "probe/%.16s", b->key);
 	return 0;
 }
 
@@ -240,13 +241,15 @@ static int serve(struct build *b, struct aq_err *err)
 {
 	int rc = turn_take(b, err);
 
-	if (!rc)
-		rc = must_refresh(b) || b->again ? AQ_MISS :
-						   build_look_again(b, err);
+	if (rc)
+		return rc;
+	rc = must_refresh(b) || b->again ? AQ_MISS : build_look_again(b, err);
 	if (!rc && b->as_base)
 		rc = build_become_base(b, err);
-	if (rc != AQ_MISS) /* or it was collected meanwhile */
+	if (rc != AQ_MISS) { /* or it was collected meanwhile */
+		cage_clean(b);
 		return rc;
+	}
 	say_start(b);
 	rc = begin(b, err);
 	if (!rc)
@@ -259,6 +262,7 @@ static int serve(struct build *b, struct aq_err *err)
 		tell_log(b);
 		dprintf(b->log_fd, "failed: %s\n", err->text);
 	}
+	cage_clean(b);
 	say_end(b);
 	return rc;
 }

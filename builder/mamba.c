@@ -108,7 +108,7 @@ static int solve(struct build *b, const char *program, struct aq_str *lines,
 		" SELECT DISTINCT 'virtual ' || d.value FROM record r,"
 		" json_each(r.value, '$.depends') d WHERE d.value LIKE '\\_\\_%'"
 		" ESCAPE '\\'";
-	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
 	cleanup_str struct aq_str json = AQ_STR_INIT(JSON_MAX);
 	int rc;
 
@@ -146,7 +146,7 @@ static int write_explicit(struct build *b, char ret_inside[BUILD_PATH_MAX],
 static int fetch(struct build *b, const char *program, const char *file,
 		 struct aq_err *err)
 {
-	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
 	cleanup_str struct aq_str json = AQ_STR_INIT(JSON_MAX);
 
 	start(b, &cmd, program, "pkgs");
@@ -160,7 +160,7 @@ static int fetch(struct build *b, const char *program, const char *file,
 static int link_prefix(struct build *b, const char *program,
 		       struct aq_err *err)
 {
-	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
 	cleanup_str struct aq_str json = AQ_STR_INIT(JSON_MAX);
 	bool is_fetched = takes(program) != SECRETS_NONE &&
 			  secrets_are_wanted(b, SECRETS_OF_CHANNELS);
@@ -173,6 +173,7 @@ static int link_prefix(struct build *b, const char *program,
 		return rc;
 	if (rmdir(b->site) < 0 && errno != ENOENT)
 		return aq_fail_errno(err, "cannot make way for '%s'", b->site);
+	cmd.hides_shells = true;
 	start(b, &cmd, program, "pkgs");
 	if (is_fetched) /* nothing is left to fetch */
 		secrets_for(&cmd.secrets, SECRETS_OF_NOTHING, SECRETS_NONE);

@@ -65,7 +65,7 @@ void pip_add_missing(const struct aq_lock *lock, const char *all,
 	}
 }
 
-/* -- the environment's own pip -- */
+/* -- the environment's own pip, which is package code: PHASE_PIP -- */
 
 static void start_pip(const struct build *b, struct command *cmd)
 {
@@ -78,7 +78,11 @@ static void start_pip(const struct build *b, struct command *cmd)
 	aq_strv_add(&cmd->argv, "--no-input");
 	aq_strv_add(&cmd->argv, "--disable-pip-version-check");
 	aq_strv_add(&cmd->argv, "--only-binary=:all:");
-	aq_strv_add_fmt(&cmd->argv, "--cache-dir=%s/wheels/pip", b->inside);
+	if (b->is_personal)
+		aq_strv_add_fmt(&cmd->argv, "--cache-dir=%s/wheels/pip",
+				b->inside);
+	else
+		aq_strv_add(&cmd->argv, "--no-cache-dir");
 	aq_strv_add(&cmd->env, "PIP_CONFIG_FILE=/dev/null");
 	pip_add_sources(b, cmd, "--index-url");
 }
@@ -97,7 +101,7 @@ static int pip_resolve(struct build *b, void *arg, struct aq_err *err)
 		"   json_extract(value, '$.metadata.name')), '_', '-'), '.', '-')"
 		" || ' ' || json_extract(value, '$.metadata.version')"
 		" FROM json_each(?1, '$.install')";
-	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_PIP);
 	cleanup_str struct aq_str json = AQ_STR_INIT(16 * 1024 * 1024);
 	cleanup_str struct aq_str in = AQ_STR_INIT(PIP_TEXT_MAX);
 	cleanup_str struct aq_str constraints = AQ_STR_INIT(PIP_TEXT_MAX);
@@ -138,7 +142,7 @@ static int pip_resolve(struct build *b, void *arg, struct aq_err *err)
 
 static int pip_install_inside(struct build *b, struct aq_err *err)
 {
-	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_PIP);
 	cleanup_str struct aq_str text = AQ_STR_INIT(PIP_TEXT_MAX);
 	char file[BUILD_PATH_MAX];
 	int rc;
@@ -159,7 +163,7 @@ static int pip_install_inside(struct build *b, struct aq_err *err)
 	aq_strv_add(&cmd.argv, "--no-compile");
 	aq_strv_add(&cmd.argv, "--require-hashes");
 	aq_strv_add_fmt(&cmd.argv, "--requirement=%s", file);
-	rc = run(b, &cmd, err);
+	rc = cage_run_pip(b, &cmd, err);
 	if (rc || cmd.exit_code == 0)
 		return rc;
 	return run_failed(b, &cmd, "the pip requirements cannot be installed",
@@ -254,7 +258,7 @@ static int judge_check(struct build *b, const char *said, struct aq_err *err)
 
 int pip_check(struct build *b, struct aq_err *err)
 {
-	cleanup_command struct command cmd = COMMAND_INIT(&b->probe);
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_PROBE);
 	char uv[BUILD_PATH_MAX];
 	int rc;
 
@@ -321,9 +325,14 @@ int pip_install(struct build *b, struct aq_err *err)
 	if (!n)
 		return 0;
 	say(b, "installing %zu wheels", n);
-	rc = uv_find(b, uv, sizeof(uv)) ? uv_install(b, uv, err) :
-					  pip_install_inside(b, err);
+	if (uv_find(b, uv, sizeof(uv))) {
+		rc = uv_install(b, uv, err);
+		if (!rc && b->kind != AQ_ENV_INHERITED && b->compiler[0])
+			rc = layer_own_programs(b, err);
+	} else {
+		rc = pip_install_inside(b, err);
+	}
 	if (rc || b->kind == AQ_ENV_INHERITED)
 		return rc;
-	return run_function(b, &b->builder, drop_remains, b, &none, err);
+	return run_function(b, PHASE_LAYER, drop_remains, b, &none, err);
 }

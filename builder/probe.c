@@ -55,7 +55,7 @@ static void read_env0(const struct aq_str *text, struct aq_envmap *ret)
 
 static int run_scripts(struct build *b, struct world *w, struct aq_err *err)
 {
-	cleanup_command struct command cmd = COMMAND_INIT(&b->probe);
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_PROBE);
 	cleanup_str struct aq_str out = AQ_STR_INIT(OUTPUT_MAX);
 	int rc;
 
@@ -200,7 +200,7 @@ static int capture_json(struct build *b, struct aq_str *ops,
 {
 	cleanup_str struct aq_str out = AQ_STR_INIT(OUTPUT_MAX);
 	cleanup_envmap struct aq_envmap map = { 0 };
-	int rc = run_function(b, &b->probe, read_json, b, &out, err);
+	int rc = run_function(b, PHASE_PROBE, read_json, b, &out, err);
 
 	if (rc)
 		return aq_fail_prefix(err, "the environment's variables");
@@ -266,7 +266,7 @@ static const char check_script[] =
 
 static int check(struct build *b, struct aq_err *err)
 {
-	cleanup_command struct command cmd = COMMAND_INIT(&b->probe);
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_PROBE);
 	int rc;
 
 	start_python(b, &cmd);

@@ -40,7 +40,7 @@ static int solve(struct build *b, const char *program, struct aq_str *lines,
 		" SELECT DISTINCT 'virtual ' || d.value FROM json_each(?1) r,"
 		" json_each(r.value, '$.depends') d WHERE d.value LIKE '\\_\\_%'"
 		" ESCAPE '\\'";
-	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
 	cleanup_str struct aq_str json = AQ_STR_INIT(16 * 1024 * 1024);
 	int rc;
 
@@ -64,9 +64,10 @@ static int solve(struct build *b, const char *program, struct aq_str *lines,
 static int link_prefix(struct build *b, const char *program,
 		       struct aq_err *err)
 {
-	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
 	int rc;
 
+	cmd.hides_shells = true;
 	start(b, &cmd, program, "create");
 	aq_strv_add(&cmd.argv, "--prefix");
 	aq_strv_add(&cmd.argv, b->prefix);

@@ -44,7 +44,7 @@ int records_from_json(struct build *b, const struct aq_str *json,
 		      struct aq_err *err)
 {
 	struct json_job job = { json, query };
-	int rc = run_function(b, &b->builder, parse_json, &job, lines, err);
+	int rc = run_function(b, PHASE_LAYER, parse_json, &job, lines, err);
 
 	if (rc)
 		return aq_fail_prefix(err, "the client's output is not what it should be");

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "builder/builder.h"
+#include "builder/cage.h"
 #include "builder/held.h"
 #include "common/clock.h"
 #include "common/redact.h"
@@ -43,8 +42,10 @@ void command_free(struct command *cmd)
 
 struct child {
 	struct build *b;
-	const struct identity *who;
+	enum phase phase;
+	bool hides_shells;
 	int in, out, err;
+	int fault; /* where it says that the cage cannot be had */
 	char *const *argv, *const *env;
 	const struct secrets *secrets; /* or */
 	int (*fn)(void *arg, struct aq_str *out, struct aq_err *err);
@@ -57,6 +58,15 @@ static void die(const char *what)
 {
 	dprintf(STDERR_FILENO, "aq-builder: cannot %s: %s\n", what,
 		strerrorname_np(errno));
+	_exit(127);
+}
+
+/* It is the node that cannot do this, not the program that failed. */
+static void fault(const struct child *c, const char *what)
+	__attribute__((noreturn));
+static void fault(const struct child *c, const char *what)
+{
+	dprintf(c->fault, "cannot %s: %s", what, strerrorname_np(errno));
 	_exit(127);
 }
 
@@ -85,17 +95,29 @@ static void call_function(const struct child *c)
 static void become(const struct child *c) __attribute__((noreturn));
 static void become(const struct child *c)
 {
+	const char *what = NULL;
+
 	if (dup2(c->in, STDIN_FILENO) < 0 || dup2(c->out, STDOUT_FILENO) < 0 ||
 	    dup2(c->err, STDERR_FILENO) < 0)
 		die("arrange descriptors");
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (!identity_become(c->who))
-		die("change identity");
+	if (!c->b->is_personal)
+		what = confine_become(c->b, c->phase);
+	else if (!identity_become(&c->b->builder))
+		what = "change identity";
+	if (what)
+		fault(c, what);
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of identity clears it */
 	umask(022); /* what is made is for everybody to read */
-	if (c->fn)
+	if (c->fn) {
+		close(c->fault); /* as exec does */
 		call_function(c);
+	}
 	execve(c->argv[0], c->argv, c->env);
+	if (errno == EACCES && c->hides_shells)
+		dprintf(STDERR_FILENO, "where it could run link scripts there is no shell: a client must be no shell script\n");
+	if (errno == EAGAIN) /* of the account's processes, execve(2) */
+		fault(c, "start a program");
 	die("execute the program");
 }
 
@@ -124,6 +146,7 @@ static void follow_child(const struct child *c)
 	close(c->in);
 	close(c->out);
 	close(c->err);
+	close(c->fault);
 	close(STDERR_FILENO);
 	end_like(pid);
 }
@@ -135,10 +158,17 @@ static void follow_child(const struct child *c)
 static void become_caged(const struct child *c) __attribute__((noreturn));
 static void become_caged(const struct child *c)
 {
-	if (unshare(CLONE_NEWPID) < 0)
-		die("make a pid namespace");
+	const char *what = confine_leave(c->phase);
+
+	if (what)
+		fault(c, what);
 	follow_child(c);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	what = confine_see(c->b, c->phase, c->hides_shells);
+	if (!what && c->secrets && !secrets_place(c->b, c->secrets))
+		what = "place credentials";
+	if (what)
+		fault(c, what);
 	follow_child(c);
 	become(c);
 }
@@ -160,10 +190,6 @@ static pid_t start(const struct child *c)
 	 */
 	(void)close(c->b->wait_fd);
 	(void)close(c->b->key_fd);
-	if (!cage_enter(c->b))
-		die("enter the cage: mount namespaces are needed");
-	if (c->secrets && !secrets_place(c->b, c->secrets))
-		die("place credentials");
 	if (c->b->is_personal)
 		become(c);
 	become_caged(c);
@@ -256,12 +282,13 @@ static const char *must_end(struct build *b, const struct stream s[2])
 }
 
 /* Until the child has ended.  Returns its status. */
-static int attend(struct build *b, pid_t pid, struct stream s[2],
-		  const char **ret_why)
+static int attend(struct build *b, pid_t pid, enum phase phase,
+		  struct stream s[2], const char **ret_why)
 {
 	/* readable once the child has ended; -1 before Linux 5.3 */
 	cleanup_close int child = (int)syscall(SYS_pidfd_open, pid, 0);
 	bool is_over = false;
+	struct disk_watch disk = { 0 };
 	int status = 0;
 
 	for (;;) {
@@ -283,6 +310,8 @@ static int attend(struct build *b, pid_t pid, struct stream s[2],
 		if (is_over)
 			continue;
 		*ret_why = must_end(b, s);
+		if (!*ret_why)
+			*ret_why = limits_look_at_disk(b, phase, &disk);
 		if (*ret_why)
 			break;
 	}
@@ -319,12 +348,26 @@ static int make_input(const char *text, size_t len)
 	return steal_fd(&fd);
 }
 
+/* What a child said of its cage, once all of it has ended. */
+static int read_fault(struct build *b, int fd, struct aq_err *err)
+{
+	char text[256];
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	b->verdict = BUILD_FAULT;
+	return aq_fail(err, AQ_SYS, "the cage of builds: %s: nothing is built on this node without (mount, pid, ipc, uts and network namespaces; 'aq doctor' says more)",
+		       text);
+}
+
 static int supervise(struct build *b, struct child *c, struct stream s[2],
 		     const char *input, size_t input_len, int *ret_status,
 		     struct aq_err *err)
 {
 	cleanup_close int in = make_input(input, input_len);
-	cleanup_close int out = -1, errfd = -1;
+	cleanup_close int out = -1, errfd = -1, fault_in = -1, fault_out = -1;
 	const char *why = NULL;
 	pid_t pid;
 
@@ -333,17 +376,21 @@ static int supervise(struct build *b, struct child *c, struct stream s[2],
 		s[i].held.say = pass_on;
 		s[i].held.arg = &s[i];
 	}
-	if (in < 0 || !make_pipe(&s[0].fd, &out) || !make_pipe(&s[1].fd, &errfd))
+	if (in < 0 || !make_pipe(&s[0].fd, &out) ||
+	    !make_pipe(&s[1].fd, &errfd) || !make_pipe(&fault_out, &fault_in) ||
+	    fcntl(fault_out, F_SETFL, O_NONBLOCK) < 0)
 		return aq_fail_errno(err, "cannot make pipes for a program");
 	c->in = in;
 	c->out = out;
 	c->err = errfd;
+	c->fault = fault_in;
 	pid = start(c);
 	if (pid < 0)
 		return aq_fail_errno(err, "cannot fork");
 	aq_close_fd(&out);
 	aq_close_fd(&errfd);
-	*ret_status = attend(b, pid, s, &why);
+	aq_close_fd(&fault_in);
+	*ret_status = attend(b, pid, c->phase, s, &why);
 	kill(-pid, SIGKILL); /* what a personal build left running */
 	for (int i = 0; i < 2; i++)
 		held_end(&s[i].held);
@@ -351,7 +398,8 @@ static int supervise(struct build *b, struct child *c, struct stream s[2],
 	aq_close_fd(&s[1].fd);
 	b->verdict = why || WIFSIGNALED(*ret_status) ? BUILD_ENDED :
 						       BUILD_FAULT;
-	return why ? aq_fail(err, AQ_SYS, "%s", why) : 0;
+	return why ? aq_fail(err, AQ_SYS, "%s", why) :
+		     read_fault(b, fault_out, err);
 }
 
 static int code_of(int status)
@@ -361,21 +409,25 @@ static int code_of(int status)
 }
 
 /* What a program gets of an environment: nothing of the user's. */
-static void make_env(struct build *b, const struct identity *who,
-		     bool fetches, struct aq_strv *env)
+static void make_env(struct build *b, enum phase phase, bool fetches,
+		     struct aq_strv *env)
 {
 	const struct aq_conf *conf = b->conf;
-	const char *scratch = who == &b->probe ? "probe" : "tmp";
+	bool is_client = phase == PHASE_CLIENT;
 
 	aq_strv_add(env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:"
 			 "/usr/bin:/sbin:/bin");
 	aq_strv_add(env, "LANG=C.UTF-8");
-	aq_strv_add_fmt(env, "HOME=%s/home", b->inside);
+	aq_strv_add_fmt(env, "HOME=%s/%s", b->inside,
+			is_client ? "home" : b->scratch);
 	/* what an interpreter would leave is checked against its source at each
 	 * start; bytecode.c makes what is not
 	 */
 	aq_strv_add(env, "PYTHONDONTWRITEBYTECODE=1");
-	aq_strv_add_fmt(env, "TMPDIR=%s/%s", b->inside, scratch);
+	aq_strv_add_fmt(env, "TMPDIR=%s/%s", b->inside,
+			is_client ? "tmp" : b->scratch);
+	if (!phase_form(phase)->has_network)
+		return;
 	if (*conf->ca_bundle) {
 		aq_strv_add_fmt(env, "SSL_CERT_FILE=%s", conf->ca_bundle);
 		aq_strv_add_fmt(env, "REQUESTS_CA_BUNDLE=%s", conf->ca_bundle);
@@ -388,7 +440,8 @@ static void make_env(struct build *b, const struct identity *who,
 
 int run(struct build *b, struct command *cmd, struct aq_err *err)
 {
-	struct child c = { .b = b, .who = cmd->who };
+	struct child c = { .b = b, .phase = cmd->phase,
+			   .hides_shells = cmd->hides_shells };
 	struct stream s[2] = {
 		{ .fd = -1, .to = cmd->output, .is_logged = !cmd->output },
 		{ .fd = -1, .end = &cmd->errors, .is_logged = true,
@@ -397,7 +450,7 @@ int run(struct build *b, struct command *cmd, struct aq_err *err)
 	int status = 0;
 	int rc = secrets_take(b, cmd, err);
 
-	make_env(b, cmd->who, cmd->secrets.of != SECRETS_OF_NOTHING, &cmd->env);
+	make_env(b, cmd->phase, cmd->secrets.of != SECRETS_OF_NOTHING, &cmd->env);
 	if (!rc)
 		rc = aq_strv_done(&cmd->env, "a program's environment", err);
 	if (!rc)
@@ -415,13 +468,13 @@ int run(struct build *b, struct command *cmd, struct aq_err *err)
 	return rc || !cmd->exit_code ? rc : secrets_judge(b, cmd, err);
 }
 
-int run_function(struct build *b, const struct identity *who,
+int run_function(struct build *b, enum phase phase,
 		 int (*fn)(void *arg, struct aq_str *out, struct aq_err *err),
 		 void *arg, struct aq_str *output, struct aq_err *err)
 {
 	cleanup_str struct aq_str errors = AQ_STR_INIT(AQ_ERR_TEXT_MAX);
 	cleanup_str struct aq_str made = AQ_STR_INIT(output->max);
-	struct child c = { .b = b, .who = who, .fn = fn, .arg = arg,
+	struct child c = { .b = b, .phase = phase, .fn = fn, .arg = arg,
 			   .fn_out = &made };
 	struct stream s[2] = { { .fd = -1, .to = output },
 			       { .fd = -1, .end = &errors,
@@ -462,7 +515,11 @@ int run_failed(struct build *b, const struct command *cmd, const char *what,
 	for (char *p = text; p && *p; p++)
 		if ((unsigned char)*p < ' ' && *p != '\n')
 			*p = ' ';
-	b->verdict = cmd->exit_code > 128 ? BUILD_ENDED : verdict;
+	if (cmd->exit_code > 128)
+		verdict = BUILD_ENDED;
+	else if (limits_are_used_up(b, cmd->phase))
+		verdict = BUILD_FAULT; /* another's doing, perhaps */
+	b->verdict = verdict;
 	return aq_fail(err, b->verdict == BUILD_REFUSED ? AQ_USER : AQ_SYS,
 		       "%s (exit code %d)\n%.3000s", what, cmd->exit_code,
 		       text ? text : "");

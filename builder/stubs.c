@@ -62,11 +62,13 @@ static void name_stubs(struct build *b, const char *name)
 	snprintf(b->stubs, sizeof(b->stubs), "%s/stubs/%s", b->inside, name);
 }
 
-/* Of what 'prefix' has for 'python' ("3.9"). */
-static int write_stubs(struct build *b, const char *prefix, const char *python,
-		       struct aq_err *err)
+/* Of what 'prefix' has for 'python' ("3.9").  A base's interpreter may run where
+ * the caches are (-I -S); one that was just linked may not.
+ */
+static int write_stubs(struct build *b, enum phase phase, const char *prefix,
+		       const char *python, struct aq_err *err)
 {
-	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	cleanup_command struct command cmd = COMMAND_INIT(phase);
 	int rc;
 
 	aq_strv_add_fmt(&cmd.argv, "%s/bin/python", prefix);
@@ -84,9 +86,10 @@ static int write_stubs(struct build *b, const char *prefix, const char *python,
 			  BUILD_FAULT, err);
 }
 
-static int make(struct build *b, const char *prefix, const char *python,
-		struct aq_err *err)
+static int make(struct build *b, enum phase phase, const char *prefix,
+		const char *python, struct aq_err *err)
 {
+	const struct identity *who = phase_identity(b, phase);
 	char done[BUILD_PATH_MAX], made[BUILD_PATH_MAX];
 	int rc;
 
@@ -96,9 +99,12 @@ static int make(struct build *b, const char *prefix, const char *python,
 	if (rc)
 		return rc;
 	if (mkdir(made, 0755) < 0 || chmod(made, 0755) < 0 ||
-	    chown(made, b->builder.uid, b->builder.gid) < 0)
+	    chown(made, who->uid, who->gid) < 0)
 		return aq_fail_errno(err, "cannot make '%s'", made);
-	rc = write_stubs(b, prefix, python, err);
+	snprintf(b->open_dir, sizeof(b->open_dir), "stubs/%s.new",
+		 b->stubs_name);
+	rc = write_stubs(b, phase, prefix, python, err);
+	b->open_dir[0] = '\0';
 	if (rc)
 		return rc;
 	rc = aq_remove_tree(AT_FDCWD, done, err);
@@ -126,7 +132,7 @@ int stubs_make(struct build *b, struct aq_err *err)
 			   &lock, err);
 	if (rc || access(done, F_OK) == 0)
 		return rc;
-	return make(b, b->base_prefix, b->base.python, err);
+	return make(b, PHASE_CLIENT, b->base_prefix, b->base.python, err);
 }
 
 static int make_of_prefix(struct build *b, void *arg, struct aq_err *err)
@@ -135,7 +141,7 @@ static int make_of_prefix(struct build *b, void *arg, struct aq_err *err)
 
 	(void)arg;
 	aq_base_name_of(b->lock->python, python);
-	return make(b, b->prefix, python, err);
+	return make(b, PHASE_PROBE, b->prefix, python, err);
 }
 
 int stubs_make_of_conda(struct build *b, struct aq_err *err)

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* uv.  With the base's interpreter, whose answers it caches, and --prefix it
- * runs no program of the prefix.
+/* uv.  It asks an interpreter what it is before anything else, and caches what
+ * that says.  Where the caches can be written that is a base's, with -I -S
+ * (aq-python), and --prefix says for where; a prefix without such a base is
+ * installed into with its own interpreter, as its own pip would, without caches.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "builder/inherit.h"
 #include "builder/known.h"
@@ -15,31 +19,55 @@ bool uv_find(const struct build *b, char *ret, size_t size)
 	return client_choose_pip(b->conf->pip_client, ret, size, NULL) == 0;
 }
 
+/* uv keeps answers by path, so that each base has one of its own, which is added to
+ * the arguments.
+ */
+static int add_base_python(const struct build *b, const char *env,
+			   struct command *cmd, struct aq_err *err)
+{
+	char name[AQ_ENV_NAME_SIZE + 32], path[2 * BUILD_PATH_MAX];
+
+	snprintf(name, sizeof(name), "%s/python-%s", b->pass, env);
+	snprintf(path, sizeof(path), "%s/%s", b->work, name);
+	if (symlink(AQ_PKGLIBEXECDIR "/aq-python", path) < 0 && errno != EEXIST)
+		return aq_fail_errno(err, "cannot make '%s'", path);
+	aq_strv_add_fmt(&cmd->argv, "%s/%s", b->inside, name);
+	aq_strv_add_fmt(&cmd->env, "AQ_PYTHON=%s/envs/%s/bin/python",
+			b->conf->cache_dir, env);
+	return 0;
+}
+
 static void start(const struct build *b, struct command *cmd, const char *uv,
 		  const char *verb)
 {
-	secrets_for(&cmd->secrets, SECRETS_OF_WHEELS, client_takes("uv"));
+	secrets_for(&cmd->secrets, SECRETS_OF_WHEELS,
+		    cmd->phase == PHASE_CLIENT ? client_takes("uv") :
+						 SECRETS_NONE);
 	aq_strv_add(&cmd->argv, uv);
 	aq_strv_add(&cmd->argv, "pip");
 	aq_strv_add(&cmd->argv, verb);
 	aq_strv_add(&cmd->argv, "--no-config");
 	aq_strv_add(&cmd->argv, "--no-build");
 	aq_strv_add(&cmd->argv, "--no-python-downloads");
-	aq_strv_add(&cmd->argv, "--cache-dir");
-	aq_strv_add_fmt(&cmd->argv, "%s/wheels", b->inside);
+	if (cmd->phase == PHASE_CLIENT) {
+		aq_strv_add(&cmd->argv, "--cache-dir");
+		aq_strv_add_fmt(&cmd->argv, "%s/wheels", b->inside);
+	} else {
+		aq_strv_add(&cmd->argv, "--no-cache");
+	}
 	pip_add_sources(b, cmd, "--default-index");
 }
 
-/* uv asks an interpreter what it is, which runs what its packages bring, and
- * remembers it: before it has credentials.
+/* uv asks a base's interpreter what it is, which a package brought, and remembers it:
+ * before it has credentials.
  */
-static int introduce(struct build *b, const char *uv, const char *prefix,
+static int introduce(struct build *b, const char *uv, const char *base,
 		     struct aq_err *err)
 {
-	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
 	int rc;
 
-	if (!secrets_are_wanted(b, SECRETS_OF_WHEELS))
+	if (!*base || !secrets_are_wanted(b, SECRETS_OF_WHEELS))
 		return 0;
 	aq_strv_add(&cmd.argv, uv);
 	aq_strv_add(&cmd.argv, "python");
@@ -49,8 +77,9 @@ static int introduce(struct build *b, const char *uv, const char *prefix,
 	aq_strv_add(&cmd.argv, "--no-python-downloads");
 	aq_strv_add(&cmd.argv, "--cache-dir");
 	aq_strv_add_fmt(&cmd.argv, "%s/wheels", b->inside);
-	aq_strv_add_fmt(&cmd.argv, "%s/bin/python", prefix);
-	rc = run(b, &cmd, err);
+	rc = add_base_python(b, base, &cmd, err);
+	if (!rc)
+		rc = run(b, &cmd, err);
 	if (rc || cmd.exit_code == 0)
 		return rc;
 	return run_failed(b, &cmd, "uv cannot tell what Python this is",
@@ -80,7 +109,7 @@ static int compile(struct build *b, const char *uv, const char *constraints,
 	rc = cage_pass_file(b, "constraints", "txt", aq_str_get(&all), all.len,
 			     file, err);
 	if (!rc && base)
-		rc = introduce(b, uv, b->base_prefix, err);
+		rc = introduce(b, uv, b->base.env, err);
 	if (rc)
 		return rc;
 	start(b, cmd, uv, "compile");
@@ -95,7 +124,9 @@ static int compile(struct build *b, const char *uv, const char *constraints,
 	}
 	if (base) {
 		aq_strv_add(&cmd->argv, "--python");
-		aq_strv_add_fmt(&cmd->argv, "%s/bin/python", b->base_prefix);
+		rc = add_base_python(b, b->base.env, cmd, err);
+		if (rc)
+			return rc;
 	} else {
 		aq_strv_add(&cmd->argv, "--python-version");
 		aq_strv_add(&cmd->argv, b->lock->python);
@@ -143,7 +174,7 @@ static bool has_conda_packages(const struct aq_request *req)
 static int solve_freely(struct build *b, const char *uv, struct aq_str *lines,
 			struct aq_err *err)
 {
-	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
 	cleanup_str struct aq_str pylock = AQ_STR_INIT(PIP_TEXT_MAX);
 	cleanup_str struct aq_str all = AQ_STR_INIT(PIP_TEXT_MAX);
 	int rc = compile(b, uv, "", false, PYLOCK, &pylock, &cmd, err);
@@ -164,7 +195,7 @@ static int solve_freely(struct build *b, const char *uv, struct aq_str *lines,
 static int solve_over_conda(struct build *b, const char *uv,
 			    struct aq_str *lines, struct aq_err *err)
 {
-	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
 	cleanup_str struct aq_str pylock = AQ_STR_INIT(PIP_TEXT_MAX);
 	cleanup_str struct aq_str constraints = AQ_STR_INIT(PIP_TEXT_MAX);
 	cleanup_strv struct aq_strv known = AQ_STRV_INIT(AQ_LOCK_ITEMS_MAX);
@@ -204,7 +235,7 @@ static int compile_over_base(struct build *b, const char *uv,
 			     const char *constraints, const char *format,
 			     struct aq_str *output, struct aq_err *err)
 {
-	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
 	int rc = compile(b, uv, constraints, true, format, output, &cmd, err);
 
 	if (rc || cmd.exit_code == 0)
@@ -247,37 +278,52 @@ int uv_solve_over_base(struct build *b, const char *uv, struct aq_str *lines,
 
 /* -- installing -- */
 
-int uv_install(struct build *b, const char *uv, struct aq_err *err)
+static int pass_lock(struct build *b, char ret_inside[BUILD_PATH_MAX],
+		     struct aq_err *err)
 {
-	cleanup_command struct command cmd = COMMAND_INIT(&b->builder);
 	cleanup_str struct aq_str text = AQ_STR_INIT(PIP_TEXT_MAX);
-	const char *interpreter = b->kind == AQ_ENV_INHERITED ? b->base_prefix :
-								b->prefix;
-	char file[BUILD_PATH_MAX];
-	int rc;
 
 	pylock_write(b->lock, &text);
-	rc = cage_pass_file(b, "pylock", "toml", aq_str_get(&text), text.len,
-			     file, err);
+	return cage_pass_file(b, "pylock", "toml", aq_str_get(&text), text.len,
+			      ret_inside, err);
+}
+
+/* The base whose interpreter speaks for b->prefix; "": none. */
+static const char *base_for(const struct build *b)
+{
+	return b->kind == AQ_ENV_INHERITED ? b->base.env : b->compiler;
+}
+
+int uv_install(struct build *b, const char *uv, struct aq_err *err)
+{
+	const char *base = base_for(b);
+	bool is_client = *base || b->is_personal;
+	cleanup_command struct command cmd =
+		COMMAND_INIT(is_client ? PHASE_CLIENT : PHASE_PIP);
+	char file[BUILD_PATH_MAX];
+	int rc = pass_lock(b, file, err);
+
 	if (!rc)
-		rc = introduce(b, uv, interpreter, err);
-	if (rc)
-		return rc;
+		rc = introduce(b, uv, base, err);
 	start(b, &cmd, uv, "install");
 	aq_strv_add(&cmd.argv, "--no-deps");
-	aq_strv_add(&cmd.argv, "--python");
-	aq_strv_add_fmt(&cmd.argv, "%s/bin/python", interpreter);
-	if (b->kind == AQ_ENV_INHERITED) {
-		aq_strv_add(&cmd.argv, "--prefix");
-		aq_strv_add(&cmd.argv, b->prefix);
-	}
 	aq_strv_add(&cmd.argv, "--break-system-packages");
 	/* shared with the cache: its files, and their byte-code */
 	aq_strv_add(&cmd.argv, "--link-mode");
-	aq_strv_add(&cmd.argv, "hardlink");
+	aq_strv_add(&cmd.argv, is_client ? "hardlink" : "copy");
+	if (!rc && *base) {
+		aq_strv_add(&cmd.argv, "--prefix");
+		aq_strv_add(&cmd.argv, b->prefix);
+		aq_strv_add(&cmd.argv, "--python");
+		rc = add_base_python(b, base, &cmd, err);
+	} else {
+		aq_strv_add(&cmd.argv, "--python");
+		aq_strv_add_fmt(&cmd.argv, "%s/bin/python", b->prefix);
+	}
 	aq_strv_add(&cmd.argv, "--requirements");
 	aq_strv_add(&cmd.argv, file);
-	rc = run(b, &cmd, err);
+	if (!rc)
+		rc = is_client ? run(b, &cmd, err) : cage_run_pip(b, &cmd, err);
 	if (rc || cmd.exit_code == 0)
 		return rc;
 	return run_failed(b, &cmd, "the pip requirements cannot be installed",

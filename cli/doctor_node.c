@@ -284,7 +284,8 @@ void doctor_space(struct doctor *d)
 static int enter(void *arg, struct aq_err *err)
 {
 	(void)arg;
-	if (unshare(CLONE_NEWNS | CLONE_NEWIPC) < 0)
+	if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID |
+		    CLONE_NEWNET) < 0)
 		return aq_fail_errno(err, "no namespaces");
 	return 0;
 }
@@ -297,6 +298,6 @@ void doctor_namespaces(struct doctor *d)
 		doctor_say(d, DOCTOR_OK, NULL, "builds get namespaces of their own");
 	else
 		doctor_say(d, DOCTOR_ERROR,
-			   "let root unshare mount and IPC namespaces here (in a container: CAP_SYS_ADMIN): nothing is built without",
+			   "let root unshare mount, pid, ipc, uts and network namespaces here (in a container: CAP_SYS_ADMIN; see also /proc/sys/user/max_*_namespaces): nothing is built without",
 			   "%s", err.text);
 }

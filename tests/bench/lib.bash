@@ -6,7 +6,7 @@
 #   bench_options "$@"      sets runs and warm
 #   bench_begin STEPS       as root; ends everything when the script ends.
 #                           STEPS of its own, beside those of measure
-#   step ... bench_up       sets dir, tools and channel
+#   step ... bench_up       sets dir, install, tools and channel
 #   measure CASE...         sets us[CASE] and kb[CASE]
 #
 # A case is four functions: fresh_CASE puts things back, run_CASE is timed,
@@ -20,7 +20,7 @@
 
 bench_here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 lib=$bench_here/../lib
-for part in cache packages accounts wait steps cluster; do
+for part in cache packages accounts wait steps cluster uncaged; do
   # shellcheck source=/dev/null
   . "$lib/$part.sh"
 done
@@ -71,7 +71,6 @@ bench_end() {
 
 # bench_up [OPTION]...: of cluster_up
 bench_up() {
-  local install
   need_packages build slurm munge tools channel || return
   tools=$("$lib/get-tools") || return
   channel=$("$lib/get-channel") || return
@@ -125,6 +124,30 @@ is_settled() {
 
 # wipe NODE: as it was when it was installed.
 wipe() { settle && rm -rf "${dir:?}/nodes/${1:?}"/*; }
+
+node_lib() { echo "$dir/nodes/$NODE/lib"; }
+aq_here() { aq --node "$NODE" "$@"; }
+
+# forget: as if nothing but the base had been built; the caches stay.  It does
+# what collecting would: no row names it, then its files go.
+forget() {
+  local name
+  settle || return
+  while read -r name; do
+    rm -rf "$(node_lib)/envs/${name:?}" "$(node_lib)/meta/${name:?}"
+  done < <(python3 - "$(node_lib)/cache.db" <<'PY'
+import sqlite3, sys
+
+db = sqlite3.connect(sys.argv[1])
+db.execute("PRAGMA foreign_keys=on")
+names = db.execute("SELECT name FROM environments WHERE name NOT IN (SELECT env FROM bases)").fetchall()
+db.executemany("DELETE FROM environments WHERE name=?", names)
+db.execute("DELETE FROM requests WHERE key NOT IN (SELECT key FROM keys)")
+db.commit()
+print(*(name for (name,) in names), sep="\n", end="\n" if names else "")
+PY
+  )
+}
 
 # -- measuring --
 
@@ -189,3 +212,34 @@ percent() { awk -v p="$1" -v w="$2" -v d="$3" 'BEGIN {printf "%.*f %%", d, 100 *
 # in_seconds MICROSECONDS, in_mb KILOBYTES
 in_seconds() { awk -v t="$1" 'BEGIN {printf "%.3f", t / 1e6}'; }
 in_mb() { awk -v n="$1" 'BEGIN {printf "%.1f", n / 1024}'; }
+
+# -- comparisons --
+
+# in_turns N BETWEEN A B: run functions A and B in turns, BETWEEN before each
+# and not timed; sets us[A], us[B] (medians), difference (the median of those
+# of each pair) and its standard error, all in microseconds.
+# shellcheck disable=SC2034 # for the scripts
+in_turns() {
+  local i one other=() differences=() first=()
+  for ((i = -1; i < $1; i++)); do
+    timed "$2" && timed "$3" || return
+    one=$elapsed
+    timed "$2" && timed "$4" || return
+    ((i >= 0)) || continue # the first pair fills caches
+    first+=("$one")
+    other+=("$elapsed")
+    differences+=($((elapsed - one)))
+  done
+  us[$3]=$(median "${first[@]}")
+  us[$4]=$(median "${other[@]}")
+  difference=$(median "${differences[@]}")
+  error=$(standard_error "${differences[@]}")
+}
+
+# standard_error NUMBER...: of their median, from the quartiles, which unlike
+# the deviation do not mind a few wild runs: 1.2533 of the mean's, for which
+# the deviation is the distance of the quartiles by 1.349.
+standard_error() {
+  printf '%s\n' "$@" | sort -n |
+    awk '{v[NR] = $1} END {print 1.2533 * (v[int(NR * 3 / 4) + 1] - v[int(NR / 4) + 1]) / 1.349 / sqrt(NR)}'
+}

@@ -22,9 +22,14 @@ teardown() { it_end; }
 be() {
   local tools
   tools=$("$AQ_LIB/get-tools")
-  printf '#!/bin/sh\nexec %q -I %q %s %q "$@"\n' "$tools/bin/python" \
-    "$(readlink -f "$BATS_TEST_DIRNAME/../clients/stand-in")" "$1" \
-    "$IT_INSTALL/libexec/slurm-aq/aq-rattler" >"$IT_CLIENTS/$1"
+  # no shell script: where link scripts could run there is no shell
+  cat >"$IT_CLIENTS/$1" <<PY
+#!$tools/bin/python -I
+import runpy, sys
+stand_in = "$(readlink -f "$BATS_TEST_DIRNAME/../clients/stand-in")"
+sys.argv[:1] = [stand_in, "$1", "$IT_INSTALL/libexec/slurm-aq/aq-rattler"]
+runpy.run_path(stand_in, run_name="__main__")
+PY
   chmod 755 "$IT_CLIENTS/$1"
   echo "client = $IT_CLIENTS/$1" >>"$IT_DIR/etc/aq.conf"
 }

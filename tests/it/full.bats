@@ -107,7 +107,6 @@ nothing_is_left() {
   wait_until 10 nobody_works
   nothing_is_left
   # the next one of an array is told the same at once
-  : >"$IT_DIR/attempts"
   run -125 --separate-stderr as_user srun -w n1 --aq-requirements="$(asks 4)" true
   assert_contains "$stderr" "'$CACHE' is full: "
   refute_contains "$stderr" "collecting"

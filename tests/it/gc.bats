@@ -289,7 +289,6 @@ uid_of() { aq --node n1 show --json "$1" | it_number uid; }
 @test "collecting all the time harms none of 100 jobs that use, inherit and build" {
   local i job jobs=() tasks=$((${AQ_COUNT_GC_JOBS:-100} / 5)) whole collector
   it_limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
-  : >"$IT_DIR/attempts"
   whole=$(it_file whole.yaml <<<'{dependencies: [prefix-demo]}')
   (while [[ ! -e $IT_DIR/stop ]]; do gc >>"$IT_DIR/gc.log" 2>&1 || echo "FAILED" >>"$IT_DIR/gc.log"; done) 3>&- &
   collector=$!

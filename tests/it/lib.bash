@@ -24,6 +24,7 @@ AQ_LIB=$BATS_TEST_DIRNAME/../lib
 . "$AQ_LIB/accounts.sh"
 . "$AQ_LIB/packages.sh"
 . "$AQ_LIB/cluster.sh"
+. "$AQ_LIB/uncaged.sh"
 
 readonly IT_JOB_SECONDS=120 # a job with a build in it, on a loaded machine
 
@@ -98,7 +99,6 @@ it_forget() {
     wait_while "$IT_JOB_SECONDS" it_has_workers "${node##*/}"
     rm -rf "${node:?}/lib" "$node/run" "$node/run-public"
   done
-  : >"$IT_DIR/attempts"
 }
 
 # it_cache NODE: that node's cache_dir.
@@ -200,7 +200,10 @@ it_small() {
 
 # it_attempts NODE: how often a client was asked to resolve there since
 # it_forget.
-it_attempts() { grep -c "^solve .*/nodes/$1/lib" "$IT_DIR/attempts" || :; }
+it_attempts() { it_calls "$1" | grep -c "^solve " || :; }
+
+# it_calls NODE: what its client was asked, a call a line.
+it_calls() { cat "$IT_DIR/nodes/$1/lib/work/home/attempts" 2>/dev/null || :; }
 
 # it_builds NODE: how many environments are there.
 it_builds() {
@@ -243,26 +246,40 @@ it_has_workers() {
 # -- the client, which counts and can be stopped at a gate --
 
 # it_client PATH: print a wrapper of the client at PATH.  It has the client's
-# name, notes each call in IT_DIR/attempts, and waits before or after a verb
+# name, notes each call in its HOME, and waits before or after a verb
 # for as long as IT_DIR/gate says so.
 it_client() {
   local wrapper=$IT_DIR/client/${1##*/}
   mkdir "$IT_DIR/client"
-  : >"$IT_DIR/attempts"
-  chmod 666 "$IT_DIR/attempts"
-  cat >"$wrapper" <<SH
-#!/bin/sh
-stop_at() {
-  [ "\$(cat $IT_DIR/gate 2>/dev/null)" != "\$1" ] || echo "\$1" >>$IT_DIR/attempts
-  while [ "\$(cat $IT_DIR/gate 2>/dev/null)" = "\$1" ]; do sleep 0.02; done
-}
-echo "\$* \$RATTLER_CACHE_DIR" >>$IT_DIR/attempts
-stop_at "before \$1"
-$1 "\$@"
-status=\$?
-stop_at "after \$1"
-exit \$status
-SH
+  # no shell script: where link scripts could run there is no shell
+  cat >"$wrapper" <<PY
+#!/usr/bin/python3 -I
+import contextlib, os, subprocess, sys, time
+
+def gate():
+    try:
+        with open("$IT_DIR/gate") as f:
+            return f.read().strip()
+    except FileNotFoundError:
+        return None
+
+def note(text): # a HOME that it has: not doctor, which asks for its version
+    with contextlib.suppress(KeyError, OSError), open(os.environ["HOME"] + "/attempts", "a") as f:
+        f.write(text + "\\n")
+
+def stop_at(where):
+    if gate() == where:
+        note(where)
+    while gate() == where:
+        time.sleep(0.02)
+
+verb = sys.argv[1]
+note(" ".join(sys.argv[1:]))
+stop_at("before " + verb)
+status = subprocess.run(["$1", *sys.argv[1:]]).returncode
+stop_at("after " + verb)
+sys.exit(status if status >= 0 else 128 - status)
+PY
   chmod 755 "$IT_DIR/client" "$wrapper"
   echo "$wrapper"
 }
@@ -276,7 +293,16 @@ it_gate() {
 
 it_open() { rm -f "$IT_DIR/gate"; }
 
-it_is_at_gate() { grep -qxFf "$IT_DIR/gate" "$IT_DIR/attempts"; }
+it_is_at_gate() { cat "$IT_DIR"/nodes/*/lib/work/home/attempts 2>/dev/null | grep -qxFf "$IT_DIR/gate"; }
+
+# -- the cage, and without it --
+
+# it_uncaged COMMAND...: run it where a builder without a cage is in place of ours.
+it_uncaged() { uncaged "$IT_INSTALL" "$@"; }
+
+# it_without CALLS COMMAND...: run it where these system calls fail, see
+# tests/it/without-calls.c.
+it_without() { "$IT_INSTALL/tests/without-calls" "$@"; }
 
 # it_submit ARGUMENT...: sbatch as the test user; prints the job's id.
 it_submit() { as_user sbatch --parsable --output="$IT_SUBMIT/%A_%a.out" "$@"; }

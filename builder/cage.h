@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The cage: what a program of a shared build sees of the node, where it may
+ * write, and how much it may take.  Its form is its phase's.
+ *
+ *   cage.c      what lies below work/ for it
+ *   confine.c   the phases, and how a child becomes one
+ *   mounts.c    what it sees
+ *   limits.c    how much it may take
+ *   landlock.c  where it may write, once more
+ *
+ * A child goes through it in three steps, each of which returns NULL, or what
+ * cannot be done, with errno set.  The builder of tests that has no cage
+ * (tests/it/uncaged.c) has others in place of confine.c.
+ */
+#ifndef AQ_BUILDER_CAGE_H
+#define AQ_BUILDER_CAGE_H
+
+#include <sys/stat.h>
+
+#include "builder/builder.h"
+
+/* What a phase may do; all the rest it may not. */
+struct phase_form {
+	bool has_caches;     /* all of work/, where nothing is executed */
+	bool has_network;
+	bool writes_prefix;
+	bool is_builders;    /* builder_user's; else probe_user's */
+};
+const struct phase_form *phase_form(enum phase phase);
+
+/* 1. Leave the node's namespaces; what is forked next is the first process of a
+ * new pid namespace.
+ */
+const char *confine_leave(enum phase phase);
+/* 2. That one, as root: see what the phase may see. */
+const char *confine_see(const struct build *b, enum phase phase,
+			bool hides_shells);
+/* 3. The program itself, right before it runs: be who it is, for good. */
+const char *confine_become(const struct build *b, enum phase phase);
+
+/* -- mounts.c -- */
+/* Nothing that is mounted from here on shows elsewhere. */
+AQ_CHECK bool mounts_unshare(const struct build *b);
+/* Bind all of work/ over cache_dir, with b->shown in it, read-only. */
+AQ_CHECK bool mounts_bind_work(const struct build *b);
+/* A cache_dir that has nothing but what the phase needs. */
+AQ_CHECK bool mounts_bind_prefix(const struct build *b,
+				 const struct phase_form *form);
+/* Everything is read-only but what the phase may write. */
+AQ_CHECK bool mounts_close(const struct build *b,
+			   const struct phase_form *form);
+/* An own /proc, and without network nobody's sockets. */
+AQ_CHECK bool mounts_renew(const struct build *b,
+			   const struct phase_form *form);
+/* No shell can be executed. */
+AQ_CHECK bool mounts_hide_shells(void);
+
+/* Call 'fn' for each directory that a phase may write, as it is in the cage,
+ * until it returns false.
+ */
+AQ_CHECK bool mounts_each_open(const struct build *b,
+			       const struct phase_form *form,
+			       bool (*fn)(const char *path, void *arg),
+			       void *arg);
+
+/* -- limits.c -- */
+AQ_CHECK bool limits_set(const struct build *b, const struct phase_form *form);
+/* The kernel ends a build before it ends a job. */
+void limits_offer_to_oom(void);
+
+/* -- landlock.c -- */
+/* True also where the kernel has none. */
+AQ_CHECK bool landlock_restrict(const struct build *b,
+				const struct phase_form *form);
+
+#endif
