@@ -131,7 +131,7 @@ static int refuse(struct build *b, const struct secrets *s, const char *host,
 			       file, host);
 	if (s->of == SECRETS_OF_WHEELS)
 		return aq_fail(err, AQ_SYS,
-			       "'%s' has credentials for '%s', and an environment's own pip gets none, since it runs what packages bring: tell the administrator to install uv",
+			       "'%s' has credentials for '%s', and what installs with an environment's own interpreter gets none, since that runs what packages bring: tell the administrator to install uv, and to add a base of this Python (aq base add)",
 			       file, host);
 	return aq_fail(err, AQ_SYS,
 		       "'%s' has credentials for '%s' that this conda client %s: tell the administrator to write 'client = aq-rattler' to aq.conf",
@@ -210,12 +210,16 @@ int secrets_take(struct build *b, struct command *cmd, struct aq_err *err)
 
 /* -- in the program's own mount namespace -- */
 
-static bool forbid_execution(const struct build *b)
+/* But for what uv asks: a base's interpreter, with -I -S (aq-python), which runs no
+ * package's code but its own.
+ */
+static bool forbid_execution(const struct build *b, enum secrets_of of)
 {
 	const unsigned long flags = MS_BIND | MS_REMOUNT | MS_NOSUID |
 				    MS_NODEV | MS_NOEXEC;
 
-	for (size_t i = 0; i < ARRAY_LEN(b->shown); i++) {
+	for (size_t i = 0; of != SECRETS_OF_WHEELS && i < ARRAY_LEN(b->shown);
+	     i++) {
 		char path[BUILD_PATH_MAX + AQ_ENV_NAME_SIZE + 8];
 
 		snprintf(path, sizeof(path), "%s/envs/%s", b->inside,
@@ -245,7 +249,7 @@ bool secrets_place(const struct build *b, const struct secrets *s)
 
 	if (!s->is_alone)
 		return true;
-	if (!forbid_execution(b))
+	if (!forbid_execution(b, s->of))
 		return false;
 	if (!s->given.n)
 		return true;

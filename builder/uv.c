@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* uv.  It asks an interpreter what it is before anything else, and caches what
- * that says.  Where the caches can be written that is a base's, with -I -S
+/* uv.  It asks an interpreter what it is before anything else.  Where the caches can be written that is a base's, with -I -S
  * (aq-python), and --prefix says for where; a prefix without such a base is
  * installed into with its own interpreter, as its own pip would, without caches.
  */
@@ -19,9 +18,7 @@ bool uv_find(const struct build *b, char *ret, size_t size)
 	return client_choose_pip(b->conf->pip_client, ret, size, NULL) == 0;
 }
 
-/* uv keeps answers by path, so that each base has one of its own, which is added to
- * the arguments.
- */
+/* It is added to the arguments. */
 static int add_base_python(const struct build *b, const char *env,
 			   struct command *cmd, struct aq_err *err)
 {
@@ -31,6 +28,7 @@ static int add_base_python(const struct build *b, const char *env,
 	snprintf(path, sizeof(path), "%s/%s", b->work, name);
 	if (symlink(AQ_PKGLIBEXECDIR "/aq-python", path) < 0 && errno != EEXIST)
 		return aq_fail_errno(err, "cannot make '%s'", path);
+	aq_strv_add(&cmd->argv, "--python");
 	aq_strv_add_fmt(&cmd->argv, "%s/%s", b->inside, name);
 	aq_strv_add_fmt(&cmd->env, "AQ_PYTHON=%s/envs/%s/bin/python",
 			b->conf->cache_dir, env);
@@ -58,34 +56,6 @@ static void start(const struct build *b, struct command *cmd, const char *uv,
 	pip_add_sources(b, cmd, "--default-index");
 }
 
-/* uv asks a base's interpreter what it is, which a package brought, and remembers it:
- * before it has credentials.
- */
-static int introduce(struct build *b, const char *uv, const char *base,
-		     struct aq_err *err)
-{
-	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
-	int rc;
-
-	if (!*base || !secrets_are_wanted(b, SECRETS_OF_WHEELS))
-		return 0;
-	aq_strv_add(&cmd.argv, uv);
-	aq_strv_add(&cmd.argv, "python");
-	aq_strv_add(&cmd.argv, "find");
-	aq_strv_add(&cmd.argv, "--no-config");
-	aq_strv_add(&cmd.argv, "--no-project");
-	aq_strv_add(&cmd.argv, "--no-python-downloads");
-	aq_strv_add(&cmd.argv, "--cache-dir");
-	aq_strv_add_fmt(&cmd.argv, "%s/wheels", b->inside);
-	rc = add_base_python(b, base, &cmd, err);
-	if (!rc)
-		rc = run(b, &cmd, err);
-	if (rc || cmd.exit_code == 0)
-		return rc;
-	return run_failed(b, &cmd, "uv cannot tell what Python this is",
-			  BUILD_FAULT, err);
-}
-
 /* -- resolving -- */
 
 #define PYLOCK "pylock.toml"
@@ -108,8 +78,6 @@ static int compile(struct build *b, const char *uv, const char *constraints,
 	aq_str_add(&all, constraints);
 	rc = cage_pass_file(b, "constraints", "txt", aq_str_get(&all), all.len,
 			     file, err);
-	if (!rc && base)
-		rc = introduce(b, uv, b->base.env, err);
 	if (rc)
 		return rc;
 	start(b, cmd, uv, "compile");
@@ -123,7 +91,6 @@ static int compile(struct build *b, const char *uv, const char *constraints,
 		aq_strv_add(&cmd->argv, b->stubs);
 	}
 	if (base) {
-		aq_strv_add(&cmd->argv, "--python");
 		rc = add_base_python(b, b->base.env, cmd, err);
 		if (rc)
 			return rc;
@@ -303,8 +270,6 @@ int uv_install(struct build *b, const char *uv, struct aq_err *err)
 	char file[BUILD_PATH_MAX];
 	int rc = pass_lock(b, file, err);
 
-	if (!rc)
-		rc = introduce(b, uv, base, err);
 	start(b, &cmd, uv, "install");
 	aq_strv_add(&cmd.argv, "--no-deps");
 	aq_strv_add(&cmd.argv, "--break-system-packages");
@@ -314,7 +279,6 @@ int uv_install(struct build *b, const char *uv, struct aq_err *err)
 	if (!rc && *base) {
 		aq_strv_add(&cmd.argv, "--prefix");
 		aq_strv_add(&cmd.argv, b->prefix);
-		aq_strv_add(&cmd.argv, "--python");
 		rc = add_base_python(b, base, &cmd, err);
 	} else {
 		aq_strv_add(&cmd.argv, "--python");

@@ -19,8 +19,8 @@ setup_file() {
   mkdir -p "$SERVED/wheels"
   ln -s "$channel/linux-64" "$channel/noarch" "$SERVED/"
   cp "$channel"/wheels/certifi-*.whl "$SERVED/wheels/"
-  # what runs as soon as an interpreter with it does: it notes where it was and
-  # what it could read
+  # what runs as soon as an interpreter with it does: it says who it was and
+  # what it could read, and builds log that
   "$AQ_LIB/make-wheel" "$SERVED/wheels" spy 1.0 \
     --file 'spy.pth=import spy' --file "spy.py=$(spy)" >/dev/null
   "$AQ_LIB/make-wheel" "$SERVED/wheels" inner 1.0 >/dev/null
@@ -64,7 +64,7 @@ teardown() {
 
 spy() {
   cat <<'PY'
-import os, pathlib, tempfile
+import os, pathlib, sys
 def _note():
     seen = [f"uid {os.getuid()}"] + [f"{k}={v}" for k, v in os.environ.items()]
     cache = pathlib.Path(__file__).parents[6]
@@ -73,8 +73,7 @@ def _note():
             seen.append(place.read_text())
         except OSError as e:
             seen.append(str(e))
-    with open(pathlib.Path(tempfile.gettempdir()) / "spied", "a") as f:
-        f.write("\n".join(seen) + "\n")
+    print(*(f"spied {line}" for line in seen), sep="\n", file=sys.stderr)
 try:
     _note()
 except OSError:
@@ -149,6 +148,15 @@ private() { it_file private.yaml <<<"{channels: [${1-private}], dependencies: [a
 
 with_wheels() { it_file wheels.yaml <<<"{channels: [private], dependencies: [python=3.12, {pip: [$1]}]}"; }
 
+# with_base: of Python 3.12, whose interpreter speaks for others to uv.
+with_base() {
+  echo '{channels: [private], dependencies: [python=3.12, pip]}' >"$IT_DIR/base.yaml"
+  aq --node n1 base add 3.12 --file "$IT_DIR/base.yaml"
+}
+
+# spied: what packages' code has said in builds.
+spied() { cat "$(it_cache n1)"/logs/*.log | grep '^spied'; }
+
 # fails_by_node FILE TEXT: the task fails, for a reason that is the node's.
 fails_by_node() {
   run -125 --separate-stderr as_user srun --aq-requirements="$1" true
@@ -165,11 +173,11 @@ at_gate() {
 }
 
 # The pid of the client's wrapper, which has what the client has.
-client_pid() { pgrep -f -u "$AQ_BUILDER_USER" "^/bin/sh $IT_DIR/client/" | head -n 1; }
+client_pid() { pgrep -f -u "$AQ_BUILDER_USER" "$IT_DIR/client/" | head -n 1; }
 
 @test "a private channel and a private index: built, and seen by the client alone" {
   local pid place
-  at_gate "after solve" "$(with_wheels "spy, certifi")"
+  at_gate "after solve" "$(private)"
   pid=$(client_pid)
   place=/proc/$pid/root$(it_cache n1)/secrets
   # for the client, in its own namespace
@@ -188,17 +196,23 @@ client_pid() { pgrep -f -u "$AQ_BUILDER_USER" "^/bin/sh $IT_DIR/client/" | head 
   it_open
   until it_job_is_over "$JOB"; do no_process_knows; done
   assert_equal "$(tail -n 1 "$IT_SUBMIT/${JOB}_"*.out)" "created"
-  [[ $(came "$CHANNEL_HOST" good) -gt 0 && $(came "$INDEX_HOST" good) -gt 0 ]]
   lacks aq-secrets /proc/[0-9]*/mountinfo 2>/dev/null
-  # what runs with the interpreter ran, and had nothing
-  grep -q "^uid" "$(it_cache n1)"/work/*/spied
-  lacks -E "NETRC|RATTLER_AUTH" "$(it_cache n1)"/work/*/spied
+  with_base
+  JOB=$(it_submit --wrap "srun --aq-requirements=$(with_wheels "spy, certifi") printenv AQ_RESOLUTION")
+  until it_job_is_over "$JOB"; do no_process_knows; done
+  assert_equal "$(tail -n 1 "$IT_SUBMIT/${JOB}_"*.out)" "inherited"
+  [[ $(came "$CHANNEL_HOST" good) -gt 0 && $(came "$INDEX_HOST" good) -gt 0 ]]
+  # what runs with the interpreter ran, as nobody who had them, and had nothing
+  spied >"$IT_DIR/spied"
+  grep -q "^spied uid $(id -u "$AQ_PROBE_USER")" "$IT_DIR/spied"
+  lacks -E "uid $(id -u "$AQ_BUILDER_USER")|NETRC|RATTLER_AUTH" "$IT_DIR/spied"
   run -0 --separate-stderr as_user srun --aq-requirements="$(with_wheels "spy, certifi")" python -c 'import certifi, os; print(os.environ["AQ_RESOLUTION"])'
   assert_equal "$output" "reused"
 }
 
 @test "what others are told of it has no secret" {
   local file key
+  with_base
   file=$(with_wheels certifi)
   as_user srun --aq-requirements="$file" true
   key=$(aq --node n1 list --json | jq -r '.environments[0].name')
@@ -215,17 +229,22 @@ client_pid() { pgrep -f -u "$AQ_BUILDER_USER" "^/bin/sh $IT_DIR/client/" | head 
   nobody_knows
 }
 
+@test "without a base the environment's own interpreter would install, and gets nothing" {
+  fails_by_node "$(with_wheels spy)" "tell the administrator to install uv, and to add a base of this Python"
+}
+
 @test "a layer over a base: its interpreter, which runs what packages bring, gets nothing" {
-  local file=$IT_DIR/base.yaml
+  local file=$IT_DIR/spying.yaml
+  with_base
   echo '{channels: [private], dependencies: [python=3.12, {pip: [spy]}]}' >"$file"
   aq --node n1 base add 3.12 --file "$file"
   it_begin
-  rm -f "$(it_cache n1)"/work/*/spied
+  rm -f "$(it_cache n1)"/logs/*.log
   run -0 --separate-stderr as_user srun --aq-requirements="$(with_wheels inner)" printenv AQ_RESOLUTION
   assert_equal "$output" "inherited"
-  # it was asked what it is, as builder_user
-  grep -q "^uid $(id -u "$AQ_BUILDER_USER")" "$(it_cache n1)/work/tmp/spied"
-  lacks -E "NETRC|RATTLER_AUTH" "$(it_cache n1)"/work/*/spied
+  spied >"$IT_DIR/spied"
+  grep -q "^spied uid $(id -u "$AQ_PROBE_USER")" "$IT_DIR/spied"
+  lacks -E "uid $(id -u "$AQ_BUILDER_USER")|NETRC|RATTLER_AUTH" "$IT_DIR/spied"
 }
 
 @test "a token" {
@@ -240,6 +259,7 @@ client_pid() { pgrep -f -u "$AQ_BUILDER_USER" "^/bin/sh $IT_DIR/client/" | head 
   assert_equal "$output" "created"
   [[ $(came "$AWAY_HOST" good) -gt 0 && $(came "$OPEN_HOST" none) -gt 0 ]]
   assert_equal "$(came "$OPEN_HOST" '(good|bad)')" 0
+  with_base
   echo "pip_index = http://$AWAY_HOST:$PORT/simple" >>"$AQ_CONF"
   : >"$IT_DIR/requests"
   as_user srun --aq-requirements="$(with_wheels certifi)" true
@@ -315,8 +335,9 @@ client_pid() { pgrep -f -u "$AQ_BUILDER_USER" "^/bin/sh $IT_DIR/client/" | head 
   local tools
   tools=$("$AQ_LIB/get-tools")
   mkdir -p "$IT_DIR/others"
-  printf '#!/bin/sh\nexec %q -I %q micromamba %q "$@"\n' "$tools/bin/python" \
-    "$(readlink -f "$BATS_TEST_DIRNAME/../clients/stand-in")" \
+  # where it links there is no shell
+  printf '#!%s -I\nimport os, sys\nos.execv(sys.executable, [sys.executable, "-I", "%s", "micromamba", "%s", *sys.argv[1:]])\n' \
+    "$tools/bin/python" "$(readlink -f "$BATS_TEST_DIRNAME/../clients/stand-in")" \
     "$IT_INSTALL/libexec/slurm-aq/aq-rattler" >"$IT_DIR/others/micromamba"
   chmod 755 "$IT_DIR/others" "$IT_DIR/others/micromamba"
   echo "client = $IT_DIR/others/micromamba" >>"$AQ_CONF"
@@ -396,8 +417,10 @@ doctor() {
   # the server itself as a proxy
   sed -i '/^proxy/d' "$AQ_CONF"
   echo "proxy = http://$USER_NAME:$TOKEN-proxy@$OPEN_HOST:$PORT" >>"$AQ_CONF"
+  with_base
   run -0 --separate-stderr as_user srun --aq-requirements="$(with_wheels spy)" printenv AQ_RESOLUTION
-  assert_equal "$output" "created"
-  grep -q "^uid" "$(it_cache n1)"/work/*/spied
-  lacks -i "proxy" "$(it_cache n1)"/work/*/spied
+  assert_equal "$output" "inherited"
+  spied >"$IT_DIR/spied"
+  grep -q "^spied uid" "$IT_DIR/spied"
+  lacks -i "proxy" "$IT_DIR/spied"
 }
