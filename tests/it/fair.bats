@@ -40,8 +40,8 @@ submit() {
 tickets() { find "$IT_DIR/nodes/${2:-n1}/run/queue" -name "*-[$1]" 2>/dev/null | wc -l; }
 has_tickets() { [[ $(tickets "$1") -eq $2 ]]; }
 # which keys were built there, in their order
-built() { sed -n 's/^solve .*activate-demo *>= *0\.0\.\([0-9]*\).*/\1/p' "$IT_DIR/attempts"; }
-at_gate() { [[ $(grep -cxFf "$IT_DIR/gate" "$IT_DIR/attempts") -eq $1 ]]; }
+built() { it_calls n1 | sed -n 's/^solve .*activate-demo *>= *0\.0\.\([0-9]*\).*/\1/p'; }
+at_gate() { [[ $(cat <(it_calls n1) <(it_calls n2) | grep -cxFf "$IT_DIR/gate") -eq $1 ]]; }
 output_of() { cat "$IT_SUBMIT/$1"_*.out; }
 nothing_is_left() { has_tickets wqb 0 && it_is_clean n1; }
 
@@ -262,7 +262,7 @@ nothing_is_left() { has_tickets wqb 0 && it_is_clean n1; }
   it_wait "$other"
   it_job_is COMPLETED "$other"
   assert_contains "$(output_of "$other")" "nothing new on disk"
-  assert_equal "$(grep -c '^link ' "$IT_DIR/attempts")" 1
+  assert_equal "$(it_calls n1 | grep -c '^link ')" 1
 }
 
 # a builder waits for another key's build of its lock: it has resolved
