@@ -71,9 +71,9 @@ in_demo() { as_user "${before[@]}" srun --aq-requirements="$DEMO" "$@"; }
   as_user rm -r "$home/.local"
 }
 
-@test "link scripts are not run" {
+@test "link scripts are not run: what has one is refused by name" {
   file=$(it_file post.yaml <<<'{channels: [conda-forge], dependencies: [postlink-demo]}')
-  prefix=$(as_user srun --aq-requirements="$file" printenv AQ_ENV_PREFIX)
-  [[ ! -e $prefix/var/postlink-demo.stamp ]]
-  [[ ! -e $prefix/.messages.txt ]]
+  run -125 --separate-stderr as_user srun --aq-requirements="$file" true
+  assert_contains "$stderr" "package 'postlink-demo' has a link script ('bin/.postlink-demo-post-link.sh')"
+  assert_equal "$(find "$IT_DIR/nodes/n1/lib" -name postlink-demo.stamp)" ""
 }
