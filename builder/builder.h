@@ -12,7 +12,7 @@
  *   prefix.c     where it is made
  *   client.c     the table of clients; rattler.c mamba.c bundled.c are dialects;
  *                clients.c finds them
- *   inherit.c    layers over a base; stubs.c layer.c
+ *   inherit.c    layers over a base; stubs.c bare.c layer.c
  *   pip.c        pip requirements; uv.c
  *   records.c    what clients print, as lines of a lock
  *   secrets.c    credentials, for the programs that fetch

@@ -17,8 +17,8 @@
 /* Directories below work/ and whose they are. */
 static const char *const builder_dirs[] = { "pkgs", "wheels", "home", "tmp" };
 
-static const char *const root_dirs[] = { "pass", "stubs", "secrets", "probe",
-					 "root" };
+static const char *const root_dirs[] = { "pass", "stubs", "bare", "secrets",
+					 "probe", "root" };
 
 static int give_dir(int fd, const char *name, const struct identity *who,
 		    mode_t mode, struct aq_err *err)

@@ -4,6 +4,7 @@
  *
  *   inherit.c  whether the base meets the conda part; the difference
  *   stubs.c    what Python packages the base has, as pip's resolvers want it
+ *   bare.c     the base's interpreter without them
  *   layer.c    the layer's files
  */
 #ifndef AQ_BUILDER_INHERIT_H
@@ -36,6 +37,17 @@ AQ_CHECK int stubs_make_of_conda(struct build *b, struct aq_err *err);
 AQ_CHECK int stubs_read(struct build *b, struct aq_strv *names,
 			struct aq_str *constraints, struct aq_err *err);
 
+/* -- bare.c -- */
+/* The base whose interpreter speaks for b->prefix; "": none does. */
+const char *bare_env(const struct build *b);
+/* A venv over the base 'env' with no packages in it, for programs in the cage that
+ * ask an interpreter what it is; its path there.
+ */
+AQ_CHECK int bare_make(const struct build *b, const char *env,
+		       struct aq_err *err);
+void bare_name(const struct build *b, const char *env,
+	       char ret_inside[BUILD_PATH_MAX]);
+
 /* -- layer.c -- */
 /* The empty layer in b->prefix. */
 AQ_CHECK int layer_start(struct build *b, struct aq_err *err);
@@ -46,8 +58,8 @@ AQ_CHECK int layer_write_cfg(const struct build *b, struct aq_str *ret,
  * its files.
  */
 AQ_CHECK int layer_complete(struct build *b, struct aq_err *err);
-/* Of a whole prefix: the programs that were written for the interpreter of
- * b->compiler are its own's.
+/* Of a whole prefix: the programs that were written for a bare interpreter are its
+ * own's.
  */
 AQ_CHECK int layer_own_programs(struct build *b, struct aq_err *err);
 

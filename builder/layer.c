@@ -167,6 +167,7 @@ static bool read_program(const struct build *b, const char *old, int dir,
 	       rewrite(b, old, &text, ret);
 }
 
+/* A program of the base's, in the layer. */
 static int put_program(const struct build *b, int from, int to,
 		       const char *name, struct aq_err *err)
 {
@@ -177,8 +178,6 @@ static int put_program(const struct build *b, int from, int to,
 	if (read_program(b, b->base_prefix, from, name, &text))
 		return write_text(to, name, 0755, aq_str_get(&text), text.len,
 				  err);
-	if (from == to)
-		return 0;
 	aq_str_add_fmt(&target, "../../%s/bin/%s", b->base.env, name);
 	rc = aq_str_done(&target, "a link", err);
 	return rc ? rc : put_link(to, name, aq_str_get(&target), err);
@@ -297,15 +296,20 @@ struct programs {
 	int from, to;
 };
 
+/* uv wrote it for the interpreter that it asked. */
 static int own_program(const char *name, void *arg, struct aq_err *err)
 {
 	const struct programs *p = arg;
+	cleanup_str struct aq_str text = AQ_STR_INIT(2 * PROGRAM_MAX);
+	char asked[BUILD_PATH_MAX];
 	struct stat st;
 
+	bare_name(p->b, bare_env(p->b), asked);
 	if (fstatat(p->to, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    !S_ISREG(st.st_mode))
+	    !S_ISREG(st.st_mode) ||
+	    !read_program(p->b, asked, p->to, name, &text))
 		return 0;
-	return put_program(p->b, p->to, p->to, name, err);
+	return write_text(p->to, name, 0755, aq_str_get(&text), text.len, err);
 }
 
 static int base_program(const char *name, void *arg, struct aq_err *err)
@@ -357,23 +361,6 @@ int layer_complete(struct build *b, struct aq_err *err)
 
 /* -- a whole prefix -- */
 
-/* uv wrote it with the interpreter that it asked. */
-static int rename_interpreter(const char *name, void *arg, struct aq_err *err)
-{
-	const struct programs *p = arg;
-	cleanup_str struct aq_str text = AQ_STR_INIT(2 * PROGRAM_MAX);
-	char old[BUILD_PATH_MAX];
-	struct stat st;
-
-	snprintf(old, sizeof(old), "%s/envs/%s", p->b->conf->cache_dir,
-		 p->b->compiler);
-	if (fstatat(p->to, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    !S_ISREG(st.st_mode) ||
-	    !read_program(p->b, old, p->to, name, &text))
-		return 0;
-	return write_text(p->to, name, 0755, aq_str_get(&text), text.len, err);
-}
-
 static int own_programs(void *arg, struct aq_str *out, struct aq_err *err)
 {
 	struct programs p = { .b = arg };
@@ -384,7 +371,7 @@ static int own_programs(void *arg, struct aq_str *out, struct aq_err *err)
 	if (!rc)
 		rc = aq_open_dir(prefix, "bin", &bin, err);
 	p.to = bin;
-	return rc ? rc : aq_each_entry(bin, "bin", rename_interpreter, &p, err);
+	return rc ? rc : aq_each_entry(bin, "bin", own_program, &p, err);
 }
 
 int layer_own_programs(struct build *b, struct aq_err *err)

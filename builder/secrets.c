@@ -210,9 +210,7 @@ int secrets_take(struct build *b, struct command *cmd, struct aq_err *err)
 
 /* -- in the program's own mount namespace -- */
 
-/* But for what uv asks: a base's interpreter, with -I -S (aq-python), which runs no
- * package's code but its own.
- */
+/* But for the interpreter that uv asks, a base's without its packages (bare.c). */
 static bool forbid_execution(const struct build *b, enum secrets_of of)
 {
 	const unsigned long flags = MS_BIND | MS_REMOUNT | MS_NOSUID |

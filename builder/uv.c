@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* uv.  It asks an interpreter what it is before anything else.  Where the caches can be written that is a base's, with -I -S
- * (aq-python), and --prefix says for where; a prefix without such a base is
- * installed into with its own interpreter, as its own pip would, without caches.
+/* uv.  It asks an interpreter what it is before anything else.  Where the caches can
+ * be written that is a base's without its packages (bare.c), and --prefix says for
+ * where; a prefix without such a base is installed into with its own interpreter,
+ * as its own pip would, without caches.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "builder/inherit.h"
 #include "builder/known.h"
@@ -22,17 +21,12 @@ bool uv_find(const struct build *b, char *ret, size_t size)
 static int add_base_python(const struct build *b, const char *env,
 			   struct command *cmd, struct aq_err *err)
 {
-	char name[AQ_ENV_NAME_SIZE + 32], path[2 * BUILD_PATH_MAX];
+	char path[BUILD_PATH_MAX];
 
-	snprintf(name, sizeof(name), "%s/python-%s", b->pass, env);
-	snprintf(path, sizeof(path), "%s/%s", b->work, name);
-	if (symlink(AQ_PKGLIBEXECDIR "/aq-python", path) < 0 && errno != EEXIST)
-		return aq_fail_errno(err, "cannot make '%s'", path);
+	bare_name(b, env, path);
 	aq_strv_add(&cmd->argv, "--python");
-	aq_strv_add_fmt(&cmd->argv, "%s/%s", b->inside, name);
-	aq_strv_add_fmt(&cmd->env, "AQ_PYTHON=%s/envs/%s/bin/python",
-			b->conf->cache_dir, env);
-	return 0;
+	aq_strv_add_fmt(&cmd->argv, "%s/bin/python", path);
+	return bare_make(b, env, err);
 }
 
 static void start(const struct build *b, struct command *cmd, const char *uv,
@@ -255,15 +249,9 @@ static int pass_lock(struct build *b, char ret_inside[BUILD_PATH_MAX],
 			      ret_inside, err);
 }
 
-/* The base whose interpreter speaks for b->prefix; "": none. */
-static const char *base_for(const struct build *b)
-{
-	return b->kind == AQ_ENV_INHERITED ? b->base.env : b->compiler;
-}
-
 int uv_install(struct build *b, const char *uv, struct aq_err *err)
 {
-	const char *base = base_for(b);
+	const char *base = bare_env(b);
 	bool is_client = *base || b->is_personal;
 	cleanup_command struct command cmd =
 		COMMAND_INIT(is_client ? PHASE_CLIENT : PHASE_PIP);

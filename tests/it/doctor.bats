@@ -16,8 +16,8 @@ setup() {
 }
 
 teardown() {
-  cp -p "$BATS_TEST_TMPDIR/aq.conf" "$AQ_CONF"
-  cp -p "$BATS_TEST_TMPDIR/plugstack.conf" "$IT_DIR/etc/plugstack.conf"
+  it_restore "$BATS_TEST_TMPDIR/aq.conf" "$AQ_CONF"
+  it_restore "$BATS_TEST_TMPDIR/plugstack.conf" "$IT_DIR/etc/plugstack.conf"
   it_end
 }
 

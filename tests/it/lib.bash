@@ -133,6 +133,13 @@ it_limits() {
   printf '%s\n' "$@" >>"$IT_DIR/etc/aq.conf"
 }
 
+# it_restore FROM TO: as it was.  At once: a job's epilog, which may still be to
+# come, would find a half.
+it_restore() {
+  cp -p "$1" "$2.new"
+  mv "$2.new" "$2"
+}
+
 # it_gc NODE OPTION...: collect there, after the one that an epilog has started.
 it_gc() {
   local node=$1 output

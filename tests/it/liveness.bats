@@ -27,7 +27,7 @@ setup() {
   rm -f "$IT_SUBMIT"/{go,up}.*
 }
 teardown() {
-  cp "$IT_DIR/etc/aq.conf.first" "$IT_DIR/etc/aq.conf"
+  it_restore "$IT_DIR/etc/aq.conf.first" "$IT_DIR/etc/aq.conf"
   scancel --quiet --user="$AQ_TEST_USER"
   it_end
 }

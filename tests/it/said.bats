@@ -45,6 +45,8 @@ readonly SIZE='[0-9.]+ [kM]?B' TIME='[0-9.]+ s'
   steps -w n1 -n 3 --aq-requirements="$(it_small)" printenv AQ_RESOLUTION
   assert_equal "$output" $'reused\nreused\nreused'
   refute_contains "$stderr" "aq: "
+  # nor an administrator in the node's log
+  run -1 grep "aq: " "$IT_DIR/log/slurmd-n1.log"
 }
 
 @test "several nodes: a line of each" {
