@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -398,6 +399,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	aq_come_clean();
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* run.c waits for all */
 	sigaction(SIGPIPE, &ignore, NULL); /* nobody reads progress any more */
 	for (int fd = AQ_BUILDER_FD_ANSWER; fd <= AQ_BUILDER_FD_ALIVE; fd++)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);

@@ -21,11 +21,17 @@
 #include "builder/held.h"
 #include "common/clock.h"
 #include "common/redact.h"
+#include "common/worker.h"
 
 /* How often a running program's deadline and waiters are looked at, in
  * milliseconds: a cancelled step's build ends well within its two seconds.
  */
 #define WATCH_MS 100
+/* What was killed is waited for this long, looking so often, in milliseconds: on a
+ * loaded machine dying takes its time; a disk that hangs keeps who writes to it.
+ */
+#define DEATH_MS 10000
+#define DEATH_POLL_MS 2
 /* A build's log, in bytes: a client that floods is ended. */
 #define LOG_MAX (16 * 1024 * 1024)
 #define LINE_MAX_BYTES 4096
@@ -175,6 +181,7 @@ static void become_caged(const struct child *c)
 
 static pid_t start(const struct child *c)
 {
+	const int keep[] = { c->in, c->out, c->err, c->fault };
 	pid_t parent = getpid(), pid = fork();
 
 	if (pid != 0)
@@ -183,13 +190,12 @@ static pid_t start(const struct child *c)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(127);
-	if (dup2(c->err, STDERR_FILENO) < 0)
-		_exit(127);
 	/* locks are the supervisor's: a copy here would say that somebody
-	 * still waits, or builds, after it has let go
+	 * still waits, or builds, for as long as the last of us takes to die
 	 */
-	(void)close(c->b->wait_fd);
-	(void)close(c->b->key_fd);
+	if (!aq_close_others(keep, ARRAY_LEN(keep)) ||
+	    dup2(c->err, STDERR_FILENO) < 0)
+		_exit(127);
 	if (c->b->is_personal)
 		become(c);
 	become_caged(c);
@@ -281,6 +287,22 @@ static const char *must_end(struct build *b, const struct stream s[2])
 	return NULL;
 }
 
+/* What was killed may write for as long as it takes to die: the first process of the
+ * pid namespace, whose parent has died, is ours now (main() makes us the reaper
+ * of our descendants), and it ends after all others.
+ */
+static void wait_for_all(void)
+{
+	int64_t deadline = aq_now_ms() + DEATH_MS;
+	pid_t pid = 0;
+
+	while (pid >= 0 && aq_now_ms() < deadline) {
+		pid = waitpid(-1, NULL, WNOHANG);
+		if (pid == 0)
+			poll(NULL, 0, DEATH_POLL_MS);
+	}
+}
+
 /* Until the child has ended.  Returns its status. */
 static int attend(struct build *b, pid_t pid, enum phase phase,
 		  struct stream s[2], const char **ret_why)
@@ -319,6 +341,8 @@ static int attend(struct build *b, pid_t pid, enum phase phase,
 	kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
+	if (!b->is_personal)
+		wait_for_all();
 	return status;
 }
 

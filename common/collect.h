@@ -190,8 +190,9 @@ AQ_CHECK int aq_collect_orphan(const struct aq_conf *conf, const char *name,
  */
 AQ_CHECK int aq_collect_orphans(const struct aq_conf *conf, uint64_t *ret_n,
 				struct aq_err *err);
-/* Remove package caches' entries that no environment shares, unless somebody
- * builds; *ret_bytes were freed, or would be.
+/* Remove package caches' entries that no environment shares, and what clients that
+ * were killed left unfinished, unless somebody builds; *ret_bytes were freed, or
+ * would be.
  */
 AQ_CHECK int aq_collect_caches(const struct aq_conf *conf, bool is_dry,
 			       uint64_t *ret_bytes, struct aq_err *err);

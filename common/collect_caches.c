@@ -222,6 +222,58 @@ static int look_at_bytecode(const char *python, void *arg, struct aq_err *err)
 	return rc;
 }
 
+/* -- what was interrupted -- */
+
+/* Where clients unpack before they rename, and what is such a place there. */
+static const struct unfinished {
+	const char *sub, *prefix;
+} unfinished[] = {
+	{ "work/tmp", "" }, /* TMPDIR */
+	{ "work/wheels", ".tmp" },
+	{ "work/pkgs", ".tmp" },
+};
+
+struct leftovers {
+	struct caches *c;
+	const char *prefix;
+	int dir;
+};
+
+static int look_at_leftover(const char *name, void *arg, struct aq_err *err)
+{
+	const struct leftovers *l = arg;
+	cleanup_usage struct aq_usage usage = AQ_USAGE_INIT;
+	int rc;
+
+	if (!aq_starts_with(name, l->prefix))
+		return 0;
+	rc = aq_usage_add_tree(&usage, l->dir, name, err);
+	if (!rc && !l->c->is_dry)
+		rc = aq_remove_tree(l->dir, name, err);
+	l->c->bytes += usage.whole;
+	return rc;
+}
+
+/* Nobody builds: whoever made it was killed. */
+static int collect_unfinished(struct caches *c, struct aq_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < ARRAY_LEN(unfinished); i++) {
+		struct leftovers l = { c, unfinished[i].prefix, -1 };
+		cleanup_close int dir = -1;
+
+		rc = aq_collect_open(c->conf, unfinished[i].sub, &dir, err);
+		l.dir = dir;
+		if (!rc)
+			rc = aq_each_entry(dir, unfinished[i].sub,
+					   look_at_leftover, &l, err);
+		if (rc == AQ_MISS)
+			rc = 0;
+	}
+	return rc;
+}
+
 /* A builder through with its build may still compile for others. */
 static int collect_bytecode(struct caches *c, struct aq_err *err)
 {
@@ -251,6 +303,8 @@ int aq_collect_caches(const struct aq_conf *conf, bool is_dry,
 		rc = aq_collect_each_entry(conf, c.sub, look_at_archive, &c, err);
 	if (!rc)
 		rc = collect_wheels(&c, err);
+	if (!rc)
+		rc = collect_unfinished(&c, err);
 	if (!rc)
 		rc = collect_bytecode(&c, err);
 	*ret_bytes = c.bytes;

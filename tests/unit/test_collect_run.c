@@ -153,6 +153,49 @@ static void caches_go_before_environments(void **state)
 	assert_true(is_there(conf, "envs", 1));
 }
 
+/* A directory 'sub' of the cache with a MiB in it. */
+static void add_dir(const struct aq_conf *conf, const char *sub)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s", conf->cache_dir, sub);
+	make_dir(path);
+	snprintf(path, sizeof(path), "%s/%s/f", conf->cache_dir, sub);
+	make_file(path, MIB);
+}
+
+static void what_a_killed_client_left_goes(void **state)
+{
+	static const char *const places[] = { "work/tmp/x", "work/wheels/.tmpA",
+					      "work/pkgs/.tmpB" };
+	struct aq_conf *conf = *state;
+	cleanup_close int builds = -1;
+	uint64_t bytes = 0;
+	char path[512];
+
+	add_dir(conf, "work/tmp");
+	add_dir(conf, "work/wheels");
+	add_dir(conf, "work/pkgs");
+	for (size_t i = 0; i < ARRAY_LEN(places); i++)
+		add_dir(conf, places[i]);
+	assert_int_equal(aq_flock_try(conf, AQ_FLOCK_CACHES, AQ_FLOCK_SHARED,
+				      &builds, NULL), 0);
+	assert_int_equal(aq_collect_caches(conf, false, &bytes, NULL), 0);
+	assert_int_equal(bytes, 0); /* it may be at work */
+	aq_close_fd(&builds);
+	assert_int_equal(aq_collect_caches(conf, true, &bytes, NULL), 0);
+	assert_true(bytes >= 4 * MIB); /* with work/tmp/f */
+	assert_int_equal(aq_collect_caches(conf, false, &bytes, NULL), 0);
+	assert_true(bytes >= 4 * MIB);
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		snprintf(path, sizeof(path), "%s/%s", conf->cache_dir,
+			 places[i]);
+		assert_int_not_equal(access(path, F_OK), 0);
+	}
+	snprintf(path, sizeof(path), "%s/work/wheels/f", conf->cache_dir);
+	assert_int_equal(access(path, F_OK), 0); /* uv's own */
+}
+
 static void what_somebody_builds_with_stays(void **state)
 {
 	struct aq_collection c = { 0 };
@@ -256,6 +299,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(no_more_goes_for_room_than_it_takes),
 		TEST(caches_go_before_environments),
+		TEST(what_a_killed_client_left_goes),
 		TEST(what_somebody_builds_with_stays),
 		TEST(what_lost_its_row_goes_unless_it_is_held),
 		TEST(trash_is_emptied_by_the_next_one),
