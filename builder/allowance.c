@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "builder/allowance.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "builder/keys.h"
 #include "builder/queue.h"
@@ -42,7 +40,6 @@ static int count_key(struct build *b, bool is_taken, struct aq_err *err)
 	cleanup_queue struct queue q = { -1, -1 };
 	/* of this boot, as run_dir is */
 	uint64_t now = (uint64_t)aq_now_ms() / 1000;
-	cleanup_close int fd = -1;
 	struct keys k;
 	char name[32];
 	int rc;
@@ -60,10 +57,10 @@ static int count_key(struct build *b, bool is_taken, struct aq_err *err)
 	if (!is_taken)
 		return 0;
 	keys_add(&kept, b->key, now);
-	rc = aq_open_own(q.fd, name, &fd, err);
-	if (!rc && ftruncate(fd, 0) < 0)
-		rc = aq_fail_errno(err, "cannot note what is built");
-	return rc ? rc : aq_write_all(fd, aq_str_get(&kept), kept.len, err);
+	rc = aq_str_done(&kept, "the keys of a user", err);
+	return rc ? rc :
+		    aq_replace_file(q.fd, name, aq_str_get(&kept), kept.len,
+				    err);
 }
 
 /* -- bytes -- */

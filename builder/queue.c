@@ -133,17 +133,14 @@ static void note_served(int dirfd, const struct order *o, uint32_t uid)
 {
 	cleanup_str struct aq_str text = AQ_STR_INIT(SERVED_SIZE);
 	size_t first = o->n_served == SERVED_MAX;
-	cleanup_close int fd = -1;
 
 	for (size_t i = first; i < o->n_served; i++)
 		if (o->served[i] != uid)
 			aq_str_add_fmt(&text, "%" PRIu32 "\n", o->served[i]);
 	aq_str_add_fmt(&text, "%" PRIu32 "\n", uid);
-	/* not flushed: it is gone with the boot */
-	if (text.broken || aq_open_own(dirfd, "served", &fd, NULL) != 0 ||
-	    ftruncate(fd, 0) < 0)
-		return;
-	(void)!aq_write_all(fd, aq_str_get(&text), text.len, NULL);
+	if (!text.broken)
+		(void)!aq_replace_file(dirfd, "served", aq_str_get(&text),
+				       text.len, NULL);
 }
 
 /* -- the queue -- */

@@ -9,8 +9,6 @@
 #include "builder/seal_inside.h"
 #include "common/trust.h"
 
-#define LINKS_MAX 40 /* as many as the kernel follows (path_resolution(7)) */
-
 struct way {
 	struct build *b;
 	const char *link;     /* that is judged */
@@ -78,7 +76,7 @@ static int follow(struct way *w, const char *target, bool *ret_is_over,
 	char path[3 * PATH_MAX];
 	char *slash = strrchr(w->at, '/');
 
-	if (++w->links > LINKS_MAX)
+	if (++w->links > AQ_TRUST_LINKS_MAX)
 		return refuse(w, "a link that leads in circles", err);
 	snprintf(path, sizeof(path), "%s%s", target, w->rest);
 	if (*target == '/')

@@ -208,7 +208,7 @@ int aq_collect_plan(const struct aq_conf *conf,
 	int rc = aq_refs_open(conf, &refs, err);
 
 	if (!rc)
-		rc = aq_refs_sweep(refs, err);
+		rc = aq_refs_sweep_all(refs, err);
 	if (!rc)
 		rc = aq_store_open(conf, AQ_STORE_WRITE, &store, err);
 	if (!rc)

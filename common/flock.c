@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,16 +21,6 @@
  */
 #define REOPEN_MAX 100
 
-/* Whether the file we locked is still the one of that name. */
-static bool is_current(int fd, int dirfd, const char *name)
-{
-	struct stat a, b;
-
-	return fstat(fd, &a) == 0 &&
-	       fstatat(dirfd, name, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
 static int try_once(int dirfd, const char *name, int op, int *ret_fd,
 		    struct aq_err *err)
 {
@@ -45,7 +34,7 @@ static int try_once(int dirfd, const char *name, int op, int *ret_fd,
 			return aq_fail(err, AQ_BUSY, "'%s' is locked", name);
 		return aq_fail_errno(err, "cannot lock '%s'", name);
 	}
-	if (!is_current(fd, dirfd, name))
+	if (!aq_is_still(fd, dirfd, name))
 		return AQ_MISS;
 	*ret_fd = steal_fd(&fd);
 	return 0;

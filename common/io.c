@@ -159,6 +159,15 @@ int aq_open_own(int dirfd, const char *name, int *ret_fd, struct aq_err *err)
 	return 0;
 }
 
+bool aq_is_still(int fd, int dirfd, const char *name)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 &&
+	       fstatat(dirfd, name, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 int aq_open_file(int dirfd, const char *name, int *ret_fd, struct aq_err *err)
 {
 	cleanup_close int fd =
@@ -214,8 +223,8 @@ int aq_write_all(int fd, const void *mem, size_t len, struct aq_err *err)
 	return 0;
 }
 
-int aq_write_file(int dirfd, const char *name, const void *mem, size_t len,
-		  struct aq_err *err)
+static int write_anew(int dirfd, const char *name, const void *mem, size_t len,
+		      int *ret_fd, struct aq_err *err)
 {
 	cleanup_close int fd =
 		openat(dirfd, name,
@@ -228,9 +237,36 @@ int aq_write_file(int dirfd, const char *name, const void *mem, size_t len,
 	rc = aq_write_all(fd, mem, len, err);
 	if (rc)
 		return aq_fail_prefix(err, "'%s'", name);
-	if (fsync(fd) < 0)
-		return aq_fail_errno(err, "cannot flush '%s'", name);
+	*ret_fd = steal_fd(&fd);
 	return 0;
+}
+
+int aq_write_file(int dirfd, const char *name, const void *mem, size_t len,
+		  struct aq_err *err)
+{
+	cleanup_close int fd = -1;
+	int rc = write_anew(dirfd, name, mem, len, &fd, err);
+
+	if (!rc && fsync(fd) < 0)
+		rc = aq_fail_errno(err, "cannot flush '%s'", name);
+	return rc;
+}
+
+int aq_replace_file(int dirfd, const char *name, const void *mem, size_t len,
+		    struct aq_err *err)
+{
+	cleanup_close int fd = -1;
+	char new[PATH_MAX];
+	int rc;
+
+	if (snprintf(new, sizeof(new), "%s.new", name) >= (int)sizeof(new))
+		return aq_fail(err, AQ_SYS, "'%s' is too long a name", name);
+	rc = write_anew(dirfd, new, mem, len, &fd, err);
+	if (!rc && renameat(dirfd, new, dirfd, name) < 0)
+		rc = aq_fail_errno(err, "cannot replace '%s'", name);
+	if (rc)
+		(void)unlinkat(dirfd, new, 0);
+	return rc;
 }
 
 int aq_sync_dir(int dirfd, struct aq_err *err)

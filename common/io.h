@@ -6,6 +6,7 @@
 #ifndef AQ_IO_H
 #define AQ_IO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -38,6 +39,11 @@ AQ_CHECK int aq_make_dir(int dirfd, const char *name, mode_t mode,
 AQ_CHECK int aq_open_own(int dirfd, const char *name, int *ret_fd,
 			 struct aq_err *err);
 
+/* Whether the open file 'fd' is still the one that is called 'name': a lock of what
+ * was removed meanwhile is worth nothing.
+ */
+bool aq_is_still(int fd, int dirfd, const char *name);
+
 /* Open the regular file 'name' to read.  AQ_MISS: not there. */
 AQ_CHECK int aq_open_file(int dirfd, const char *name, int *ret_fd,
 			  struct aq_err *err);
@@ -53,6 +59,12 @@ AQ_CHECK int aq_read_file(int dirfd, const char *name, struct aq_str *ret,
  */
 AQ_CHECK int aq_write_file(int dirfd, const char *name, const void *mem,
 			   size_t len, struct aq_err *err);
+
+/* The same, all or nothing to who reads 'name' and to who is killed, by "NAME.new";
+ * not flushed: for what a boot takes away anyway.  One writer at a time.
+ */
+AQ_CHECK int aq_replace_file(int dirfd, const char *name, const void *mem,
+			     size_t len, struct aq_err *err);
 
 /* Call 'fn' for every entry of a directory but "." and "..", by a descriptor
  * of its own, until it returns non-zero, which is returned.  'what' is the directory

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/io.h"
@@ -16,6 +17,10 @@
  * each, and a short one for each step.
  */
 #define MARK_MAX (4 * 1024 * 1024)
+/* Over this nothing is added but what holds: a user may start as many steps as they
+ * like, and collectors read all of it.
+ */
+#define MARK_NOTES_MAX (3 * 1024 * 1024)
 #define HOLDS "holds "
 #define REFRESHED "refreshed "
 #define WORKFLOW "workflow\n"
@@ -47,12 +52,16 @@ static int add_line(const struct aq_conf *conf, uint32_t job, const char *line,
 	char path[PATH_SIZE];
 	cleanup_close int fd = -1;
 	size_t len = strlen(line);
+	struct stat st;
 	int rc;
 
 	aq_job_mark_name(conf, job, path, sizeof(path));
 	rc = aq_open_own(AT_FDCWD, path, &fd, err);
 	if (rc || !len)
 		return rc;
+	if (!aq_starts_with(line, HOLDS) &&
+	    (fstat(fd, &st) < 0 || st.st_size > MARK_NOTES_MAX))
+		return 0;
 	/* one write at the end: whole, however many add theirs */
 	if (fcntl(fd, F_SETFL, O_APPEND) < 0 ||
 	    write(fd, line, len) != (ssize_t)len)

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/io.h"
@@ -61,16 +60,6 @@ static struct flock whole_file(short type)
 	return (struct flock){ .l_type = type, .l_whence = SEEK_SET };
 }
 
-/* Whether the file we locked is still the one of that name. */
-static bool is_current(int fd, int dirfd, const char *name)
-{
-	struct stat a, b;
-
-	return fstat(fd, &a) == 0 &&
-	       fstatat(dirfd, name, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
 static int lock(int dirfd, const char *name, int *ret_fd, struct aq_err *err)
 {
 	struct flock whole = whole_file(F_WRLCK);
@@ -88,7 +77,7 @@ static int lock(int dirfd, const char *name, int *ret_fd, struct aq_err *err)
 				       name);
 		}
 		/* an epilog may remove it between open and lock */
-		if (!rc && is_current(fd, dirfd, name)) {
+		if (!rc && aq_is_still(fd, dirfd, name)) {
 			*ret_fd = steal_fd(&fd);
 			return 0;
 		}
@@ -158,10 +147,28 @@ int aq_lease_write(int fd, const char *digest, const char *env,
 	return 0;
 }
 
+/* By the path that the kernel knows, if it is still of that name. */
+static void remove_file(int fd)
+{
+	char link[64], path[PATH_SIZE + AQ_LEASE_NAME_SIZE];
+	ssize_t len;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	len = readlink(link, path, sizeof(path) - 1);
+	if (len <= 0)
+		return;
+	path[len] = '\0';
+	if (aq_is_still(fd, AT_FDCWD, path))
+		(void)unlink(path);
+}
+
 int aq_lease_end(int fd, struct aq_err *err)
 {
-	return pwrite(fd, "", 1, 0) == 1 ?
-		       0 : aq_fail_errno(err, "cannot write a lease");
+	/* first, for who has it open */
+	if (pwrite(fd, "", 1, 0) != 1)
+		return aq_fail_errno(err, "cannot write a lease");
+	remove_file(fd);
+	return 0;
 }
 
 int aq_lease_put(const struct aq_conf *conf, const struct aq_step *step,
@@ -291,6 +298,7 @@ static bool parse_name(const char *name, struct aq_lease *ret)
 }
 
 struct each {
+	aq_lease_wants_fn *wants; /* or NULL */
 	aq_lease_each_fn *fn;
 	void *arg;
 	int leases;
@@ -304,7 +312,7 @@ static int call_one(const char *name, void *arg, struct aq_err *err)
 	struct aq_lease lease;
 	int rc;
 
-	if (!parse_name(name, &lease))
+	if (!parse_name(name, &lease) || (e->wants && !e->wants(&lease, e->arg)))
 		return 0;
 	rc = read_at(e->leases, name, e->boot, &fd, &lease, err);
 	if (rc)
@@ -315,7 +323,13 @@ static int call_one(const char *name, void *arg, struct aq_err *err)
 int aq_lease_each(const struct aq_conf *conf, aq_lease_each_fn *fn, void *arg,
 		  struct aq_err *err)
 {
-	struct each e = { .fn = fn, .arg = arg };
+	return aq_lease_each_of(conf, NULL, fn, arg, err);
+}
+
+int aq_lease_each_of(const struct aq_conf *conf, aq_lease_wants_fn *wants,
+		     aq_lease_each_fn *fn, void *arg, struct aq_err *err)
+{
+	struct each e = { .wants = wants, .fn = fn, .arg = arg };
 	cleanup_close int leases = -1;
 	char path[PATH_SIZE];
 	int rc = aq_boot_id(e.boot, err);
@@ -334,13 +348,20 @@ struct of_job {
 	uint32_t job;
 };
 
+static bool is_of_job(const struct aq_lease *lease, void *arg)
+{
+	const struct of_job *j = arg;
+
+	return lease->step.job == j->job &&
+	       strcmp(lease->node, j->conf->node) == 0;
+}
+
 static int remove_ended(const struct aq_lease *lease, void *arg,
 			struct aq_err *err)
 {
 	const struct of_job *j = arg;
 
-	return lease->state == AQ_LEASE_ENDED && lease->step.job == j->job &&
-			       strcmp(lease->node, j->conf->node) == 0 ?
+	return lease->state == AQ_LEASE_ENDED ?
 		       aq_lease_remove(j->conf, &lease->step, err) :
 		       0;
 }
@@ -350,5 +371,5 @@ int aq_lease_remove_ended(const struct aq_conf *conf, uint32_t job,
 {
 	struct of_job j = { conf, job };
 
-	return aq_lease_each(conf, remove_ended, &j, err);
+	return aq_lease_each_of(conf, is_of_job, remove_ended, &j, err);
 }

@@ -54,9 +54,10 @@ AQ_CHECK int aq_lease_acquire(const struct aq_conf *conf,
 /* From now on it holds 'env', or (env "") what serves 'digest'; both at once. */
 AQ_CHECK int aq_lease_write(int fd, const char *digest, const char *env,
 			    struct aq_err *err);
-/* The step came to its end: it holds nothing any more, though the file stays until
- * somebody sweeps it.  One that is free and does not say so is of a slurmstepd that
- * was killed.
+/* The step came to its end: it holds nothing any more, says so, and its file goes;
+ * where that cannot be had somebody sweeps it.  One that is free and does not say so
+ * is of a slurmstepd that was killed.  So there are no more files than steps that run,
+ * however many a job has had.
  */
 AQ_CHECK int aq_lease_end(int fd, struct aq_err *err);
 
@@ -90,6 +91,13 @@ typedef int aq_lease_each_fn(const struct aq_lease *lease, void *arg,
 			     struct aq_err *err);
 AQ_CHECK int aq_lease_each(const struct aq_conf *conf, aq_lease_each_fn *fn,
 			   void *arg, struct aq_err *err);
+/* The same for those alone that 'wants', by step and node, says so of: only these are
+ * opened.
+ */
+typedef bool aq_lease_wants_fn(const struct aq_lease *lease, void *arg);
+AQ_CHECK int aq_lease_each_of(const struct aq_conf *conf,
+			      aq_lease_wants_fn *wants, aq_lease_each_fn *fn,
+			      void *arg, struct aq_err *err);
 /* Remove the leases of 'job' on conf->node whose step has ended: a job of many steps
  * leaves no more than those since the last time.
  */

@@ -16,7 +16,7 @@
 
 #define PATH_SIZE 1024
 #define BUSY_MS 1000    /* half of a hook's worker's time */
-#define REFS_MAX 1000000 /* steps that run, on all nodes of a host */
+#define REFS_MAX 1000000 /* that are listed: steps that run, on all nodes of a host */
 
 static const char *const migrations[] = {
 	"CREATE TABLE uses("
@@ -230,7 +230,8 @@ static int count(const struct aq_lease *ref, void *arg, struct aq_err *err)
 	struct counted *c = arg;
 
 	(void)err;
-	c->n += !c->digest || strcmp(ref->digest, c->digest) == 0;
+	c->n += ref->state == AQ_LEASE_HOLDS &&
+		(!c->digest || strcmp(ref->digest, c->digest) == 0);
 	return 0;
 }
 
@@ -238,7 +239,7 @@ int aq_refs_count(struct aq_refs *refs, const char *digest, uint64_t *ret,
 		  struct aq_err *err)
 {
 	struct counted c = { digest, 0 };
-	int rc = aq_refs_each(refs, count, &c, err);
+	int rc = aq_lease_each(refs->conf, count, &c, err);
 
 	*ret = c.n;
 	return rc;
@@ -253,6 +254,8 @@ static int call_holds(const struct aq_lease *ref, void *arg, struct aq_err *err)
 {
 	const struct holds *h = arg;
 
+	if (ref->state != AQ_LEASE_HOLDS)
+		return 0;
 	return h->fn(ref->env, *ref->env ? "" : ref->digest, h->arg, err);
 }
 
@@ -270,7 +273,8 @@ int aq_refs_each_held(struct aq_refs *refs, aq_refs_holds_fn *fn, void *arg,
 		      struct aq_err *err)
 {
 	struct holds h = { fn, arg };
-	int rc = aq_refs_each(refs, call_holds, &h, err);
+	/* one after the other: however many there are, all are heeded */
+	int rc = aq_lease_each(refs->conf, call_holds, &h, err);
 
 	return rc ? rc : aq_job_each(refs->conf, call_job_holds, &h, err);
 }

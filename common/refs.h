@@ -80,6 +80,10 @@ AQ_CHECK int aq_refs_add_tally(struct aq_refs *refs, const char *env,
  * uses stay, as above.
  */
 AQ_CHECK int aq_refs_sweep(struct aq_refs *refs, struct aq_err *err);
+/* The same until there are none left, however long that takes; for who has no
+ * deadline.  The others take so many at a time that they keep theirs.
+ */
+AQ_CHECK int aq_refs_sweep_all(struct aq_refs *refs, struct aq_err *err);
 
 /* AQ_BUSY: a step runs, as its lease says, without a reference: it is about to
  * take one, or could not; nobody knows what it uses.

@@ -18,14 +18,18 @@
 #include "common/store.h"
 
 #define PATH_SIZE 1024
-#define LEASES_MAX 1000000 /* steps of all jobs on a host, ended ones too */
+/* Leases that end at once: an epilog has two seconds, and each takes some 30 us; the
+ * next one goes on, and so does who collects, until there are none.
+ */
+#define LEASES_MAX 10000
 
 struct lefts {
 	const struct aq_conf *conf;
 	bool is_of_all; /* jobs that have had their epilog; else 'job' */
-	uint32_t job;
+	uint32_t job; /* or the last one that was looked at: */
+	bool is_known, is_over;
 	struct aq_lease *v;
-	size_t n;
+	size_t n, n_gone;
 };
 
 /* A job whose mark is there has not had its epilog. */
@@ -37,15 +41,29 @@ static bool has_mark(const struct aq_conf *conf, uint32_t job)
 	return access(mark, F_OK) == 0;
 }
 
-static int add_left(const struct aq_lease *lease, void *arg, struct aq_err *err)
+/* Many may be of the one job that is none of this: they cost a look at their name. */
+static bool is_left(const struct aq_lease *lease, void *arg)
 {
 	struct lefts *l = arg;
 
 	if (strcmp(lease->node, l->conf->node) != 0)
-		return 0;
-	if (l->is_of_all ? has_mark(l->conf, lease->step.job) :
-			   lease->step.job != l->job)
-		return 0;
+		return false;
+	if (!l->is_of_all)
+		return lease->step.job == l->job;
+	if (lease->step.job != l->job || !l->is_known) {
+		l->job = lease->step.job;
+		l->is_known = true;
+		l->is_over = !has_mark(l->conf, l->job);
+	}
+	return l->is_over;
+}
+
+static int add_left(const struct aq_lease *lease, void *arg, struct aq_err *err)
+{
+	struct lefts *l = arg;
+
+	if (l->n == LEASES_MAX)
+		return AQ_BUSY; /* another time */
 	if (!aq_grow(l->v, l->n, LEASES_MAX))
 		return aq_fail_errno(err, "cannot list the leases");
 	l->v[l->n++] = *lease;
@@ -62,7 +80,7 @@ static int by_env(const void *a, const void *b)
 /* A step whose lease is held still runs (an epilog can come early, when slurmctld
  * gave the job up).
  */
-static int remove_over(const struct lefts *l, struct aq_err *err)
+static int remove_over(struct lefts *l, struct aq_err *err)
 {
 	const char *env = "";
 	bool is_used = false;
@@ -78,17 +96,20 @@ static int remove_over(const struct lefts *l, struct aq_err *err)
 		}
 		if (left->state != AQ_LEASE_HOLDS || !*left->env || !is_used)
 			rc = aq_lease_remove_free(l->conf, &left->step, err);
+		else
+			continue;
+		l->n_gone += rc == 0;
 	}
 	return rc == AQ_BUSY ? 0 : rc;
 }
 
 static int sweep(struct lefts *l, struct aq_err *err)
 {
-	int rc = aq_lease_each(l->conf, add_left, l, err);
+	int rc = aq_lease_each_of(l->conf, is_left, add_left, l, err);
 
 	if (l->n)
 		qsort(l->v, l->n, sizeof(*l->v), by_env);
-	if (!rc)
+	if (!rc || rc == AQ_BUSY)
 		rc = remove_over(l, err);
 	free(l->v);
 	return rc;
@@ -106,4 +127,16 @@ int aq_refs_sweep(struct aq_refs *refs, struct aq_err *err)
 	struct lefts l = { .conf = refs->conf, .is_of_all = true };
 
 	return sweep(&l, err);
+}
+
+int aq_refs_sweep_all(struct aq_refs *refs, struct aq_err *err)
+{
+	struct lefts l;
+	int rc;
+
+	do {
+		l = (struct lefts){ .conf = refs->conf, .is_of_all = true };
+		rc = sweep(&l, err);
+	} while (!rc && l.n == LEASES_MAX && l.n_gone);
+	return rc;
 }

@@ -13,8 +13,6 @@
 
 #include "common/str.h"
 
-#define LINKS_MAX 40 /* as many as the kernel follows (path_resolution(7)) */
-
 static int check(const struct stat *st, const char *path, bool has_sticky,
 		 struct aq_err *err)
 {
@@ -78,7 +76,7 @@ static int follow(struct way *w, int fd, struct aq_err *err)
 	ssize_t len = readlinkat(fd, "", target, sizeof(target));
 	cleanup_str struct aq_str rest = AQ_STR_INIT(2 * PATH_MAX);
 
-	if (len < 0 || ++w->links > LINKS_MAX)
+	if (len < 0 || ++w->links > AQ_TRUST_LINKS_MAX)
 		return aq_fail(err, AQ_SYS, "'%s' cannot be followed", seen(w));
 	aq_str_add_mem(&rest, target, (size_t)len);
 	aq_str_add_fmt(&rest, "/%s", aq_str_get(&w->rest));

@@ -8,6 +8,9 @@
 #include "common/err.h"
 #include "common/str.h"
 
+/* Links on one way: as many as the kernel follows (path_resolution(7)). */
+#define AQ_TRUST_LINKS_MAX 40
+
 /* Nobody but root can change what the absolute 'path' names: every directory,
  * link and file on the way, links' targets too, is root's and cannot be written
  * by others (but sticky directories, and the files of devices).  What is not

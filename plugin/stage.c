@@ -324,7 +324,6 @@ void rim_stage_forked(spank_t sp, struct rim_step *step)
 	close_build(step);
 }
 
-/* Its file is swept later. */
 static int release_work(void *arg, struct aq_err *err)
 {
 	const struct rim_step *step = arg;
