@@ -22,6 +22,7 @@
  *   room.c       room on the disk for it
  *   run.c        a program in the cage, under a deadline; cage.h identity.c;
  *                held.c redacts what it says
+ *   cgroup.c     what all programs of a build may take together
  *
  * Two identities: `builder_user` runs the client and may write the caches;
  * `probe_user` runs what the packages brought and may write none of them.  Root
@@ -101,6 +102,8 @@ struct build {
 	int alive_fd;     /* or -1: nobody waits, and none is needed */
 	int key_fd;       /* the key's lock, once it is our turn */
 	int wait_fd;      /* says that our step still waits; or -1 */
+	struct cgroup *cgroup; /* ours, once a program ran; limits.c */
+	int slot_fd;      /* the lock of its name; or -1 */
 	int ticket_fd;    /* the lock of our ticket, queue.h; or -1 */
 	char ticket[QUEUE_NAME_SIZE]; /* its name; or "" */
 	int public_fd;    /* progress for other waiters; or -1 */
@@ -156,6 +159,13 @@ struct build {
 	enum build_verdict verdict;
 	struct aq_tally tally; /* what is to be counted of it */
 
+	struct disk_watch {
+		bool is_begun;
+		uint64_t bytes, inodes; /* free when it began */
+		int64_t next_ms;
+		bool is_over; /* it wrote too much */
+	} disk; /* limits_disk.c */
+
 	struct {
 		uint64_t at_start; /* bytes free when this try began */
 		uint64_t at_end;   /* when it failed */
@@ -169,6 +179,7 @@ struct build {
 };
 
 struct command;
+struct cgroup;
 
 /* -- cage.c -- */
 /* Make the place for builds below work/ and clean up what an interrupted one
@@ -241,22 +252,31 @@ int run_failed(struct build *b, const struct command *cmd, const char *what,
 	       enum build_verdict verdict, struct aq_err *err);
 
 /* -- limits.c -- */
-struct disk_watch { /* of one program; starts as zeroes */
-	bool is_begun;
-	uint64_t bytes, inodes; /* free when it began */
-	int64_t next_ms;
-};
 /* Whether others of the phase's account have so many processes that what failed may
  * have failed for want of one more.
  */
 bool limits_are_used_up(const struct build *b, enum phase phase);
-/* Why the running program must be ended, or NULL. */
-const char *limits_look_at_disk(const struct build *b, enum phase phase,
-				struct disk_watch *w);
+/* A program ended, which did not do what it should: the limit of the build's control
+ * group that it met meanwhile, or NULL.
+ */
+const char *limits_met(struct build *b, enum phase phase);
+/* A program failed and said 'text': the limit that this tells of, or NULL. */
+const char *limits_say(struct build *b, enum phase phase, int exit_code,
+		       const char *text);
+/* The build is over: nothing is left of its control group. */
+void limits_end(struct build *b);
+/* Why the running program must be ended, or NULL; 'is_over': it has ended by
+ * itself, and the build must not go on.
+ */
+const char *limits_look_at_disk(struct build *b, enum phase phase, bool is_over);
 
 /* -- say.c -- */
 /* A line for the user, for other waiters and for the log. */
 void say(struct build *b, const char *fmt, ...) AQ_PRINTF(2, 3);
+/* What a program says, to the log alone, as text that can be read: no control
+ * characters, a line for each state of a progress bar.
+ */
+void say_to_log(const struct build *b, const char *text, size_t len);
 void say_start(struct build *b); /* from now on others may read along */
 void say_end(struct build *b);
 /* Pass on what the builder whose turn it is says; '*at' is where we are. */
@@ -418,6 +438,10 @@ void room_start(struct build *b);
 bool room_is_crossed(struct build *b);
 /* It failed: note whether for want of room, before it is cleaned up. */
 void room_note(struct build *b, const struct aq_err *err);
+/* It was ended for what it wrote: that goes from the package caches too, unless
+ * somebody else builds; else with the next collection.
+ */
+void room_give_back(struct build *b);
 /* If it was, collect: true, there is more room than before, and it is worth
  * another try; else 'err', if that is of room, says what is full.  The lock
  * `caches` must not be held.

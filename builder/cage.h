@@ -5,7 +5,8 @@
  *   cage.c      what lies below work/ for it
  *   confine.c   the phases, and how a child becomes one
  *   mounts.c    what it sees
- *   limits.c    how much it may take
+ *   limits.c    how much it may take; limits_disk.c, and limits_group.c for all
+ *               of a build
  *   landlock.c  where it may write, once more
  *
  * A child goes through it in three steps, each of which returns NULL, or what
@@ -28,6 +29,10 @@ struct phase_form {
 };
 const struct phase_form *phase_form(enum phase phase);
 
+/* Before a phase's program is started, by the supervisor: what all of the build may
+ * take (limits_begin()).
+ */
+void confine_begin(struct build *b, enum phase phase);
 /* 1. Leave the node's namespaces; what is forked next is the first process of a
  * new pid namespace.
  */
@@ -65,6 +70,16 @@ AQ_CHECK bool mounts_each_open(const struct build *b,
 
 /* -- limits.c -- */
 AQ_CHECK bool limits_set(const struct build *b, const struct phase_form *form);
+/* A control group for the build, the first time, and as many processes in it as the
+ * phase may have.  What cannot be had of it is said in the log, and rlimits of
+ * limits_set() stand in for it.
+ */
+void limits_begin(struct build *b, const struct phase_form *form);
+uint64_t limits_processes(const struct phase_form *form); /* a phase may have */
+/* What a build may write, 'most' bytes at most. */
+uint64_t limits_disk(const struct build *b, uint64_t most);
+/* The supervisor: the kernel ends its programs before it. */
+void limits_keep_from_oom(void);
 /* The kernel ends a build before it ends a job. */
 void limits_offer_to_oom(void);
 

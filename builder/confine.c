@@ -27,6 +27,11 @@ const struct identity *phase_identity(const struct build *b, enum phase phase)
 	return forms[phase].is_builders ? &b->builder : &b->probe;
 }
 
+void confine_begin(struct build *b, enum phase phase)
+{
+	limits_begin(b, &forms[phase]);
+}
+
 const char *confine_leave(enum phase phase)
 {
 	int flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;

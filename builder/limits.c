@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How much a program of a build may take: what the kernel counts as rlimits,
- * what it does not, the disk, watched by the supervisor.
+/* How much a program of a build may take, as the kernel counts it for a process or
+ * an account: rlimits.  limits_group.c: for all of a build; limits_disk.c: on disk.
  */
-#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "builder/cage.h"
-#include "common/clock.h"
+#include "builder/cgroup.h"
+#include "cli/units.h"
 #include "common/io.h"
-#include "common/walk.h"
 
 #define MIB ((uint64_t)1024 * 1024)
 #define GIB (1024 * MIB)
 
-/* Processes and threads of the account, on all of the node: a client has some
- * for each processor and up to 512 that wait for the disk, and two may build.
+/* Processes and threads of a build: a client has some for each processor and up to
+ * 512 that wait for the disk.  Where that is counted for the account on all of the
+ * node two may build.
  */
 #define CLIENT_PROCESSES_MAX 4096
 /* A probe is a shell or an interpreter with a few children. */
@@ -27,6 +27,10 @@
 
 /* One file, in bytes: the largest libraries and archives have 4 GiB. */
 #define CLIENT_FILE_MAX (32 * GIB)
+/* The same before anything is installed: the largest channel's index has 0.5 GiB, and
+ * wheels whose index does not tell what they need are fetched whole.
+ */
+#define SOLVE_FILE_MAX (8 * GIB)
 /* Byte-code, a check's temporary file. */
 #define PROBE_FILE_MAX (256 * MIB)
 
@@ -34,31 +38,36 @@
 #define CLIENT_OPEN_MAX 65536
 #define PROBE_OPEN_MAX 4096
 
-/* What a program may add to the disk, in bytes and inodes: the largest
- * environments have 30 GiB and half a million files, here with their archives.
- */
-#define CLIENT_DISK_MAX (128 * GIB)
-#define CLIENT_INODES_MAX 4000000
-/* A probe's scratch, and byte-code that it makes: 1 GiB is all of the largest
- * environment's sources compiled.
- */
-#define PROBE_DISK_MAX (1 * GIB)
-#define PROBE_INODES_MAX 200000
-
-/* Looking may take a twentieth of the time. */
-#define LOOK_SHARE 20
-
 /* Between 0 and 1000, proc(5): before jobs, which are at 0 or below. */
 #define OOM_SCORE "500"
+/* The supervisor is in its build's control group: not even the last to go, where
+ * that may be said; else it is, for the programs have the score above.
+ */
+#define OOM_SCORE_NEVER "-1000"
 
-void limits_offer_to_oom(void)
+static void set_oom_score(const char *score)
 {
 	cleanup_close int fd =
 		open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 
 	/* no /proc: then the kernel chooses by size, as it did before */
 	if (fd >= 0)
-		(void)!write(fd, OOM_SCORE, strlen(OOM_SCORE));
+		(void)!write(fd, score, strlen(score));
+}
+
+void limits_offer_to_oom(void)
+{
+	set_oom_score(OOM_SCORE);
+}
+
+void limits_keep_from_oom(void)
+{
+	set_oom_score(OOM_SCORE_NEVER);
+}
+
+uint64_t limits_processes(const struct phase_form *form)
+{
+	return form->writes_prefix ? CLIENT_PROCESSES_MAX : PROBE_PROCESSES_MAX;
 }
 
 /* Where the node allows less, that. */
@@ -74,22 +83,38 @@ static bool set(int resource, uint64_t max)
 	return setrlimit(resource, &limit) == 0;
 }
 
+static uint64_t client_file_max(const struct build *b)
+{
+	return limits_disk(b, b->name[0] ? CLIENT_FILE_MAX : SOLVE_FILE_MAX);
+}
+
 bool limits_set(const struct build *b, const struct phase_form *form)
 {
 	bool is_client = form->writes_prefix;
 	uint64_t seconds = b->conf->build_timeout;
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t cpus = online > 1 ? (uint64_t)online : 1;
+	/* of the account on all of the node, where the build's own are not
+	 * counted: there one user's build may use up what another's needs
+	 */
+	uint64_t processes = cgroup_holds(b->cgroup, CGROUP_PROCESSES) ?
+				     RLIM_INFINITY : limits_processes(form);
 
+	if (b->conf->build_cpus && b->conf->build_cpus < cpus)
+		cpus = b->conf->build_cpus;
 	/* a process's own time: of a client's threads on every processor */
-	if (is_client && cpus > 1)
-		seconds *= (uint64_t)cpus;
+	if (is_client)
+		seconds *= cpus;
+	/* what it can write: address space it may reserve as it likes */
+	if (b->conf->build_memory && !cgroup_holds(b->cgroup, CGROUP_MEMORY) &&
+	    !set(RLIMIT_DATA, b->conf->build_memory))
+		return false;
 	return set(RLIMIT_CORE, 0) && set(RLIMIT_CPU, seconds + 1) &&
-	       set(RLIMIT_FSIZE, is_client ? CLIENT_FILE_MAX :
+	       set(RLIMIT_FSIZE, is_client ? client_file_max(b) :
 					     PROBE_FILE_MAX) &&
 	       set(RLIMIT_NOFILE, is_client ? CLIENT_OPEN_MAX :
 					      PROBE_OPEN_MAX) &&
-	       set(RLIMIT_NPROC, is_client ? CLIENT_PROCESSES_MAX :
-					     PROBE_PROCESSES_MAX);
+	       set(RLIMIT_NPROC, processes);
 }
 
 /* -- processes, which the kernel counts for an account on all of the node -- */
@@ -121,92 +146,46 @@ bool limits_are_used_up(const struct build *b, enum phase phase)
 	struct crowd c = { .uid = phase_identity(b, phase)->uid };
 	cleanup_close int proc = -1;
 
-	if (b->is_personal || aq_open_dir(AT_FDCWD, "/proc", &proc, NULL) != 0)
+	if (b->is_personal || cgroup_holds(b->cgroup, CGROUP_PROCESSES) ||
+	    aq_open_dir(AT_FDCWD, "/proc", &proc, NULL) != 0)
 		return false;
 	c.proc = proc;
 	return aq_each_entry(proc, "/proc", count_threads, &c, NULL) == 0 &&
-	       c.n > (form->writes_prefix ? CLIENT_PROCESSES_MAX :
-					    PROBE_PROCESSES_MAX) / 2;
+	       c.n > limits_processes(form) / 2;
 }
 
-/* -- the disk -- */
+/* -- what a program says of it -- */
 
-/* What directories hold, until it is over a limit. */
-struct count {
-	uint64_t bytes, inodes, bytes_max, inodes_max;
-};
-
-static int add(const struct aq_walk_entry *e, void *arg, struct aq_err *err)
+static const char *say_memory(const struct build *b, const char *text)
 {
-	struct count *c = arg;
+	static const char *const words[] = { "Cannot allocate memory",
+					     "memory allocation of",
+					     "MemoryError", "std::bad_alloc",
+					     "out of memory", NULL };
 
-	(void)err;
-	if (e->is_end)
-		return 0;
-	c->inodes++;
-	c->bytes += (uint64_t)e->st->st_blocks * 512;
-	if (c->bytes > c->bytes_max || c->inodes > c->inodes_max)
-		return AQ_BUSY;
-	return e->is_too_deep ? AQ_WALK_SKIP : 0;
+	return b->conf->build_memory &&
+			       !cgroup_holds(b->cgroup, CGROUP_MEMORY) &&
+			       client_says(text, words) ?
+		       "a program of the build needed more memory than 'build_memory' allows" :
+		       NULL;
 }
 
-/* Whether 'path' below work/, what others of the build hold counted before, is
- * over a limit.
- */
-static bool is_over_with(const struct build *b, const char *path,
-			 struct count *c)
+const char *limits_say(struct build *b, enum phase phase, int exit_code,
+		       const char *text)
 {
-	char whole[2 * BUILD_PATH_MAX];
-
-	if (!*path)
-		return false;
-	snprintf(whole, sizeof(whole), "%s/%s", b->work, path);
-	return aq_walk(AT_FDCWD, whole, add, c, NULL) == AQ_BUSY;
-}
-
-/* Caches are everybody's: what the file system as a whole has lost. */
-static bool has_lost_too_much(const struct build *b, struct disk_watch *w)
-{
-	struct statvfs fs;
-	uint64_t bytes;
-
-	if (statvfs(b->work, &fs) < 0)
-		return false;
-	bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
-	if (!w->is_begun) {
-		w->is_begun = true;
-		w->bytes = bytes;
-		w->inodes = fs.f_favail;
-	}
-	return (bytes < w->bytes && w->bytes - bytes > CLIENT_DISK_MAX) ||
-	       (fs.f_favail < w->inodes &&
-		w->inodes - fs.f_favail > CLIENT_INODES_MAX);
-}
-
-const char *limits_look_at_disk(const struct build *b, enum phase phase,
-				struct disk_watch *w)
-{
+	static const char *const words[] = { "File too large", NULL }; /* EFBIG */
+	static char said[160]; /* one build a process */
 	const struct phase_form *form = phase_form(phase);
-	struct count c = { .bytes_max = PROBE_DISK_MAX,
-			   .inodes_max = PROBE_INODES_MAX };
-	char site[BUILD_PATH_MAX];
-	int64_t now = aq_now_ms();
-	bool is_over;
+	char size[UNITS_SIZE];
 
-	if (b->is_personal || now < w->next_ms)
+	if (b->is_personal)
 		return NULL;
-	if (form->writes_prefix) {
-		c.bytes_max = CLIENT_DISK_MAX;
-		c.inodes_max = CLIENT_INODES_MAX;
-	}
-	snprintf(site, sizeof(site), "envs/%s", b->name);
-	is_over = form->has_caches ?
-		has_lost_too_much(b, w) :
-		is_over_with(b, b->scratch, &c) ||
-			is_over_with(b, b->open_dir, &c) ||
-			(form->writes_prefix && b->name[0] &&
-			 is_over_with(b, site, &c));
-	w->next_ms = now + LOOK_SHARE * (aq_now_ms() - now);
-	return is_over ? "the build fills the disk: it has written more than any environment needs" :
-			 NULL;
+	if (exit_code != 128 + SIGXFSZ && !client_says(text, words))
+		return say_memory(b, text);
+	b->disk.is_over = true;
+	snprintf(said, sizeof(said),
+		 "the build was ended: a file of it is larger than a build may write (%s)",
+		 units_bytes(form->writes_prefix ? client_file_max(b) :
+						   PROBE_FILE_MAX, size));
+	return said;
 }

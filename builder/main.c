@@ -203,6 +203,7 @@ static int make(struct build *b, struct aq_err *err)
 		room_start(b);
 		rc = try_once(b, err);
 	} while (rc && room_make(b, err));
+	room_give_back(b);
 	if (rc) /* it may quote what others wrote, and goes many ways from here */
 		aq_text_make_printable_text(err->text);
 	if (rc && !b->is_explain)
@@ -336,7 +337,7 @@ static int answer(const struct options *o, struct aq_answer *a,
 		.progress_fd = AQ_BUILDER_FD_PROGRESS,
 		.alive_fd = o->is_detached ? -1 : AQ_BUILDER_FD_ALIVE,
 		.base_fd = -1, .own_fd = -1, .compiler_fd = -1, .key_fd = -1,
-		.wait_fd = -1, .ticket_fd = -1, .public_fd = -1, .log_fd = -1,
+		.wait_fd = -1, .slot_fd = -1, .ticket_fd = -1, .public_fd = -1, .log_fd = -1,
 		.room.alone_fd = -1,
 	};
 	int rc = o->is_personal ? aq_conf_load_personal(o->conf_path, &conf, err) :
@@ -381,6 +382,7 @@ static int answer(const struct options *o, struct aq_answer *a,
 	aq_str_free(&b.metadata);
 	aq_strv_free(&b.records);
 	queue_leave(&b);
+	limits_end(&b);
 	aq_manifest_free(b.base_manifest);
 	free(b.context);
 	return rc;

@@ -70,21 +70,39 @@ static unsigned long flags_of(const char *options)
 	return flags;
 }
 
+/* ID PARENT MAJOR:MINOR ROOT PATH FLAGS ... - TYPE SOURCE OPTIONS */
+bool mountinfo_split(char *line, struct mountinfo *ret)
+{
+	char *words[6] = { NULL }, *save = NULL, *type, *options;
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		words[i] = strtok_r(i ? NULL : line, " \n", &save);
+		if (!words[i])
+			return false;
+	}
+	while ((type = strtok_r(NULL, " \n", &save)) && strcmp(type, "-") != 0)
+		;
+	type = type ? strtok_r(NULL, " \n", &save) : NULL;
+	options = type ? strtok_r(NULL, " \n", &save) : NULL;
+	options = options ? strtok_r(NULL, " \n", &save) : NULL;
+	unescape(words[3]);
+	unescape(words[4]);
+	*ret = (struct mountinfo){ .root = words[3], .path = words[4],
+				   .flags = words[5],
+				   .type = type ? type : "",
+				   .options = options ? options : "" };
+	return true;
+}
+
 bool mountinfo_read_line(char *line, const char **ret_path,
 			 unsigned long *ret_flags)
 {
-	char *save = NULL, *path = NULL, *options = NULL;
+	struct mountinfo m;
 
-	/* ID PARENT MAJOR:MINOR ROOT PATH OPTIONS ... */
-	for (int i = 0; i < 6; i++) {
-		path = options;
-		options = strtok_r(i ? NULL : line, " \n", &save);
-	}
-	if (!options)
+	if (!mountinfo_split(line, &m))
 		return false;
-	unescape(path);
-	*ret_path = path;
-	*ret_flags = flags_of(options);
+	*ret_path = m.path;
+	*ret_flags = flags_of(m.flags);
 	return true;
 }
 

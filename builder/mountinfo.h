@@ -12,6 +12,15 @@
  */
 AQ_CHECK bool mountinfo_is_unshared(const char *who, unsigned int id);
 
+/* One line of it, cut up.  False: it is none. */
+struct mountinfo {
+	const char *root; /* what of its file system is mounted */
+	const char *path; /* where */
+	const char *flags;
+	const char *type, *options; /* of the file system */
+};
+AQ_CHECK bool mountinfo_split(char *line, struct mountinfo *ret);
+
 /* Where the mount of this line is, and what it is mounted with, as MS_ flags of
  * mount(2) that a remount must say again.  The line is cut up.  False: it is none.
  */

@@ -61,6 +61,7 @@ void room_start(struct build *b)
 {
 	b->room.at_start = get_free(b);
 	b->room.is_lacking = b->room.is_crossed = false;
+	b->disk = (struct disk_watch){ 0 };
 	b->room.is_watched = b->room.at_start >= b->conf->min_free;
 }
 
@@ -133,6 +134,17 @@ void room_prepare(struct build *b)
 	if (rc)
 		say(b, "collecting failed: %s", err.text);
 	aq_plan_free(&c.plan);
+}
+
+void room_give_back(struct build *b)
+{
+	uint64_t bytes = 0;
+
+	if (!b->disk.is_over)
+		return;
+	(void)!aq_collect_caches(b->conf, false, &bytes, NULL);
+	say(b, "%.1f MB are given back that it wrote to the package caches",
+	    in_mb(bytes));
 }
 
 /* It failed for want of room: what is full, and what can be done; 'why': or

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "builder/cage.h"
+#include "builder/cgroup.h"
 #include "builder/held.h"
 #include "common/clock.h"
 #include "common/redact.h"
@@ -250,9 +251,8 @@ static void pass_on(void *arg, const char *text, size_t len)
 
 	if (s->end)
 		keep_end(s->end, text, len);
-	if (s->is_logged && b->log_fd >= 0 && b->log_len < LOG_MAX &&
-	    write(b->log_fd, text, len) < 0)
-		return; /* a full disk shows elsewhere */
+	if (s->is_logged && b->log_len < LOG_MAX)
+		say_to_log(b, text, len);
 	if (s->on_line)
 		give_lines(b, s, text, len);
 }
@@ -310,7 +310,6 @@ static int attend(struct build *b, pid_t pid, enum phase phase,
 	/* readable once the child has ended; -1 before Linux 5.3 */
 	cleanup_close int child = (int)syscall(SYS_pidfd_open, pid, 0);
 	bool is_over = false;
-	struct disk_watch disk = { 0 };
 	int status = 0;
 
 	for (;;) {
@@ -333,7 +332,7 @@ static int attend(struct build *b, pid_t pid, enum phase phase,
 			continue;
 		*ret_why = must_end(b, s);
 		if (!*ret_why)
-			*ret_why = limits_look_at_disk(b, phase, &disk);
+			*ret_why = limits_look_at_disk(b, phase, false);
 		if (*ret_why)
 			break;
 	}
@@ -408,6 +407,8 @@ static int supervise(struct build *b, struct child *c, struct stream s[2],
 	c->out = out;
 	c->err = errfd;
 	c->fault = fault_in;
+	if (!b->is_personal)
+		confine_begin(b, c->phase);
 	pid = start(c);
 	if (pid < 0)
 		return aq_fail_errno(err, "cannot fork");
@@ -420,6 +421,11 @@ static int supervise(struct build *b, struct child *c, struct stream s[2],
 		held_end(&s[i].held);
 	aq_close_fd(&s[0].fd);
 	aq_close_fd(&s[1].fd);
+	cgroup_kill_others(b->cgroup);
+	if (!why)
+		why = limits_look_at_disk(b, c->phase, true);
+	if (!why && *ret_status != 0)
+		why = limits_met(b, c->phase);
 	b->verdict = why || WIFSIGNALED(*ret_status) ? BUILD_ENDED :
 						       BUILD_FAULT;
 	return why ? aq_fail(err, AQ_SYS, "%s", why) :
@@ -531,19 +537,24 @@ int run_failed(struct build *b, const struct command *cmd, const char *what,
 {
 	cleanup_str struct aq_str clean = AQ_STR_INIT(4 * cmd->errors.max);
 	cleanup_free char *text = NULL;
+	const char *limit;
 
 	/* what was added to it since (mamba.c) */
 	aq_redact(&clean, aq_str_get(&cmd->errors), cmd->errors.len,
 		  &cmd->secrets.known);
 	text = strdup(tail_of(aq_str_get(&clean)));
+	limit = limits_say(b, cmd->phase, cmd->exit_code,
+			   aq_str_get(&cmd->errors));
 	for (char *p = text; p && *p; p++)
 		if ((unsigned char)*p < ' ' && *p != '\n')
 			*p = ' ';
-	if (cmd->exit_code > 128)
+	if (cmd->exit_code > 128 || limit)
 		verdict = BUILD_ENDED;
 	else if (limits_are_used_up(b, cmd->phase))
 		verdict = BUILD_FAULT; /* another's doing, perhaps */
 	b->verdict = verdict;
+	if (limit)
+		what = limit;
 	return aq_fail(err, b->verdict == BUILD_REFUSED ? AQ_USER : AQ_SYS,
 		       "%s (exit code %d)\n%.3000s", what, cmd->exit_code,
 		       text ? text : "");

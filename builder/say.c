@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -36,6 +37,23 @@ void say(struct build *b, const char *fmt, ...)
 	write_line(b->progress_fd, line, len);
 	write_line(b->public_fd, line, len);
 	write_line(b->log_fd, line, len);
+}
+
+void say_to_log(const struct build *b, const char *text, size_t len)
+{
+	cleanup_free char *copy = b->log_fd < 0 ? NULL : malloc(len + 1);
+	size_t n = 0;
+
+	for (size_t i = 0; copy && i < len; i++) {
+		bool is_end = text[i] == '\r' || text[i] == '\n';
+
+		/* "\r\n" is one end of a line */
+		if (!is_end || !n || copy[n - 1] != '\n' || text[i] != '\n' ||
+		    text[i - 1] == '\n')
+			copy[n++] = is_end ? '\n' : text[i];
+	}
+	if (copy)
+		write_line(b->log_fd, copy, aq_text_make_printable(copy, n));
 }
 
 static void public_path(const struct build *b, char *path, size_t size)

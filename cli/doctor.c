@@ -33,6 +33,7 @@ static const struct check {
 	{ "links", "hard links and reflinks", doctor_links, true, true },
 	{ "space", "room on the disk", doctor_space, true, false },
 	{ "namespaces", "the cage of builds", doctor_namespaces, true, true },
+	{ "groups", "what builds may take", doctor_groups, true, true },
 	{ "client", "the conda client", doctor_client, true, false },
 	{ "channels", "where packages come from", doctor_channels, true, false },
 	{ "pip", "where wheels come from", doctor_pip, true, false },

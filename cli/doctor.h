@@ -49,6 +49,7 @@ void doctor_file_systems(struct doctor *d);
 void doctor_links(struct doctor *d);
 void doctor_space(struct doctor *d);
 void doctor_namespaces(struct doctor *d);
+void doctor_groups(struct doctor *d);
 void doctor_client(struct doctor *d);
 void doctor_channels(struct doctor *d);
 void doctor_pip(struct doctor *d);

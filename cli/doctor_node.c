@@ -12,6 +12,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "builder/cgroup.h"
 #include "cli/doctor.h"
 #include "cli/doctor_parse.h"
 #include "cli/units.h"
@@ -299,5 +300,40 @@ void doctor_namespaces(struct doctor *d)
 	else
 		doctor_say(d, DOCTOR_ERROR,
 			   "let root unshare mount, pid, ipc, uts and network namespaces here (in a container: CAP_SYS_ADMIN; see also /proc/sys/user/max_*_namespaces): nothing is built without",
+			   "%s", err.text);
+}
+
+/* As a build does, in a worker: it is moved, and back. */
+static int enter_group(void *arg, struct aq_err *err)
+{
+	const struct aq_conf *conf = arg;
+	const struct cgroup_limits limits = { conf->build_memory,
+					      conf->build_cpus };
+	struct aq_err why = { 0 };
+	struct cgroup *c = NULL;
+	char lacks[CGROUP_LACKS_SIZE], name[64];
+	int rc;
+
+	snprintf(name, sizeof(name), "aq-doctor-%d", getpid());
+	rc = cgroup_enter(name, &limits, &c, &why);
+	if (rc)
+		return aq_fail(err, rc, "%s", why.text);
+	cgroup_say_lacks(c, &limits, lacks);
+	cgroup_leave(c);
+	return !*lacks ? 0 :
+			 aq_fail(err, AQ_MISS, "no control group can hold builds to their limit of %s%s%s",
+				 lacks, why.text[0] ? ": " : "", why.text);
+}
+
+void doctor_groups(struct doctor *d)
+{
+	struct aq_err err = { 0 };
+
+	if (aq_worker_run(enter_group, (void *)(uintptr_t)d->conf,
+			  DOCTOR_LIMIT_MS, -1, &err) == 0)
+		doctor_say(d, DOCTOR_OK, NULL, "builds get control groups of their own");
+	else
+		doctor_say(d, DOCTOR_WARNING,
+			   "let root make groups where slurmd is (slurmd.service: Delegate=yes; in a container: a writable /sys/fs/cgroup); until then each process of a build is limited instead",
 			   "%s", err.text);
 }

@@ -46,6 +46,10 @@ struct aq_conf {
 	char *default_python; /* "3.12": for pip requirements without one */
 
 	uint64_t build_timeout; /* seconds; for one build, both phases */
+	/* of one build (builder/limits.c); 0: no such limit */
+	uint64_t build_memory; /* bytes */
+	uint64_t build_cpus;   /* processors */
+	uint64_t build_disk;   /* bytes that it writes */
 	uint64_t failure_ttl;   /* seconds a verdict about a request is kept */
 
 	/* what is fair (builder/queue.h, builder/allowance.c); 0: no such limit */

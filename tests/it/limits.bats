@@ -1,0 +1,224 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# What a build may take: memory, processes and processors of all its programs
+# together, in a control group beside the job's, and what it may write.
+# shellcheck disable=SC2154,SC2016 # bats sets stderr; jobs expand variables
+
+load lib
+
+setup_file() {
+  it_up
+  it_wheels
+  it_file base.yaml <<<'{channels: [conda-forge], dependencies: [python=3.9, pip]}' >/dev/null
+  aq --node n1 base add 3.9 --file "$IT_SUBMIT/base.yaml"
+}
+teardown_file() { it_down; }
+setup() {
+  it_begin
+  it_open
+  limits
+  wait_while "$IT_JOB_SECONDS" it_has_workers n1 # that compile for the base
+}
+teardown() {
+  it_open
+  wait_while "$IT_JOB_SECONDS" it_has_workers n1
+  it_end
+}
+
+# limits LINE...: of builds in aq.conf, until others are set.
+limits() {
+  sed -i '/^build_/d' "$IT_DIR/etc/aq.conf"
+  (($# == 0)) || printf '%s\n' "$@" >>"$IT_DIR/etc/aq.conf"
+}
+
+# code NAME LINE...: a wheel whose code runs when its environment is probed.
+code() {
+  local name=$1
+  shift
+  it_wheel "$name" 1.0 --file "aq_run_${name//-/_}.pth=import aq_run_${name//-/_}"$'\n' \
+    --file "aq_run_${name//-/_}.py=$(printf '%s\n' "$@")"$'\n'
+  it_file "$name.yaml" <<<"{dependencies: [python=3.9, {pip: [$name]}]}"
+}
+
+# is_limited: whether this machine lets us make such groups.
+is_limited() { ! aq --node n1 doctor | grep -q 'no control group'; }
+
+# group_of PID: the name of the build's group that the process is in, if any.
+group_of() { grep -o 'aq-build-[0-9a-f]*-[0-9]*' "/proc/$1/cgroup" | head -n 1; }
+
+# groups NAME: directories of that name.
+groups_of() { find /sys/fs/cgroup -type d -name "$1" 2>/dev/null; }
+has_no_group() { [[ -z $(groups_of "$1") ]]; }
+
+# what_of GROUP V1FILE V2FILE: that file's text.
+what_of() {
+  local dir
+  for dir in $(groups_of "$1"); do
+    if [[ -e $dir/$2 ]]; then cat "$dir/$2"; fi
+    if [[ -e $dir/$3 ]]; then cat "$dir/$3"; fi
+  done | head -n 1
+}
+
+# of_builder: the pid of the one that is at work.
+of_builder() { it_builders n1 | head -n 1; }
+
+failures() {
+  python3 - "$(it_cache n1)/cache.db" <<'PY'
+import sqlite3, sys
+print(sqlite3.connect(sys.argv[1]).execute("SELECT count(*) FROM failures").fetchone()[0])
+PY
+}
+
+@test "a build has a group of its own while it runs, and leaves none" {
+  local file job pid group
+  is_limited || skip "no control groups can be made here"
+  limits "build_memory = 3G" "build_cpus = 2"
+  it_gate after solve
+  file=$(it_small)
+  job=$(it_submit --aq-requirements="$file" --wrap 'echo ran')
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
+  pid=$(of_builder)
+  group=$(group_of "$pid")
+  [[ -n $group ]]
+  # the client too, in whatever namespace it is
+  assert_equal "$(pgrep -u "$AQ_BUILDER_USER" -f "$IT_DIR/client" | while read -r p; do group_of "$p"; done | sort -u)" "$group"
+  assert_equal "$(what_of "$group" memory.limit_in_bytes memory.max)" "$((3 << 30))"
+  assert_equal "$(what_of "$group" pids.max pids.max)" 4096
+  assert_equal "$(what_of "$group" cpu.cfs_quota_us cpu.max | cut -d ' ' -f 1)" 200000
+  (($(cat "/proc/$pid/oom_score_adj") <= 0)) # -1000 where that may be said
+  it_open
+  it_wait "$job"
+  it_job_is COMPLETED "$job"
+  wait_until 10 has_no_group "$group"
+}
+
+@test "a build that needs too much memory is ended, says so, and is not remembered" {
+  local file
+  file=$(code aq-greedy 'b = bytearray(900 << 20)' 'b[::4096] = b"x" * len(b[::4096])')
+  limits "build_memory = 400M"
+  run -3 --separate-stderr aq --node n1 build "$file"
+  assert_contains "$stderr" "'build_memory'"
+  assert_equal "$(failures)" 0
+  limits
+  run -0 --separate-stderr aq --node n1 build "$file"
+}
+
+@test "where no control group can be made each process is limited, and doctor says so" {
+  local file
+  without_groups() { unshare -m sh -c 'umount -l -R /sys/fs/cgroup && exec "$@"' - "$@"; }
+  file=$(code aq-greedy-too 'import os, sys' 'try: bytearray(900 << 20)' \
+    'except MemoryError: sys.stderr.write("MemoryError\n"); sys.stderr.flush(); os._exit(1)')
+  limits "build_memory = 400M"
+  run -3 --separate-stderr without_groups aq --node n1 build "$file"
+  assert_contains "$stderr" "needed more memory than 'build_memory' allows"
+  assert_equal "$(grep -l 'memory, processes: no control group' "$(it_cache n1)"/logs/*.log | wc -l)" 1
+  assert_equal "$(failures)" 0
+  run without_groups aq --node n1 doctor
+  assert_contains "$output" "no control group"
+}
+
+@test "the processes of one user's build are none of another's" {
+  local bomb other first
+  is_limited || skip "no control groups can be made here"
+  limits
+  bomb=$(code aq-many 'import os, time' 'if os.getpid() != 1:' \
+    '    read, write = os.pipe()' \
+    '    try:' \
+    '        for _ in range(600):' \
+    '            if not os.fork(): os.close(write); os.read(read, 1); os._exit(0)' \
+    '    except OSError: pass' \
+    "    open(os.environ['TMPDIR'] + '/full', 'w').close()" \
+    "    while os.path.exists('$IT_DIR/hold'): time.sleep(.02)")
+  other=$(code aq-few 'import os' 'if not os.fork(): os._exit(0)' 'os.wait()')
+  touch "$IT_DIR/hold"
+  chmod 755 "$IT_DIR"
+  aq --node n1 build "$bomb" 3>&- >"$IT_DIR/first" 2>&1 &
+  first=$!
+  is_full() { compgen -G "$(it_cache n1)/work/probe/*/full" >/dev/null; }
+  wait_until "$IT_JOB_SECONDS" is_full
+  run -0 --separate-stderr aq --node n1 build "$other"
+  rm "$IT_DIR/hold"
+  wait "$first" || { cat "$IT_DIR/first" >&2; false; }
+}
+
+@test "what a killed builder leaves goes with the next build" {
+  local file job pid group
+  is_limited || skip "no control groups can be made here"
+  it_forget
+  it_gate before solve
+  file=$(it_small)
+  job=$(it_submit --aq-requirements="$file" --wrap true)
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
+  pid=$(of_builder)
+  group=$(group_of "$pid")
+  kill -KILL "$pid"
+  it_wait "$job"
+  it_open
+  [[ -n $(groups_of "$group") ]]
+  run -0 --separate-stderr aq --node n1 build "$file"
+  wait_until 10 has_no_group "$group"
+}
+
+# used: MiB of the cache.
+used() { du -s --block-size=1M "$(it_cache n1)" | cut -f 1; }
+
+@test "a package that unpacks to more than it may is ended, and the disk comes back" {
+  local evil=$IT_DIR/evil before file
+  mkdir -p -m 755 "$evil"
+  "$AQ_LIB/make-package" "$evil" aq-bomb 1.0 --bulk 1024
+  [[ $(stat -c %s "$evil"/noarch/aq-bomb-1.0-0.tar.bz2) -lt 100000 ]]
+  echo "channels = conda-forge=$AQ_CHANNEL evil=file://$evil" >>"$IT_DIR/etc/aq.conf"
+  file=$(it_file bomb.yaml <<<'{channels: [evil], dependencies: [aq-bomb]}')
+  aq --node n1 build "$(it_small)"
+  before=$(used)
+  limits "build_disk = 200M"
+  run -3 --separate-stderr aq --node n1 build "$file"
+  assert_contains "$stderr" "a file of it is larger than a build may write (2"
+  assert_equal "$(failures)" 0
+  (($(used) - before < 20)) || { find "$(it_cache n1)/work" -size +10M >&2; false; }
+}
+
+@test "a wheel that unpacks to more than it may is ended, and the disk comes back" {
+  local before file
+  it_wheel aq-wheel-bomb 1.0 --bulk 1024
+  file=$(it_file wheel-bomb.yaml <<<'{dependencies: [python=3.9, {pip: [aq-wheel-bomb]}]}')
+  aq --node n1 build "$(it_small)"
+  before=$(used)
+  limits "build_disk = 200M"
+  run -3 --separate-stderr aq --node n1 build "$file"
+  assert_contains "$stderr" "larger than a build may write (2"
+  assert_equal "$(failures)" 0
+  (($(used) - before < 20)) || { find "$(it_cache n1)/work" -size +10M >&2; false; }
+}
+
+@test "an index that is too large is not read, and that is no verdict" {
+  local evil=$IT_DIR/big file
+  mkdir -p -m 755 "$evil"
+  "$AQ_LIB/make-package" "$evil" aq-hidden 1.0
+  python3 - "$evil" <<'PY'
+import sys, pathlib
+p = pathlib.Path(sys.argv[1]) / "noarch" / "repodata.json"
+text = p.read_text().rstrip()
+with p.open("w") as f:
+    f.write(text + " " * (300 << 20))
+PY
+  echo "channels = conda-forge=$AQ_CHANNEL big=file://$evil" >>"$IT_DIR/etc/aq.conf"
+  file=$(it_file big.yaml <<<'{channels: [big], dependencies: [aq-hidden]}')
+  limits "build_disk = 100M"
+  run -3 --separate-stderr aq --node n1 build "$file"
+  cat <<<"$stderr" >&2
+  assert_equal "$(failures)" 0
+}
+
+@test "what a program says reaches the log as text that can be read" {
+  local file log
+  file=$(code aq-loud 'import sys' \
+    'sys.stderr.write("\x1b]0;title\x07\x1b[31mred\x1b[0m\x00\x9b\rstep 1\rstep 2\r\n\u202eturned\n")')
+  rm -f "$(it_cache n1)"/logs/*
+  run -0 --separate-stderr aq --node n1 build "$file"
+  log=$(cat "$(it_cache n1)"/logs/*.log)
+  assert_contains "$log" $'red'
+  assert_contains "$log" $'\nstep 1\nstep 2\n'
+  run ! grep -qP '[\x00-\x08\x0b-\x1f\x7f]' <<<"$log"
+  run ! grep -q $'\u202e' <<<"$log"
+}
