@@ -230,7 +230,7 @@ static const struct unfinished {
 } unfinished[] = {
 	{ "work/tmp", "" }, /* TMPDIR */
 	{ "work/wheels", ".tmp" },
-	{ "work/pkgs", ".tmp" },
+	{ "work/pkgs", "." }, /* rattler: "." and the package's name, too */
 };
 
 struct leftovers {
