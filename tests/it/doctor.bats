@@ -57,7 +57,7 @@ finds() {
 
 @test "a user is told what they may know, and what only root can tell" {
   run -0 --separate-stderr as_user AQ_CONF="$AQ_CONF" aq --node n1 doctor --json
-  jq -e '.skipped == ["links", "namespaces", "credentials", "state"] and .errors == 0
+  jq -e '.skipped == ["links", "namespaces", "groups", "credentials", "state"] and .errors == 0
     and (.findings | map(.check) | contains(["slurm", "plugstack", "accounts", "channels"]))' <<<"$output"
   run -0 as_user AQ_CONF="$AQ_CONF" aq --node n1 doctor
   assert_contains "$output" "only root can tell"

@@ -7,21 +7,23 @@
 load lib
 
 setup_file() {
-  it_up
+  # control groups of the machine are shared: a name that no other cluster has
+  it_up --proctrack cgroup --node-name "l$$n"
+  export NODE=l$$n1
   it_wheels
   it_file base.yaml <<<'{channels: [conda-forge], dependencies: [python=3.9, pip]}' >/dev/null
-  aq --node n1 base add 3.9 --file "$IT_SUBMIT/base.yaml"
+  aq --node "$NODE" base add 3.9 --file "$IT_SUBMIT/base.yaml"
 }
 teardown_file() { it_down; }
 setup() {
   it_begin
   it_open
   limits
-  wait_while "$IT_JOB_SECONDS" it_has_workers n1 # that compile for the base
+  wait_while "$IT_JOB_SECONDS" it_has_workers "$NODE" # that compile for the base
 }
 teardown() {
   it_open
-  wait_while "$IT_JOB_SECONDS" it_has_workers n1
+  wait_while "$IT_JOB_SECONDS" it_has_workers "$NODE"
   it_end
 }
 
@@ -41,7 +43,7 @@ code() {
 }
 
 # is_limited: whether this machine lets us make such groups.
-is_limited() { ! aq --node n1 doctor | grep -q 'no control group'; }
+is_limited() { ! aq --node "$NODE" doctor | grep -q 'no control group'; }
 
 # group_of PID: the name of the build's group that the process is in, if any.
 group_of() { grep -o 'aq-build-[0-9a-f]*-[0-9]*' "/proc/$1/cgroup" | head -n 1; }
@@ -60,10 +62,10 @@ what_of() {
 }
 
 # of_builder: the pid of the one that is at work.
-of_builder() { it_builders n1 | head -n 1; }
+of_builder() { it_builders "$NODE" | head -n 1; }
 
 failures() {
-  python3 - "$(it_cache n1)/cache.db" <<'PY'
+  python3 - "$(it_cache "$NODE")/cache.db" <<'PY'
 import sqlite3, sys
 print(sqlite3.connect(sys.argv[1]).execute("SELECT count(*) FROM failures").fetchone()[0])
 PY
@@ -80,6 +82,8 @@ PY
   pid=$(of_builder)
   group=$(group_of "$pid")
   [[ -n $group ]]
+  # beside the job's, whatever Slurm makes for that
+  run ! grep -E '/(job|uid)_[0-9]' "/proc/$pid/cgroup"
   # the client too, in whatever namespace it is
   assert_equal "$(pgrep -u "$AQ_BUILDER_USER" -f "$IT_DIR/client" | while read -r p; do group_of "$p"; done | sort -u)" "$group"
   assert_equal "$(what_of "$group" memory.limit_in_bytes memory.max)" "$((3 << 30))"
@@ -96,11 +100,11 @@ PY
   local file
   file=$(code aq-greedy 'b = bytearray(900 << 20)' 'b[::4096] = b"x" * len(b[::4096])')
   limits "build_memory = 400M"
-  run -3 --separate-stderr aq --node n1 build "$file"
+  run -3 --separate-stderr aq --node "$NODE" build "$file"
   assert_contains "$stderr" "'build_memory'"
   assert_equal "$(failures)" 0
   limits
-  run -0 --separate-stderr aq --node n1 build "$file"
+  run -0 --separate-stderr aq --node "$NODE" build "$file"
 }
 
 @test "where no control group can be made each process is limited, and doctor says so" {
@@ -109,11 +113,11 @@ PY
   file=$(code aq-greedy-too 'import os, sys' 'try: bytearray(900 << 20)' \
     'except MemoryError: sys.stderr.write("MemoryError\n"); sys.stderr.flush(); os._exit(1)')
   limits "build_memory = 400M"
-  run -3 --separate-stderr without_groups aq --node n1 build "$file"
+  run -3 --separate-stderr without_groups aq --node "$NODE" build "$file"
   assert_contains "$stderr" "needed more memory than 'build_memory' allows"
-  assert_equal "$(grep -l 'memory, processes: no control group' "$(it_cache n1)"/logs/*.log | wc -l)" 1
+  assert_equal "$(grep -l 'memory, processes: no control group' "$(it_cache "$NODE")"/logs/*.log | wc -l)" 1
   assert_equal "$(failures)" 0
-  run without_groups aq --node n1 doctor
+  run without_groups aq --node "$NODE" doctor
   assert_contains "$output" "no control group"
 }
 
@@ -132,11 +136,11 @@ PY
   other=$(code aq-few 'import os' 'if not os.fork(): os._exit(0)' 'os.wait()')
   touch "$IT_DIR/hold"
   chmod 755 "$IT_DIR"
-  aq --node n1 build "$bomb" 3>&- >"$IT_DIR/first" 2>&1 &
+  aq --node "$NODE" build "$bomb" 3>&- >"$IT_DIR/first" 2>&1 &
   first=$!
-  is_full() { compgen -G "$(it_cache n1)/work/probe/*/full" >/dev/null; }
+  is_full() { compgen -G "$(it_cache "$NODE")/work/probe/*/full" >/dev/null; }
   wait_until "$IT_JOB_SECONDS" is_full
-  run -0 --separate-stderr aq --node n1 build "$other"
+  run -0 --separate-stderr aq --node "$NODE" build "$other"
   rm "$IT_DIR/hold"
   wait "$first" || { cat "$IT_DIR/first" >&2; false; }
 }
@@ -155,7 +159,9 @@ PY
   it_wait "$job"
   it_open
   [[ -n $(groups_of "$group") ]]
-  run -0 --separate-stderr aq --node n1 build "$file"
+  # from where it lies: another job's
+  run -0 --separate-stderr as_user srun --aq-requirements="$file" printenv AQ_RESOLUTION
+  assert_equal "$output" created
   wait_until 10 has_no_group "$group"
 }
 
@@ -168,40 +174,40 @@ is_too_much() {
 }
 
 # used: MiB of the cache.
-used() { du -s --block-size=1M "$(it_cache n1)" | cut -f 1; }
+used() { du -s --block-size=1M "$(it_cache "$NODE")" | cut -f 1; }
 
-@test "a package that unpacks to more than it may is ended, and the disk comes back" {
-  local evil=$IT_DIR/evil before file
-  mkdir -p -m 755 "$evil"
-  "$AQ_LIB/make-package" "$evil" aq-bomb 1.0 --bulk 1024
-  [[ $(stat -c %s "$evil"/noarch/aq-bomb-1.0-0.tar.bz2) -lt 100000 ]]
-  echo "channels = conda-forge=$AQ_CHANNEL evil=file://$evil" >>"$IT_DIR/etc/aq.conf"
-  file=$(it_file bomb.yaml <<<'{channels: [evil], dependencies: [aq-bomb]}')
-  aq --node n1 build "$(it_small)"
+# is_ended FILE: its build is, and leaves nothing on the disk.
+is_ended() {
+  local before
+  aq --node "$NODE" build "$(it_small)"
   before=$(used)
   limits "build_disk = 200M"
-  run -3 --separate-stderr aq --node n1 build "$file"
+  run -3 --separate-stderr aq --node "$NODE" build "$1"
   is_too_much
   assert_equal "$(failures)" 0
-  (($(used) - before < 20)) || { find "$(it_cache n1)/work" -size +10M >&2; false; }
+  (($(used) - before < 20)) || {
+    find "$(it_cache "$NODE")/work" -size +10M >&2
+    return 1
+  }
+}
+
+@test "a package that unpacks to more than it may is ended, and the disk comes back" {
+  local evil=$IT_DIR/evil
+  mkdir -m 755 "$evil"
+  "$AQ_LIB/make-package" "$evil" aq-bomb 1.0 --bulk 1024
+  (($(stat -c %s "$evil"/noarch/aq-bomb-1.0-0.tar.bz2) < 100000))
+  echo "channels = conda-forge=$AQ_CHANNEL evil=file://$evil" >>"$IT_DIR/etc/aq.conf"
+  is_ended "$(it_file bomb.yaml <<<'{channels: [evil], dependencies: [aq-bomb]}')"
 }
 
 @test "a wheel that unpacks to more than it may is ended, and the disk comes back" {
-  local before file
   it_wheel aq-wheel-bomb 1.0 --bulk 1024
-  file=$(it_file wheel-bomb.yaml <<<'{channels: [conda-forge], dependencies: [python=3.9, {pip: [aq-wheel-bomb]}]}')
-  aq --node n1 build "$(it_small)"
-  before=$(used)
-  limits "build_disk = 200M"
-  run -3 --separate-stderr aq --node n1 build "$file"
-  is_too_much
-  assert_equal "$(failures)" 0
-  (($(used) - before < 20)) || { find "$(it_cache n1)/work" -size +10M >&2; false; }
+  is_ended "$(it_file wheel-bomb.yaml <<<'{channels: [conda-forge], dependencies: [python=3.9, {pip: [aq-wheel-bomb]}]}')"
 }
 
 @test "an index that is too large is not kept, and that is no verdict" {
   local evil=$IT_DIR/big file server
-  mkdir -p -m 755 "$evil"
+  mkdir -m 755 "$evil"
   "$AQ_LIB/make-package" "$evil" aq-hidden 1.0
   python3 - "$evil" <<'PY'
 import sys, pathlib
@@ -217,7 +223,7 @@ PY
   echo "channels = conda-forge=$AQ_CHANNEL big=http://127.0.0.1:$(<"$IT_DIR/port")" >>"$IT_DIR/etc/aq.conf"
   file=$(it_file big.yaml <<<'{channels: [big], dependencies: [aq-hidden]}')
   limits "build_disk = 100M"
-  run --separate-stderr aq --node n1 build "$file"
+  run --separate-stderr aq --node "$NODE" build "$file"
   kill "$server"
   assert_equal "$status" 3
   is_too_much
@@ -228,9 +234,9 @@ PY
   local file log
   file=$(code aq-loud 'import sys' \
     'sys.stderr.write("\x1b]0;title\x07\x1b[31mred\x1b[0m\x00\x9b\rstep 1\rstep 2\r\n\u202eturned\n")')
-  rm -f "$(it_cache n1)"/logs/*
-  run -0 --separate-stderr aq --node n1 build "$file"
-  log=$(cat "$(it_cache n1)"/logs/*.log)
+  rm -f "$(it_cache "$NODE")"/logs/*
+  run -0 --separate-stderr aq --node "$NODE" build "$file"
+  log=$(cat "$(it_cache "$NODE")"/logs/*.log)
   assert_contains "$log" $'red'
   assert_contains "$log" $'\nstep 1\nstep 2\n'
   run ! grep -qP '[\x00-\x08\x0b-\x1f\x7f]' <<<"$log"
