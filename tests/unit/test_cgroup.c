@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -239,6 +240,7 @@ static void what_is_left_goes(void **state)
 	if (!pid) {
 		struct cgroup *old = NULL;
 
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (geteuid() != 0 ||
 		    cgroup_enter(old_name, &limits, &old, NULL) != 0 ||
 		    write(ready[1], is_in_group(old_name) ? "y" : "n", 1) != 1)

@@ -55,6 +55,29 @@ static void files_are_read_as_they_were_written(void **state)
 	assert_int_equal(aq_read_file(dir, "g", &s, NULL), AQ_MISS);
 }
 
+/* Who has it open has the old one whole, and nothing else is left of the new one. */
+static void a_file_is_replaced_all_or_nothing(void **state)
+{
+	const struct aq_conf *conf = *state;
+	cleanup_close int dir = -1, old = -1;
+	cleanup_str struct aq_str text = AQ_STR_INIT(16);
+	char buf[8];
+
+	assert_int_equal(aq_open_dir(AT_FDCWD, conf->run_dir, &dir, NULL), 0);
+	assert_int_equal(aq_replace_file(dir, "f", "old", 3, NULL), 0);
+	assert_int_equal(aq_open_file(dir, "f", &old, NULL), 0);
+	assert_int_equal(aq_replace_file(dir, "f", "new", 3, NULL), 0);
+	assert_int_equal(read(old, buf, sizeof(buf)), 3);
+	assert_memory_equal(buf, "old", 3);
+	assert_int_equal(aq_read_file(dir, "f", &text, NULL), 0);
+	assert_string_equal(text.s, "new");
+	assert_false(aq_is_still(old, dir, "f"));
+	assert_int_equal(mkdirat(dir, "d", 0700), 0);
+	assert_int_equal(aq_replace_file(dir, "d", "x", 1, NULL), AQ_SYS);
+	assert_int_equal(faccessat(dir, "d.new", F_OK, 0), -1);
+	assert_int_equal(faccessat(dir, "f.new", F_OK, 0), -1);
+}
+
 static void only_regular_files_of_ours_are_opened(void **state)
 {
 	const struct aq_conf *conf = *state;
@@ -391,6 +414,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(files_are_read_as_they_were_written),
+		TEST(a_file_is_replaced_all_or_nothing),
 		TEST(only_regular_files_of_ours_are_opened),
 		TEST(locks_files_rights_are_put_right),
 		TEST(a_full_disk_is_said),
