@@ -133,7 +133,8 @@ PY
     '    except OSError: pass' \
     "    open(os.environ['TMPDIR'] + '/full', 'w').close()" \
     "    while os.path.exists('$IT_DIR/hold'): time.sleep(.02)")
-  other=$(code aq-few 'import os' 'if not os.fork(): os._exit(0)' 'os.wait()')
+  other=$(code aq-few 'import os' 'try:' '    if not os.fork(): os._exit(0)' '    os.wait()' \
+    'except OSError: os._exit(9)')
   touch "$IT_DIR/hold"
   chmod 755 "$IT_DIR"
   aq --node "$NODE" build "$bomb" 3>&- >"$IT_DIR/first" 2>&1 &
