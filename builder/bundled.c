@@ -5,7 +5,8 @@
 
 #include "builder/builder.h"
 
-#define EXIT_REFUSED 3 /* the request cannot be met */
+/* The request cannot be met, or what it asks for is not to be had by anybody. */
+#define EXIT_REFUSED 3
 
 static void start(const struct build *b, struct command *cmd,
 		  const char *program, const char *verb)
@@ -64,7 +65,8 @@ static int link_prefix(struct build *b, const char *program,
 	if (rc || cmd.exit_code == 0)
 		return rc;
 	return run_failed(b, &cmd, "the packages cannot be installed",
-			  BUILD_FAULT, err);
+			  cmd.exit_code == EXIT_REFUSED ? BUILD_REFUSED :
+							  BUILD_FAULT, err);
 }
 
 const struct dialect dialect_bundled = {
