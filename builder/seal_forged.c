@@ -129,6 +129,9 @@ int seal_note_metadata(struct build *b, struct aq_err *err)
 	aq_strv_free(&b->records);
 	b->metadata = (struct aq_str)AQ_STR_INIT(AQ_LOCK_MAX);
 	b->records = (struct aq_strv)AQ_STRV_INIT(NAMES_MAX);
+	/* who installs wheels, with the caches to write, would follow one */
+	if (!rc && aq_lock_count(b->lock, AQ_LOCK_WHEEL))
+		rc = seal_judge_links(b, root, err);
 	if (!rc)
 		rc = describe_all(b, root, &b->metadata, err);
 	if (rc || !b->lock->python)

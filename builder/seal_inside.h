@@ -20,6 +20,10 @@ int seal_refuse(struct build *b, const char *name, const char *what,
  */
 AQ_CHECK int seal_judge_link(struct build *b, int root, const char *path,
 			     struct aq_err *err);
+/* All links of the prefix 'root', between two phases, when nothing of its build
+ * runs; not of a personal cache.
+ */
+AQ_CHECK int seal_judge_links(struct build *b, int root, struct aq_err *err);
 
 /* -- seal_forged.c -- */
 /* Whether what says which packages there are, and whose interpreter this is, is

@@ -8,6 +8,7 @@
 
 #include "builder/seal_inside.h"
 #include "common/trust.h"
+#include "common/walk.h"
 
 struct way {
 	struct build *b;
@@ -132,4 +133,25 @@ int seal_judge_link(struct build *b, int root, const char *path,
 	while (!rc && !is_over && w.rest[0])
 		rc = step(&w, &is_over, err);
 	return rc;
+}
+
+struct links {
+	struct build *b;
+	int root;
+};
+
+static int judge_entry(const struct aq_walk_entry *e, void *arg,
+		       struct aq_err *err)
+{
+	const struct links *l = arg;
+
+	return S_ISLNK(e->st->st_mode) ?
+		       seal_judge_link(l->b, l->root, e->path, err) : 0;
+}
+
+int seal_judge_links(struct build *b, int root, struct aq_err *err)
+{
+	struct links l = { b, root };
+
+	return b->is_personal ? 0 : aq_walk(root, ".", judge_entry, &l, err);
 }
