@@ -26,16 +26,6 @@ struct walk {
 	dev_t dev;
 };
 
-int seal_refuse(struct build *b, const char *name, const char *what,
-		struct aq_err *err)
-{
-	char shown[AQ_SHOW_PATH_SIZE];
-
-	b->verdict = BUILD_REFUSED;
-	return aq_fail(err, AQ_USER, "a package brought '%.200s', %s: refused",
-		       aq_show_path(name, shown), what);
-}
-
 /* builder_user's, and nobody else's: what belongs to root or to a probe has
  * another name somewhere else.
  */

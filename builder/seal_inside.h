@@ -6,6 +6,7 @@
 #include "builder/builder.h"
 #include "common/usage.h"
 
+/* -- seal_refuse.c -- */
 /* AQ_USER: 'name' is something that no environment may have; 'what' goes on
  * "…, which is set-id".
  */

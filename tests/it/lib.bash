@@ -307,6 +307,9 @@ it_is_at_gate() { cat "$IT_DIR"/nodes/*/lib/work/home/attempts 2>/dev/null | gre
 # it_uncaged COMMAND...: run it where a builder without a cage is in place of ours.
 it_uncaged() { uncaged "$IT_INSTALL" "$@"; }
 
+# it_unsealed COMMAND...: where one that refuses nothing that packages bring is.
+it_unsealed() { unsealed "$IT_INSTALL" "$@"; }
+
 # it_without CALLS COMMAND...: run it where these system calls fail, see
 # tests/it/without-calls.c.
 it_without() { "$IT_INSTALL/tests/without-calls" "$@"; }

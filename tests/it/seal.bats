@@ -41,7 +41,8 @@ build() {
   prefix=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["prefix"])' "$IT_DIR/answer")
 }
 
-# refused FILE WORD: not built, since WORD, remembered as that, and nothing left.
+# refused FILE WORD: not built, since WORD, remembered as that, and nothing left.  A
+# builder that refuses nothing (tests/it/unsealed.c) does make it.
 refused() {
   run --separate-stderr aq --node n1 build "$1"
   assert_equal "$status" 1 || { echo "$stderr" >&2; return 1; }
@@ -51,6 +52,17 @@ refused() {
   assert_contains "$stderr" "$2"
   assert_equal "$(ls "$CACHE/envs")" "$ENVS"
   assert_equal "$(it_half_built n1)" ""
+  is_made_by_others "$1"
+}
+
+is_made_by_others() {
+  local prefix
+  it_forget_failures n1
+  run -0 --separate-stderr it_unsealed aq --node n1 build --json "$1"
+  prefix=$(it_number prefix <<<"$output")
+  wait_while "$IT_JOB_SECONDS" it_has_workers n1
+  it_drop_row n1 "${prefix##*/}"
+  rm -r "$prefix" "$CACHE/meta/${prefix##*/}"
 }
 
 @test "conda packages: set-id files and links that lead elsewhere are refused" {
@@ -111,7 +123,7 @@ export XDG_DATA_DIRS=$CONDA_PREFIX/share:/usr/local/share:/usr/share'
   it_wheel aq-egg 1.0 --file aq_egg.py= --file 'numpy.egg-info=Name: numpy'
   it_wheel aq-meta 1.0 --file aq_meta.py= --file 'aq_meta-1.0.data/data/conda-meta/numpy-9.9-0.json={}'
   it_wheel aq-python 1.0 --file aq_python.py= --file 'aq_python-1.0.data/data/bin/python2=#!/bin/sh'
-  it_wheel aq-venv-cfg 1.0 --file aq_venv_cfg.py= --file 'aq_venv_cfg-1.0.data/data/pyvenv.cfg=home = /tmp'
+  it_wheel aq-venv-cfg 1.0 --file aq_venv_cfg.py= --file 'aq_venv_cfg-1.0.data/data/pyvenv.cfg=include-system-site-packages = true'
   for python in 3.9 3.12; do
     for name in aq-purelib aq-egg aq-meta; do refused "$(wheel_in $python $name)" "brought"; done
     # a client may refuse by itself what has two records
