@@ -176,7 +176,7 @@ static void normalise(const char *name, size_t len, struct aq_str *ret)
 
 		if (!is_mark)
 			aq_str_add_char(ret, (char)tolower((unsigned char)name[i]));
-		else if (ret->len && aq_str_get(ret)[ret->len - 1] != '-')
+		else if (!ret->len || aq_str_get(ret)[ret->len - 1] != '-')
 			aq_str_add_char(ret, '-');
 	}
 }

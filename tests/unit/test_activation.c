@@ -295,11 +295,16 @@ static void what_others_can_change_is_refused(void **state)
 		{ "SCRATCH", "/var/lib/aq/tmp/x" }, { "TMPDIR", "/var/lib/aq" },
 		{ "FLAGS", "-I/p/include -I/var/lib/aq/pkgs/x/include" },
 		{ "FLAGS", "-L\"/var/lib/aq/probe\"" },
+		{ "LD_PRELOAD", "/p/./../x.so" }, { "LD_PRELOAD", "/p/../x.so" },
+		{ "LD_PRELOAD", "/p/a/../../x.so" },
+		{ "PATH", "\1HOME\2" }, { "AQ_X", "/p/x" },
 	};
 	static const char *const good[][2] = {
 		{ "PATH", "/p/bin:/usr/bin" }, { "PATH", "/p" },
 		{ "PATH", "/p/lib/../bin/./x" },
 		{ "PATH", "/p/bin:\1PATH\2" }, { "LD_PRELOAD", "" },
+		{ "LD_PRELOAD", "/p/ab/x.so" }, { "LD_PRELOAD", "/p/..x/y.so" },
+		{ "LD_PRELOAD", "/p/a/../x.so" }, { "PATHOLOGY", "/tmp/x" },
 		{ "X", "/tmp/x" }, { "X", "/var/lib/aquila" },
 		{ "X", "https://c.example/var/lib/aq2" },
 	};
@@ -316,8 +321,45 @@ static void what_others_can_change_is_refused(void **state)
 		if (check_value(AQ_ENVOP_SET, good[i][0], good[i][1], &here))
 			fail_msg("%s='%s' is refused", good[i][0], good[i][1]);
 	assert_int_equal(check_value(AQ_ENVOP_UNSET, "LD_PRELOAD", "", &here), 0);
+	assert_int_equal(check_value(AQ_ENVOP_UNSET, "PATH", "", &here), 0);
+	assert_int_equal(check_value(AQ_ENVOP_UNSET, "X", "", &here), 0);
 	assert_int_equal(check_value(AQ_ENVOP_UNSET, "SLURM_JOB_ID", "", &here),
 			 AQ_USER);
+}
+
+/* What would be cut off is not what it would be judged by. */
+static void too_long_a_path_is_refused(void **state)
+{
+	char value[6000];
+
+	(void)state;
+	memset(value, 'x', sizeof(value));
+	memcpy(value, "/p/", 3);
+	value[sizeof(value) - 1] = '\0';
+	assert_int_equal(check_value(AQ_ENVOP_SET, "PATH", value, &here), AQ_USER);
+	value[4000] = '\0';
+	assert_int_equal(check_value(AQ_ENVOP_SET, "PATH", value, &here), 0);
+}
+
+static void why_is_said(void **state)
+{
+	static const char *const cases[][3] = {
+		{ "AQ_X", "x", "no package may" },
+		{ "LD_PRELOAD", "x", "not in the environment" },
+		{ "PYTHONX", "/x", "not in the environment" },
+		{ "PATH", "x", "others than root" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		cleanup_str struct aq_str ops = AQ_STR_INIT(AQ_ENVOPS_MAX);
+		struct aq_err err = { 0 };
+
+		aq_envops_add(&ops, AQ_ENVOP_SET, cases[i][0], cases[i][1]);
+		assert_int_equal(activation_check(&here, &ops, &err), AQ_USER);
+		if (!strstr(err.text, cases[i][2]))
+			fail_msg("%s", err.text);
+	}
 }
 
 static void a_layers_values_may_name_its_base(void **state)
@@ -345,6 +387,8 @@ int main(void)
 		cmocka_unit_test(what_differs_from_run_to_run_is_refused),
 		cmocka_unit_test(real_activation_scripts_pass),
 		cmocka_unit_test(what_others_can_change_is_refused),
+		cmocka_unit_test(too_long_a_path_is_refused),
+		cmocka_unit_test(why_is_said),
 		cmocka_unit_test(a_layers_values_may_name_its_base),
 	};
 

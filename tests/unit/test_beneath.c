@@ -93,13 +93,14 @@ static int try_paths(void *arg)
 		{ "in/deep", AQ_SYS }, { "..", AQ_SYS },
 		{ "sub/../sub", 0 }, { "../d", AQ_SYS },
 		{ "sub/../../out", AQ_SYS }, { "/tmp", AQ_SYS },
+		{ "ab", 0 }, { ".x", 0 }, { "x.", 0 }, { "..x", 0 },
 	};
 	cleanup_close int dir = open_top("d");
 	bool has_none = arg != NULL;
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		/* part by part no ".." is taken, even where it is harmless */
-		int wanted = has_none && strstr(cases[i].path, "..") ?
+		int wanted = has_none && strstr(cases[i].path, "../") ?
 			AQ_SYS : cases[i].rc;
 		cleanup_close int fd = -1;
 		int rc = aq_open_below(dir, cases[i].path, &fd, NULL);
@@ -115,6 +116,10 @@ static int try_paths(void *arg)
 static void nothing_leads_out(void **state)
 {
 	(void)state;
+	make("d/ab");
+	make("d/.x");
+	make("d/x.");
+	make("d/..x");
 	make_file("d/file");
 	point("d/link", "../out");
 	point("d/in", "sub");
@@ -143,9 +148,24 @@ static int race(void *arg)
 	return 0;
 }
 
+/* As who trusts a path would open it: once it is the other's. */
+static int race_naively(int dir, ino_t ino)
+{
+	for (unsigned long i = 0; i < 20UL * SWAPS; i++) {
+		cleanup_close int fd = openat(dir, "x/deep",
+					      O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		struct stat st;
+
+		if (fd >= 0 && fstat(fd, &st) == 0 && st.st_ino != ino)
+			return 0;
+	}
+	return 1;
+}
+
 static void swapped_links_are_not_followed(void **state)
 {
 	cleanup_free char *dir = at("d"), *deep = at("d/x/deep");
+	cleanup_close int fd = open_top("d");
 	struct stat st;
 	pid_t pid;
 
@@ -157,6 +177,7 @@ static void swapped_links_are_not_followed(void **state)
 	pid = swap_start(dir, "x", "y", 0);
 	assert_int_equal(race(&st.st_ino), 0);
 	assert_int_equal(without_openat2(race, &st.st_ino), 0);
+	assert_int_equal(race_naively(fd, st.st_ino), 0);
 	swap_stop(pid);
 }
 
@@ -164,6 +185,8 @@ static void swapped_links_are_not_followed(void **state)
 static void make_and_swap(int dir, const char *out, pid_t parent)
 {
 	while (getppid() == parent) {
+		/* once the link was removed there are two directories */
+		(void)!unlinkat(dir, "y", AT_REMOVEDIR);
 		(void)!mkdirat(dir, "x", 0755);
 		(void)!symlinkat(out, dir, "y");
 		(void)!renameat2(dir, "x", dir, "y", RENAME_EXCHANGE);
@@ -186,9 +209,14 @@ static void removing_touches_nothing_else(void **state)
 	}
 	for (unsigned long i = 0; i < n; i++)
 		(void)!aq_remove_tree(dir, "x", NULL);
+	assert_int_equal(stat(deep, &st), 0);
+	/* who trusts the path removes what is elsewhere */
+	for (unsigned long i = 0; i < 20UL * SWAPS; i++)
+		if (unlinkat(dir, "x/deep", AT_REMOVEDIR) == 0)
+			break;
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	assert_int_equal(stat(deep, &st), 0);
+	assert_int_not_equal(stat(deep, &st), 0);
 }
 
 /* -- trust -- */
@@ -284,6 +312,59 @@ static void what_is_not_there_is_trusted_where_only_root_makes_it(void **state)
 	assert_int_equal(aq_trust_path("/dev/shm/x", NULL), AQ_SYS);
 }
 
+/* What is too long to be judged whole is not judged by its beginning. */
+static void what_is_too_long_is_not_trusted(void **state)
+{
+	char target[4001], path[4500], name[NAME_MAX + 2];
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	for (size_t i = 0; i < sizeof(target); i++)
+		target[i] = "d/../"[i % 5];
+	target[sizeof(target) - 1] = '\0';
+	point("long", target);
+	assert_int_equal(trust("long"), 0);
+	snprintf(path, sizeof(path), "long/%s%.300s", target, target);
+	assert_int_equal(trust(path), AQ_SYS);
+	memset(name, 'x', sizeof(name));
+	name[NAME_MAX] = '\0';
+	assert_int_equal(trust(name), 0); /* it is not there */
+	name[NAME_MAX] = 'x';
+	name[NAME_MAX + 1] = '\0';
+	assert_int_equal(trust(name), AQ_SYS);
+}
+
+static void as_many_links_as_the_kernel_follows(void **state)
+{
+	char name[16], target[16] = "d";
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	for (int i = 1; i <= 41; i++) {
+		snprintf(name, sizeof(name), "l%d", i);
+		point(name, target);
+		snprintf(target, sizeof(target), "%s", name);
+	}
+	assert_int_equal(trust("l40"), 0);
+	assert_int_equal(trust("l41"), AQ_SYS);
+}
+
+static void every_part_counts_and_every_kind(void **state)
+{
+	cleanup_free char *fifo = at("fifo");
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	give("d/sub", 0, 0777);
+	assert_int_equal(trust("d//sub"), AQ_SYS);
+	assert_int_equal(trust("d/sub/"), AQ_SYS);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	assert_int_equal(trust("fifo"), AQ_SYS);
+}
+
 static void what_lasts_is_in_no_sticky_directory(void **state)
 {
 	(void)state;
@@ -316,6 +397,35 @@ static void a_file_is_the_one_that_its_path_names(void **state)
 	assert_int_equal(aq_trust_file(fd, link, NULL), AQ_SYS);
 }
 
+static void a_directory_is_no_file(void **state)
+{
+	cleanup_free char *dir = at("d");
+	cleanup_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(aq_trust_file(fd, dir, NULL), AQ_SYS);
+}
+
+static void what_is_read_is_text(void **state)
+{
+	cleanup_free char *path = at("text"), *dir = at("d");
+	cleanup_str struct aq_str text = AQ_STR_INIT(100);
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	make_file("text");
+	give("text", USER, 0644);
+	assert_int_equal(aq_trust_read(path, AQ_TRUST_ROOTS, &text, NULL), AQ_SYS);
+	assert_int_equal(aq_trust_read(path, AQ_TRUST_ANY, &text, NULL), 0);
+	assert_string_equal(aq_str_get(&text), "x");
+	assert_int_equal(aq_trust_read(dir, AQ_TRUST_ANY, &text, NULL), AQ_SYS);
+	scribble(path, 0, "a\0b", 3);
+	assert_int_equal(aq_trust_read(path, AQ_TRUST_ANY, &text, NULL), AQ_USER);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -326,8 +436,13 @@ int main(void)
 		TEST(what_others_can_change_is_not_trusted),
 		TEST(links_are_trusted_with_what_they_name),
 		TEST(what_is_not_there_is_trusted_where_only_root_makes_it),
+		TEST(what_is_too_long_is_not_trusted),
+		TEST(as_many_links_as_the_kernel_follows),
+		TEST(every_part_counts_and_every_kind),
 		TEST(what_lasts_is_in_no_sticky_directory),
 		TEST(a_file_is_the_one_that_its_path_names),
+		TEST(a_directory_is_no_file),
+		TEST(what_is_read_is_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

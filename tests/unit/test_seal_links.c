@@ -157,6 +157,19 @@ static void layer_python(const struct prefix *p)
 	assert_int_equal(unlinkat(p->root, "bin/python", 0), 0);
 	put_link(p, "bin/python", "python3");
 }
+/* as long as the base's, and another's */
+static void layer_other_python(const struct prefix *p)
+{
+	char target[2048];
+
+	snprintf(target, sizeof(target), "%s/bin/python3.8", p->b.base_prefix);
+	assert_int_equal(unlinkat(p->root, "bin/python", 0), 0);
+	put_link(p, "bin/python", target);
+}
+static void layer_without_cfg(const struct prefix *p)
+{
+	assert_int_equal(unlinkat(p->root, "pyvenv.cfg", 0), 0);
+}
 static void layer_own_python(const struct prefix *p)
 {
 	put(p, "bin/python3.9", "elf");
@@ -173,7 +186,8 @@ static void layer_record(const struct prefix *p)
 
 static void forged_layers_are_refused(void **state)
 {
-	static maker *const makers[] = { layer_cfg, layer_python,
+	static maker *const makers[] = { layer_cfg, layer_without_cfg,
+					 layer_python, layer_other_python,
 					 layer_own_python, layer_meta,
 					 layer_record };
 	struct aq_err err = { 0 };
@@ -182,6 +196,9 @@ static void forged_layers_are_refused(void **state)
 	if (geteuid() != 0)
 		skip();
 	begin_layer(&p, *state);
+	/* what completes a layer makes its links anew */
+	assert_int_equal(unlinkat(p.root, "bin/python3", 0), 0);
+	put_link(&p, "bin/python3", "./python");
 	if (seal_it(&p, &err) != 0)
 		fail_msg("%s", err.text);
 	end(&p);

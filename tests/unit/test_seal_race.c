@@ -171,6 +171,35 @@ static int race_all(void *arg)
 	return aq_remove_tree(work, "out", NULL);
 }
 
+/* The first race by who trusts a name that was just looked at: somebody's file is
+ * another soon.
+ */
+static void a_name_is_exchanged_after_a_look(void **state)
+{
+	const struct aq_conf *conf = *state;
+	cleanup_free char *dir = NULL;
+	cleanup_close int work = -1;
+	struct prefix p;
+	struct stat st;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		skip();
+	dir = path_below(conf->cache_dir, "work");
+	work = make_outside(conf);
+	lay_out(&p, &races[1], conf, work);
+	pid = swap_start(dir, races[1].from, "evil", BUILDER);
+	do {
+		if (fstatat(p.root, "bin/x", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(st.st_mode))
+			(void)!fchmodat(p.root, "bin/x", 0444, 0);
+		assert_int_equal(fstatat(work, "out/secret", &st, 0), 0);
+	} while ((st.st_mode & 07777) == 0600);
+	swap_stop(pid);
+	end(&p);
+	assert_int_equal(aq_remove_tree(work, "out", NULL), 0);
+}
+
 static void what_survived_changes_nothing(void **state)
 {
 	if (geteuid() != 0)
@@ -183,6 +212,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+		TEST(a_name_is_exchanged_after_a_look),
 		TEST(what_survived_changes_nothing),
 	};
 
