@@ -70,7 +70,12 @@ static void check_version(struct doctor *d, const char *name,
 			   name, version, program, f->why);
 		return;
 	}
-	doctor_say(d, DOCTOR_OK, NULL, "%s %s (%s)", name, version, program);
+	/* a path of info/paths.json is joined to the prefix as it is; the
+	 * bundled client looks at them before
+	 */
+	doctor_say(d, DOCTOR_OK, NULL, "%s %s (%s)%s", name, version, program,
+		   strcmp(name, "rattler") != 0 ? "" :
+		   "; with it a package's paths can lead out of its environment: use aq-rattler if you do not trust all channels alike");
 }
 
 void doctor_client(struct doctor *d)

@@ -6,6 +6,7 @@
 # not there.  docs/threat-model.md has what stops what; what packages' code tries
 # while it is built is in cage.bats.
 # shellcheck disable=SC2154,SC2030,SC2031 # bats sets stderr; each test is a subshell
+# shellcheck disable=SC2016 # jobs expand variables
 
 load lib
 
@@ -84,6 +85,20 @@ all_through() { ! grep -v ' through$' >&2; }
     done
     assert_contains "$(cat "$IT_DIR/said-$node-files-replace")" "has a path that leads out of the prefix"
     assert_contains "$(cat "$IT_DIR/said-$node-link-and-wheel")" "a link that climbs out of the environment"
+  done
+}
+
+@test "a package of another channel with the same name, version and build" {
+  local node
+  it_file other.yaml <<<'{channels: [hostile], dependencies: [activate-demo]}' >/dev/null
+  for node in "${NODES[@]}"; do
+    run -0 --separate-stderr as_user srun -w "$node" --aq-requirements="$IT_SUBMIT/other.yaml" \
+      sh -c 'cat $AQ_ENV_PREFIX/share/aq-evil; echo "$ACTIVATE_DEMO"'
+    assert_equal "$output" evil
+    run -0 --separate-stderr as_user srun -w "$node" --aq-requirements="$(it_small)" \
+      sh -c 'ls $AQ_ENV_PREFIX/share; echo "$ACTIVATE_DEMO"'
+    refute_contains "$output" evil
+    assert_contains "$output" "on:"
   done
 }
 

@@ -212,6 +212,7 @@ def make(channel: Path, wheels: Path, canary: Path) -> None:
         (subdir / "repodata.json").write_text(json.dumps(empty))
     victim = VICTIM.partition("/")[2]
     conda(channel, "aq-victim", [Member(victim, GOOD)], [path(victim, GOOD)])
+    conda(channel, "activate-demo", [Member("share/aq-evil", EVIL)], [path("share/aq-evil")])
     for name, parts in conda_packages(canary):
         conda(channel, name, **parts)  # type: ignore[arg-type]
         python = "python=3.12, " if "link" in parts else ""
