@@ -42,7 +42,7 @@ def checked(result: int) -> int:
 
 def first(place: Path) -> Path:
     """Something that is there."""
-    return place / sorted(os.listdir(place))[0]
+    return min(place.iterdir())
 
 
 def make(path: Path) -> None:
@@ -111,7 +111,7 @@ def files(tree: Path, env: str, other: str) -> Iterator[tuple[str, Callable[[], 
     prefix = lib / "envs" / env
     file = prefix / "share" / "aq-victim"
     db = lib / "cache.db"
-    yield "list_run_dir", lambda: os.listdir(run)
+    yield "list_run_dir", lambda: list(run.iterdir())
     yield "read_database", lambda: db.open("rb").close()
     yield "change_database", lambda: change_database(db)
     yield "block_database", lambda: block_database(db)
@@ -143,9 +143,9 @@ def files(tree: Path, env: str, other: str) -> Iterator[tuple[str, Callable[[], 
     yield "remove_file", file.unlink
     yield "swap_environment", lambda: swap_for_link(prefix)
     yield "plant_environment", lambda: (lib / "envs" / f"{'a' * 20}-1").mkdir()
-    yield "read_manifest", lambda: os.listdir(lib / "meta" / env)
+    yield "read_manifest", lambda: list((lib / "meta" / env).iterdir())
     yield "forge_manifest", lambda: write(first(lib / "meta" / env))
-    yield "read_work", lambda: os.listdir(lib / "work")
+    yield "read_work", lambda: list((lib / "work").iterdir())
     yield "poison_packages", lambda: make(lib / "work" / "pkgs" / "aq-poison")
     yield "poison_wheels", lambda: make(lib / "work" / "wheels" / "aq-poison")
     yield "write_scratch_of_builds", lambda: make(lib / "work" / "probe" / "aq-evil")
@@ -189,8 +189,8 @@ def enter(pid: int) -> None:
 
 def reopen(pid: int) -> None:
     """Open its files anew, whatever their modes are where they lie."""
-    for name in os.listdir(f"/proc/{pid}/fd"):
-        os.stat(f"/proc/{pid}/fd/{name}")
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        entry.stat()
 
 
 def limit(pid: int) -> None:
@@ -204,10 +204,10 @@ def processes(pid: int, is_own: bool) -> Iterator[tuple[str, Callable[[], object
     yield "take_descriptor", lambda: take_descriptor(pid)
     yield "write_memory", lambda: write_memory(pid)
     yield "read_environment", lambda: Path(f"/proc/{pid}/environ").read_bytes()
-    yield "list_descriptors", lambda: os.listdir(f"/proc/{pid}/fd")
+    yield "list_descriptors", lambda: list(Path(f"/proc/{pid}/fd").iterdir())
     yield "reopen_files", lambda: reopen(pid)
     yield "enter_namespace", lambda: enter(pid)
-    yield "go_to_root", lambda: os.listdir(f"/proc/{pid}/root/")
+    yield "go_to_root", lambda: list(Path(f"/proc/{pid}/root/").iterdir())
     if is_own:
         return
     yield "set_limits", lambda: limit(pid)
@@ -238,7 +238,7 @@ def main() -> None:
             for name, fn in processes(int(pid), role in ("task", "watcher")):
                 attempt(f"{role}:{name}", fn)
     else:
-        victim = subprocess.Popen(["/bin/sleep", "60"], stdin=subprocess.PIPE)  # noqa: S603
+        victim = subprocess.Popen(["/bin/sleep", "60"], stdin=subprocess.PIPE)
         for name, fn in processes(victim.pid, is_own=False):
             attempt(name, fn)
         victim.wait()

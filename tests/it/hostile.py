@@ -152,7 +152,7 @@ def conda_packages(canary: Path) -> Iterator[tuple[str, dict[str, object]]]:
     replaced = path(LED, prefix_placeholder=holder, file_mode="text")
     text = Member(f"a/pkgs/{VICTIM}", EVIL + holder.encode())
     yield "paths-rewrite", {"members": [*LEADS[:2], text], "paths": [replaced]}
-    dangling = Member(f"a/pkgs/{VICTIM}", kind=tarfile.SYMTYPE, link="/tmp")
+    dangling = Member(f"a/pkgs/{VICTIM}", kind=tarfile.SYMTYPE, link="/tmp")  # noqa: S108
     as_link = path(LED, kind="softlink")
     yield "paths-link", {"members": [*LEADS[:2], dangling], "paths": [as_link]}
     same = path(f"../../pkgs/{VICTIM}")
@@ -177,13 +177,16 @@ def conda_packages(canary: Path) -> Iterator[tuple[str, dict[str, object]]]:
     device.info.devmajor, device.info.devminor = 1, 3
     yield "tar-device", {"members": [device], "paths": [path("p", b"")]}
     yield "set-user-id", {"members": [Member("bin/x", EVIL, mode=0o4755)], "paths": [path("bin/x")]}
-    yield "set-group-id", {
-        "members": [
-            Member("share/x", kind=tarfile.DIRTYPE, mode=0o2777),
-            Member("share/x/y", EVIL, mode=0o2755),
-        ],
-        "paths": [path("share/x/y")],
-    }
+    yield (
+        "set-group-id",
+        {
+            "members": [
+                Member("share/x", kind=tarfile.DIRTYPE, mode=0o2777),
+                Member("share/x/y", EVIL, mode=0o2755),
+            ],
+            "paths": [path("share/x/y")],
+        },
+    )
     pax = {CAPABILITY: CAP.decode("latin-1")}
     able = Member("bin/x", EVIL, mode=0o755, pax=pax)
     yield "capability", {"members": [able], "paths": [path("bin/x")]}
@@ -304,11 +307,11 @@ def install_conda(archive: Path, package: Path, prefix: Path) -> None:
     """Unpack and link it."""
     with tarfile.open(archive) as tar:
         tar.extraction_filter = lambda member, _: member  # nothing is filtered
-        for info in tar:
-            tar.extract(info, package)
-            cap = info.pax_headers.get(CAPABILITY)
+        for member in tar:
+            tar.extract(member, package)
+            cap = member.pax_headers.get(CAPABILITY)
             if cap:
-                os.setxattr(package / info.name, "security.capability", cap.encode("latin-1"))
+                os.setxattr(package / member.name, "security.capability", cap.encode("latin-1"))
     info = package / "info"
     if (info / "paths.json").exists():
         paths = [e["_path"] for e in json.loads((info / "paths.json").read_text())["paths"]]
@@ -382,10 +385,14 @@ def control(top: Path, channel: Path, wheels: Path, canary: Path) -> None:
 
 def main() -> None:
     """Do what the verb says."""
-    verb, *paths = sys.argv[1:]
-    {"make": make, "control": control}[verb](*map(Path, paths)) if verb != "harm" else print(
-        *harm(*map(Path, paths)), sep="\n", end=""
-    )
+    verb, *words = sys.argv[1:]
+    paths = [Path(word) for word in words]
+    if verb == "make":
+        make(*paths)
+    elif verb == "control":
+        control(*paths)
+    else:
+        print(*harm(*paths), sep="\n", end="")
 
 
 if __name__ == "__main__":
