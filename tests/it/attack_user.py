@@ -5,7 +5,7 @@
     attack_user.py files TREE ENV UID   TREE: a node's lib, run and run-public;
                                         ENV: an environment there; UID: another user
     attack_user.py processes PID...     of a waiting task, its watcher, and a build
-    attack_user.py control              the same on a process of one's own
+    attack_user.py control PROGRAM...   the same on a child of one's own
 
 Each attempt says on standard output whether it went through.  The control of the
 first is a copy of TREE that is the attacker's own.
@@ -238,7 +238,7 @@ def main() -> None:
             for name, fn in processes(int(pid), role in ("task", "watcher")):
                 attempt(f"{role}:{name}", fn)
     else:
-        victim = subprocess.Popen(["/bin/sleep", "60"], stdin=subprocess.PIPE)
+        victim = subprocess.Popen(args, stdin=subprocess.PIPE)
         for name, fn in processes(victim.pid, is_own=False):
             attempt(name, fn)
         victim.wait()

@@ -315,7 +315,7 @@ static void what_is_not_there_is_trusted_where_only_root_makes_it(void **state)
 /* What is too long to be judged whole is not judged by its beginning. */
 static void what_is_too_long_is_not_trusted(void **state)
 {
-	char target[4001], path[4500], name[NAME_MAX + 2];
+	char target[4001], path[4500], name[2000];
 
 	(void)state;
 	if (geteuid() != 0)
@@ -331,7 +331,7 @@ static void what_is_too_long_is_not_trusted(void **state)
 	name[NAME_MAX] = '\0';
 	assert_int_equal(trust(name), 0); /* it is not there */
 	name[NAME_MAX] = 'x';
-	name[NAME_MAX + 1] = '\0';
+	name[sizeof(name) - 1] = '\0';
 	assert_int_equal(trust(name), AQ_SYS);
 }
 
@@ -361,6 +361,8 @@ static void every_part_counts_and_every_kind(void **state)
 	give("d/sub", 0, 0777);
 	assert_int_equal(trust("d//sub"), AQ_SYS);
 	assert_int_equal(trust("d/sub/"), AQ_SYS);
+	give("d", 0, 01777);
+	assert_int_equal(trust("d/"), 0); /* not what is not there in it */
 	assert_int_equal(mkfifo(fifo, 0600), 0);
 	assert_int_equal(trust("fifo"), AQ_SYS);
 }

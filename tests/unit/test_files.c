@@ -126,6 +126,29 @@ static void a_full_disk_is_said(void **state)
 	assert_int_equal(err.errnum, ENOSPC);
 }
 
+static void what_is_no_directory_is_not_opened(void **state)
+{
+	const struct aq_conf *conf = *state;
+	cleanup_close int dir = open_cache(conf);
+	char name[1000];
+	int fd = -1;
+
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	assert_int_equal(aq_write_file(dir, "file", "x", 1, NULL), 0);
+	assert_int_equal(symlinkat(".", dir, "link"), 0);
+	for (size_t i = 0; i < 2; i++) {
+		struct aq_err err = { 0 };
+
+		assert_int_equal(aq_open_dir(dir, i ? "link" : "file", &fd, &err),
+				 AQ_SYS);
+		assert_non_null(strstr(err.text, "name the directory itself"));
+	}
+	assert_int_equal(aq_open_dir(dir, name, &fd, NULL), AQ_SYS);
+	assert_int_equal(aq_open_dir(dir, "none", &fd, NULL), AQ_MISS);
+	assert_int_equal(fd, -1);
+}
+
 static void directories_are_ours_and_no_wider(void **state)
 {
 	const struct aq_conf *conf = *state;
@@ -418,6 +441,7 @@ int main(void)
 		TEST(only_regular_files_of_ours_are_opened),
 		TEST(locks_files_rights_are_put_right),
 		TEST(a_full_disk_is_said),
+		TEST(what_is_no_directory_is_not_opened),
 		TEST(directories_are_ours_and_no_wider),
 		TEST(trees_are_removed_with_no_link_followed),
 		TEST(deep_trees_are_removed),
