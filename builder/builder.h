@@ -415,7 +415,7 @@ AQ_CHECK int prefix_try(struct build *b,
 			int (*fn)(struct build *b, void *arg,
 				  struct aq_err *err),
 			void *arg, struct aq_err *err);
-/* Drop what builds of b->lock left that were killed between manifest and move,
+/* Drop what builds of b->lock left that were killed between manifest and row,
  * under generations before 'generation'.  Its lock is held: nobody builds there.
  */
 AQ_CHECK int prefix_drop_earlier(struct build *b, uint32_t generation,

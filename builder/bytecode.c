@@ -21,6 +21,10 @@
 /* For what nobody waits for, in milliseconds: a slow disk, all of a big stack. */
 #define CATCH_UP_MS (15 * 60 * 1000)
 #define NICE 19
+/* Builders that try it: what fails for so many would fail again (a package whose
+ * files cannot be compiled), and not for a passing fault of the disk.
+ */
+#define TRIES_MAX 8
 
 /* Of an environment that shares nothing.  Others of probe_user's run at the same
  * time, which must not reach it: it has a name that nobody can guess, in a
@@ -261,19 +265,8 @@ static int look_up(struct build *b, const char *name, struct aq_manifest **ret_m
 	return 0;
 }
 
-/* Whether a failure may be of this moment: a mark stays then, and the next builder
- * tries again.
- */
-static bool may_pass(const struct build *b, int rc, const struct aq_err *err)
-{
-	return rc == AQ_BUSY || b->verdict == BUILD_ENDED ||
-	       err->errnum == ENOSPC || err->errnum == EDQUOT;
-}
-
-/* Whether the mark 'name' is done with: other failures would come again.  AQ_MISS:
- * its builder was killed.
- */
-static bool catch_up_one(const struct build *from, const char *name)
+/* AQ_BUSY: it is being built; AQ_MISS: its builder was killed before the row. */
+static int catch_up_one(const struct build *from, const char *name)
 {
 	cleanup_manifest struct aq_manifest *m = NULL;
 	struct build b = *from;
@@ -294,7 +287,21 @@ static bool catch_up_one(const struct build *from, const char *name)
 	if (rc && rc != AQ_MISS && b.log_fd >= 0)
 		dprintf(b.log_fd, "byte-code: %s\n", err.text);
 	aq_close_fd(&b.compiler_fd);
-	return !rc || !may_pass(&b, rc, &err);
+	return rc;
+}
+
+/* One more has tried and failed: a byte of its mark.  A full disk takes none, and is
+ * no reason to give up.
+ */
+static bool is_given_up(int pending, const char *name)
+{
+	cleanup_close int fd = openat(pending, name,
+				      O_WRONLY | O_APPEND | O_NOFOLLOW |
+					      O_CLOEXEC);
+	struct stat st;
+
+	return fd >= 0 && write(fd, ".", 1) == 1 && fstat(fd, &st) == 0 &&
+	       st.st_size >= TRIES_MAX;
 }
 
 struct marks {
@@ -307,8 +314,14 @@ static int catch_up_mark(const char *name, void *arg, struct aq_err *err)
 {
 	struct marks *m = arg;
 
+	int rc;
+
 	(void)err;
-	if (aq_env_is_name(name) && catch_up_one(m->b, name))
+	if (!aq_env_is_name(name))
+		return 0;
+	rc = catch_up_one(m->b, name);
+	if (!rc || rc == AQ_MISS ||
+	    (rc != AQ_BUSY && is_given_up(m->pending, name)))
 		m->has_done |= unlinkat(m->pending, name, 0) == 0;
 	return 0;
 }

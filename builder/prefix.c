@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "builder/inherit.h"
+#include "common/collect.h"
 #include "common/io.h"
 
 static void name_prefix(struct build *b, const char *name)
@@ -96,6 +97,9 @@ int prefix_drop_earlier(struct build *b, uint32_t generation,
 		aq_env_make_name(b->lock->digest, g, name);
 		name_prefix(b, name);
 		rc = prefix_drop(b, err);
+		/* one that has a row, or that is used without, stays */
+		if (!rc)
+			(void)!aq_collect_orphan(b->conf, name, true, NULL);
 	}
 	return rc;
 }

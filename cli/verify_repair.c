@@ -128,7 +128,7 @@ static int adopt(struct cli *cli, const char *name, const struct aq_findings *f,
 		return rc;
 	return aq_findings_have(f, AQ_FINDING_ROW) ?
 		       rebuild(cli, name, f, err) :
-		       aq_collect_orphan(cli->conf, name, err);
+		       aq_collect_orphan(cli->conf, name, false, err);
 }
 
 /* What is found now, whatever it takes to see that; gone is nothing. */

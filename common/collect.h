@@ -180,10 +180,10 @@ AQ_CHECK int aq_collect_damaged(const struct aq_conf *conf, const char *name,
 AQ_CHECK int aq_collect_files(const struct aq_conf *conf, const char *name,
 			      struct aq_err *err);
 /* Move what has no row to trash/.  AQ_BUSY: somebody builds or uses it; AQ_MISS:
- * it has one.
+ * it has one.  'is_mine': the lock that builds of its lock take is the caller's.
  */
 AQ_CHECK int aq_collect_orphan(const struct aq_conf *conf, const char *name,
-			       struct aq_err *err);
+			       bool is_mine, struct aq_err *err);
 /* Move to trash/ what a collector or builder that was killed left in envs/ and
  * meta/: no row names it, nobody builds its lock, nothing uses it.  *ret_n such
  * entries were there.

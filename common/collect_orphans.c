@@ -59,16 +59,17 @@ static int check_row(struct aq_store *store, const char *name,
 }
 
 /* 'o' knows what is held. */
-static int collect(const struct orphans *o, const char *name,
+static int collect(const struct orphans *o, const char *name, bool is_mine,
 		   struct aq_err *err)
 {
-	int rc;
+	int rc = 0;
 
 	if (aq_strv_has(&o->held, name))
 		return aq_fail(err, AQ_BUSY, "it is in use");
 	if (check_row(o->store, name, err) != AQ_MISS)
 		return aq_fail(err, AQ_MISS, "'%s' has a row", name);
-	rc = aq_flock_check_build(o->conf, name, err);
+	if (!is_mine)
+		rc = aq_flock_check_build(o->conf, name, err);
 	/* its builder may have made the row and ended meanwhile */
 	if (!rc && check_row(o->store, name, err) != AQ_MISS)
 		rc = aq_fail(err, AQ_MISS, "'%s' has a row", name);
@@ -85,13 +86,13 @@ static int look_at(const char *name, void *arg, struct aq_err *err)
 	/* a base's mark, or not of our making */
 	if (!aq_env_is_name(name))
 		return 0;
-	rc = collect(o, name, err);
+	rc = collect(o, name, false, err);
 	o->n += rc == 0;
 	return rc == AQ_BUSY || rc == AQ_MISS ? 0 : rc;
 }
 
 int aq_collect_orphan(const struct aq_conf *conf, const char *name,
-		      struct aq_err *err)
+		      bool is_mine, struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
 	struct orphans o = { .conf = conf, .held = AQ_STRV_INIT(HELD_MAX) };
@@ -101,7 +102,7 @@ int aq_collect_orphan(const struct aq_conf *conf, const char *name,
 	if (!rc)
 		rc = read_held(&o, err);
 	if (!rc)
-		rc = collect(&o, name, err);
+		rc = collect(&o, name, is_mine, err);
 	aq_strv_free(&o.held);
 	return rc;
 }

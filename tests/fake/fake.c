@@ -20,6 +20,7 @@ hook_fn slurm_spank_init, slurm_spank_init_post_opt, slurm_spank_job_prolog,
 pid_t __real_fork(void);
 
 struct fake *fake;
+void (*fake_around_hook)(bool is_before);
 static int stderr_fd = -1;
 static char stderr_text[FAKE_TEXT_MAX];
 
@@ -93,6 +94,12 @@ static void read_block(char *block)
 	played.env[n] = NULL;
 }
 
+static void around_hook(bool is_before)
+{
+	if (fake_around_hook)
+		fake_around_hook(is_before);
+}
+
 static char **played_env_find(const char *name)
 {
 	size_t len = strlen(name);
@@ -115,8 +122,10 @@ void played_env_set(const char *name, const char *value)
 	char **p = played_env_find(name);
 	bool is_new = !*p;
 
+	around_hook(false); /* Slurm's own */
 	if (asprintf(p, "%s=%s", name, value) < 0)
 		exit(99);
+	around_hook(true);
 	if (is_new)
 		p[1] = NULL;
 }
@@ -132,8 +141,12 @@ void played_env_unset(const char *name)
 static void call(hook_fn *hook)
 {
 	char *args[] = { (char *)fake->plugstack, NULL };
+	int rc;
 
-	if (hook(NULL, 1, args) != 0)
+	around_hook(true);
+	rc = hook(NULL, 1, args);
+	around_hook(false);
+	if (rc != 0)
 		__atomic_add_fetch(&fake->n_bad_returns, 1, __ATOMIC_SEQ_CST);
 }
 

@@ -45,6 +45,9 @@ struct fake {
 };
 extern struct fake *fake;
 
+/* Called in the hook's process before it and after it, if it is set. */
+extern void (*fake_around_hook)(bool is_before);
+
 /* Make 'fake' afresh. */
 void fake_new(void);
 void fake_free(void);

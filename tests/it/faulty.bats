@@ -7,28 +7,7 @@
 
 load lib
 
-setup_file() {
-  [[ $EUID -eq 0 ]] || skip "needs root, for the accounts of a node's builds"
-  need_accounts
-  IT_DIR=$(mktemp -d /var/tmp/aq-it.XXXXXX)
-  chmod 755 "$IT_DIR"
-  [[ -z ${AQ_IT_DIRS-} ]] || echo "$IT_DIR" >>"$AQ_IT_DIRS"
-  install=${AQ_IT_INSTALL:-$AQ_CACHE/install-$(cache_recipe "=$AQ_LIB")}
-  [[ -n ${AQ_IT_INSTALL-} ]] || "$AQ_LIB/install-tree" "$install"
-  mkdir "$IT_DIR/bin"
-  install -m 755 "$BATS_TEST_DIRNAME/../clients/faulty" "$IT_DIR/bin/rattler"
-  cat >"$IT_DIR/aq.conf" <<CONF
-cache_dir = $IT_DIR/lib
-run_dir = $IT_DIR/run
-builder_user = $AQ_BUILDER_USER
-probe_user = $AQ_PROBE_USER
-client = $IT_DIR/bin/rattler
-channels = conda-forge=file://$IT_DIR
-CONF
-  chmod 644 "$IT_DIR/aq.conf"
-  echo '{channels: [conda-forge], dependencies: [x]}' >"$IT_DIR/req.yaml"
-  export IT_DIR AQ_CONF=$IT_DIR/aq.conf PATH=$install/bin:$PATH
-}
+setup_file() { it_node "$BATS_TEST_DIRNAME/../clients/faulty"; }
 
 teardown_file() { [[ -z ${IT_DIR-} || -n ${AQ_IT_KEEP-} ]] || rm -rf "$IT_DIR"; }
 

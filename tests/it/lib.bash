@@ -50,6 +50,31 @@ it_up() {
   install -d -o "$AQ_TEST_USER" -g "$AQ_TEST_USER" "$IT_SUBMIT"
 }
 
+# it_node CLIENT: a node without Slurm whose builds have CLIENT, a program that takes
+# rattler's arguments: what aq alone can show.
+it_node() {
+  [[ $EUID -eq 0 ]] || skip "needs root, for the accounts of a node's builds"
+  need_accounts
+  IT_DIR=$(mktemp -d /var/tmp/aq-it.XXXXXX)
+  chmod 755 "$IT_DIR"
+  [[ -z ${AQ_IT_DIRS-} ]] || echo "$IT_DIR" >>"$AQ_IT_DIRS"
+  IT_INSTALL=${AQ_IT_INSTALL:-$AQ_CACHE/install-$(cache_recipe "=$AQ_LIB")}
+  [[ -n ${AQ_IT_INSTALL-} ]] || "$AQ_LIB/install-tree" "$IT_INSTALL"
+  mkdir "$IT_DIR/bin"
+  install -m 755 "$1" "$IT_DIR/bin/rattler"
+  cat >"$IT_DIR/aq.conf" <<CONF
+cache_dir = $IT_DIR/lib
+run_dir = $IT_DIR/run
+builder_user = $AQ_BUILDER_USER
+probe_user = $AQ_PROBE_USER
+client = $IT_DIR/bin/rattler
+channels = conda-forge=file://$IT_DIR
+CONF
+  chmod 644 "$IT_DIR/aq.conf"
+  echo '{channels: [conda-forge], dependencies: [x]}' >"$IT_DIR/req.yaml"
+  export IT_DIR IT_INSTALL AQ_CONF=$IT_DIR/aq.conf PATH=$IT_INSTALL/bin:$PATH
+}
+
 # it_down: end it; whatever outlived it is a failure.
 it_down() {
   local status=0

@@ -4,6 +4,7 @@
 # export_counts.  A test reads AQ_COUNT_<NAME>, and is small without it.
 #
 # NAME | in ./check, with fixed seeds | in ./check --long
+# FAULT_*: every so many calls one fails
 AQ_COUNTS='
 PAIRS        100000   2000000
 ENVOPS        20000   1000000
@@ -17,6 +18,8 @@ HISTORY        2000    100000
 IT_HISTORY      200      1000
 GC_KILLS          8       100
 GC_JOBS         100       500
+FAULT_CALLS      31         1
+FAULT_MEMORY    499        11
 '
 readonly AQ_COUNTS
 

@@ -1,12 +1,14 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# The builders of tests: one has no cage (tests/it/uncaged.c), one refuses nothing
-# that packages bring (tests/it/unsealed.c).  Sourced.
+# The builders of tests, each in place of an install's for one command: without a cage
+# (tests/it/uncaged.c), one that refuses nothing that packages bring
+# (tests/it/unsealed.c), one whose calls fail as CONF.faults says
+# (tests/it/failing.c).  Sourced.
 
-# uncaged INSTALL COMMAND...: run it where the first is in place of the install's,
-# for this command alone; unsealed: the second.
+# uncaged INSTALL COMMAND..., and so on: run it there.
 uncaged() { with_builder "$1" uncaged "${@:2}"; }
 unsealed() { with_builder "$1" unsealed "${@:2}"; }
+failing() { with_builder "$1" failing "${@:2}"; }
 
 with_builder() {
   # shellcheck disable=SC2016 # the inner shell's

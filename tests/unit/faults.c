@@ -4,53 +4,89 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-static struct {
-	bool is_armed, and_all_later, has_happened;
-	enum fault_kind kind;
-	unsigned long left;
-} plan;
+/* Before the library's own for what is loaded later, too. */
+#pragma GCC visibility push(default)
+
+static struct faults own;
+static struct faults *plan = &own;
+static bool is_paused;
 
 void faults_arm(enum fault_kind kind, unsigned long n, bool and_all_later)
 {
-	plan.kind = kind;
-	plan.left = n;
-	plan.and_all_later = and_all_later;
-	plan.has_happened = false;
-	plan.is_armed = true;
+	*plan = (struct faults){ .kind = kind, .n = n,
+				 .and_all_later = and_all_later };
 }
 
 bool faults_disarm(void)
 {
-	plan.is_armed = false;
-	return plan.has_happened;
+	plan->n = 0;
+	return plan->has_happened;
 }
 
-static bool is_due(void)
+void faults_share(struct faults *shared)
 {
-	if (plan.left && --plan.left)
+	plan = shared;
+}
+
+void faults_pause(bool how)
+{
+	is_paused = how;
+}
+
+static bool is_due(enum fault_kind kind)
+{
+	uint64_t call;
+
+	if (is_paused || !plan->n || plan->kind != kind)
 		return false;
-	if (plan.has_happened && !plan.and_all_later)
+	call = __atomic_add_fetch(&plan->calls, 1, __ATOMIC_RELAXED);
+	if (call < plan->n || (call > plan->n && !plan->and_all_later))
 		return false;
-	plan.has_happened = true;
+	plan->has_happened = true;
+	return true;
+}
+
+static bool fails(enum fault_kind kind, int errnum)
+{
+	if (!is_due(kind))
+		return false;
+	errno = errnum;
 	return true;
 }
 
 static bool disk_fails(void)
 {
-	if (!plan.is_armed || plan.kind == FAULT_MEMORY || !is_due())
-		return false;
-	if (plan.kind == FAULT_KILL)
+	if (is_due(FAULT_KILL))
 		kill(getpid(), SIGKILL);
-	errno = ENOSPC;
-	return true;
+	return fails(FAULT_DISK, ENOSPC);
 }
+
+/* The library's own function of that name. */
+#define REAL(name) ((__typeof__(&name))(uintptr_t)dlsym(RTLD_NEXT, #name))
+
+#define FAILING(fault, type, name, params, args)                               \
+	type name params                                                       \
+	{                                                                      \
+		return fault ? -1 : REAL(name) args;                           \
+	}                                                                      \
+	type name params
 
 /* -- memory -- */
 
@@ -59,93 +95,162 @@ void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t size);
 
-static bool memory_fails(void)
-{
-	if (!plan.is_armed || plan.kind != FAULT_MEMORY || !is_due())
-		return false;
-	errno = ENOMEM;
-	return true;
-}
-
 void *malloc(size_t size)
 {
-	return memory_fails() ? NULL : __libc_malloc(size);
+	return fails(FAULT_MEMORY, ENOMEM) ? NULL : __libc_malloc(size);
 }
 
 void *calloc(size_t n, size_t size)
 {
-	return memory_fails() ? NULL : __libc_calloc(n, size);
+	return fails(FAULT_MEMORY, ENOMEM) ? NULL : __libc_calloc(n, size);
 }
 
 void *realloc(void *p, size_t size)
 {
-	return memory_fails() ? NULL : __libc_realloc(p, size);
+	return fails(FAULT_MEMORY, ENOMEM) ? NULL : __libc_realloc(p, size);
 }
 #endif
 
 /* -- the disk -- */
 
-/* The library's own function of that name. */
-#define REAL(name) ((__typeof__(&name))(uintptr_t)dlsym(RTLD_NEXT, #name))
+/* Neither a pipe, nor memory of its own (memfd_create(2)). */
+static bool is_on_disk(int fd)
+{
+	struct stat st;
 
-#define FAILING(type, name, params, args)                                      \
-	type name params                                                       \
-	{                                                                      \
-		return disk_fails() ? -1 : REAL(name) args;                    \
-	}                                                                      \
-	type name params
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink;
+}
 
-FAILING(ssize_t, write, (int fd, const void *mem, size_t n), (fd, mem, n));
-FAILING(ssize_t, pwrite64, (int fd, const void *mem, size_t n, off64_t at),
-	(fd, mem, n, at));
-FAILING(int, ftruncate64, (int fd, off64_t len), (fd, len));
-FAILING(int, fsync, (int fd), (fd));
-FAILING(int, fdatasync, (int fd), (fd));
-FAILING(int, unlink, (const char *path), (path));
-FAILING(int, unlinkat, (int dir, const char *name, int flags),
+FAILING((is_on_disk(fd) && disk_fails()) || fails(FAULT_SIGNAL, EINTR),
+	ssize_t, write,
+	(int fd, const void *mem, size_t n), (fd, mem, n));
+FAILING(disk_fails(), ssize_t, pwrite64,
+	(int fd, const void *mem, size_t n, off64_t at), (fd, mem, n, at));
+FAILING(disk_fails(), int, ftruncate64, (int fd, off64_t len), (fd, len));
+FAILING(disk_fails(), int, fsync, (int fd), (fd));
+FAILING(disk_fails(), int, fdatasync, (int fd), (fd));
+FAILING(disk_fails(), int, unlink, (const char *path), (path));
+FAILING(disk_fails(), int, unlinkat, (int dir, const char *name, int flags),
 	(dir, name, flags));
-FAILING(int, rename, (const char *from, const char *to), (from, to));
-FAILING(int, link, (const char *from, const char *to), (from, to));
-FAILING(int, mkdirat, (int dir, const char *name, mode_t mode),
+FAILING(disk_fails(), int, rename, (const char *from, const char *to),
+	(from, to));
+FAILING(disk_fails(), int, renameat,
+	(int dir, const char *from, int to_dir, const char *to),
+	(dir, from, to_dir, to));
+FAILING(disk_fails(), int, link, (const char *from, const char *to),
+	(from, to));
+FAILING(disk_fails(), int, linkat,
+	(int dir, const char *from, int to_dir, const char *to, int flags),
+	(dir, from, to_dir, to, flags));
+FAILING(disk_fails(), int, symlinkat,
+	(const char *to, int dir, const char *name), (to, dir, name));
+FAILING(disk_fails(), int, mkdir, (const char *path, mode_t mode),
+	(path, mode));
+FAILING(disk_fails(), int, mkdirat, (int dir, const char *name, mode_t mode),
 	(dir, name, mode));
-FAILING(int, fchmod, (int fd, mode_t mode), (fd, mode));
+FAILING(disk_fails(), int, fchmod, (int fd, mode_t mode), (fd, mode));
+FAILING(disk_fails(), int, fchown, (int fd, uid_t uid, gid_t gid),
+	(fd, uid, gid));
+
+/* -- descriptors -- */
+
+static bool open_fails(int flags)
+{
+	return flags & O_CREAT ? disk_fails() : fails(FAULT_OPEN, EMFILE);
+}
 
 /* The mode is there only if a file is made, but then the same register. */
-int open64(const char *path, int flags, ...)
+#define OPENING(name, params, args)                                            \
+	int name params                                                        \
+	{                                                                      \
+		mode_t mode;                                                   \
+		va_list ap;                                                    \
+									       \
+		va_start(ap, flags);                                           \
+		mode = va_arg(ap, mode_t);                                     \
+		va_end(ap);                                                    \
+		return open_fails(flags) ? -1 : REAL(name) args;               \
+	}                                                                      \
+	int name params
+
+OPENING(open, (const char *path, int flags, ...), (path, flags, mode));
+OPENING(open64, (const char *path, int flags, ...), (path, flags, mode));
+OPENING(openat, (int dir, const char *path, int flags, ...),
+	(dir, path, flags, mode));
+OPENING(openat64, (int dir, const char *path, int flags, ...),
+	(dir, path, flags, mode));
+FAILING(fails(FAULT_OPEN, EMFILE), int, pipe2, (int fds[2], int flags),
+	(fds, flags));
+FAILING(fails(FAULT_OPEN, EMFILE), int, memfd_create,
+	(const char *name, unsigned int flags), (name, flags));
+FAILING(fails(FAULT_OPEN, EMFILE), int, socketpair,
+	(int domain, int type, int protocol, int fds[2]),
+	(domain, type, protocol, fds));
+
+/* -- reading, waiting -- */
+
+FAILING(fails(FAULT_READ, EIO) || fails(FAULT_SIGNAL, EINTR), ssize_t, read,
+	(int fd, void *mem, size_t n), (fd, mem, n));
+FAILING(fails(FAULT_READ, EIO), ssize_t, pread64,
+	(int fd, void *mem, size_t n, off64_t at), (fd, mem, n, at));
+FAILING(fails(FAULT_SIGNAL, EINTR), pid_t, waitpid,
+	(pid_t pid, int *status, int flags), (pid, status, flags));
+FAILING(fails(FAULT_SIGNAL, EINTR), int, poll,
+	(struct pollfd *fds, nfds_t n, int timeout), (fds, n, timeout));
+
+/* -- locks -- */
+
+FAILING(fails(FAULT_LOCK, ENOLCK), int, flock, (int fd, int how), (fd, how));
+
+#define CONTROLLING(name)                                                      \
+	int name(int fd, int command, ...)                                     \
+	{                                                                      \
+		void *argument;                                                \
+		va_list ap;                                                    \
+									       \
+		va_start(ap, command);                                         \
+		argument = va_arg(ap, void *);                                 \
+		va_end(ap);                                                    \
+		if ((command == F_SETLK || command == F_OFD_SETLK) &&          \
+		    fails(FAULT_LOCK, ENOLCK))                                 \
+			return -1;                                             \
+		return REAL(name)(fd, command, argument);                      \
+	}                                                                      \
+	int name(int fd, int command, ...)
+
+CONTROLLING(fcntl);
+CONTROLLING(fcntl64);
+
+/* -- processes and their rights -- */
+
+FAILING(fails(FAULT_FORK, EAGAIN), pid_t, fork, (void), ());
+
+FAILING(fails(FAULT_RIGHTS, EPERM), int, unshare, (int flags), (flags));
+FAILING(fails(FAULT_RIGHTS, EPERM), int, mount,
+	(const char *from, const char *to, const char *type,
+	 unsigned long flags, const void *data), (from, to, type, flags, data));
+FAILING(fails(FAULT_RIGHTS, EPERM), int, setgroups,
+	(size_t n, const gid_t *groups), (n, groups));
+FAILING(fails(FAULT_RIGHTS, EPERM), int, setresgid,
+	(gid_t real, gid_t effective, gid_t saved), (real, effective, saved));
+FAILING(fails(FAULT_RIGHTS, EPERM), int, setresuid,
+	(uid_t real, uid_t effective, uid_t saved), (real, effective, saved));
+FAILING(fails(FAULT_RIGHTS, EPERM), int, setrlimit,
+	(__rlimit_resource_t resource, const struct rlimit *limit),
+	(resource, limit));
+
+int prctl(int option, ...)
 {
-	mode_t mode;
+	unsigned long args[4];
 	va_list ap;
 
-	va_start(ap, flags);
-	mode = va_arg(ap, mode_t);
+	va_start(ap, option);
+	for (size_t i = 0; i < 4; i++)
+		args[i] = va_arg(ap, unsigned long);
 	va_end(ap);
-	if ((flags & O_CREAT) && disk_fails())
+	/* what only asks, or is a favour, may fail unheard */
+	if ((option == PR_SET_NO_NEW_PRIVS || option == PR_CAPBSET_DROP) &&
+	    fails(FAULT_RIGHTS, EPERM))
 		return -1;
-	return REAL(open64)(path, flags, mode);
-}
-
-int open(const char *path, int flags, ...)
-{
-	mode_t mode;
-	va_list ap;
-
-	va_start(ap, flags);
-	mode = va_arg(ap, mode_t);
-	va_end(ap);
-	if ((flags & O_CREAT) && disk_fails())
-		return -1;
-	return REAL(open)(path, flags, mode);
-}
-
-int openat(int dir, const char *path, int flags, ...)
-{
-	mode_t mode;
-	va_list ap;
-
-	va_start(ap, flags);
-	mode = va_arg(ap, mode_t);
-	va_end(ap);
-	if ((flags & O_CREAT) && disk_fails())
-		return -1;
-	return REAL(openat)(dir, path, flags, mode);
+	return REAL(prctl)(option, args[0], args[1], args[2], args[3]);
 }

@@ -6,6 +6,7 @@
 #define AQ_FAULTS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* ASan has an allocator of its own, which cannot be stood in front of. */
 #ifdef __SANITIZE_ADDRESS__
@@ -18,6 +19,21 @@ enum fault_kind {
 	FAULT_MEMORY, /* malloc, calloc, realloc: ENOMEM */
 	FAULT_DISK,   /* what writes, makes, renames and flushes: ENOSPC */
 	FAULT_KILL,   /* the process is killed there instead */
+	FAULT_OPEN,   /* what opens, and makes pipes and sockets: EMFILE */
+	FAULT_READ,   /* read, pread: EIO */
+	FAULT_LOCK,   /* flock, and locks by fcntl: ENOLCK */
+	FAULT_FORK,   /* fork: EAGAIN */
+	FAULT_RIGHTS, /* what makes a cage and gives rights up: EPERM */
+	FAULT_SIGNAL, /* a signal comes during what waits: EINTR */
+};
+
+/* Several processes may share one. */
+struct faults {
+	uint64_t kind;
+	uint64_t n;             /* which call (1: the first); 0: none */
+	uint64_t and_all_later; /* as when a disk is full */
+	uint64_t calls;         /* of that kind, until now */
+	uint64_t has_happened;
 };
 
 /* From now on the n-th call (1: the next) of 'kind' fails, and every later
@@ -26,5 +42,12 @@ enum fault_kind {
 void faults_arm(enum fault_kind kind, unsigned long n, bool and_all_later);
 /* No more faults; returns whether one happened. */
 bool faults_disarm(void);
+/* From now on it is 'plan' that says so, and is told. */
+void faults_share(struct faults *plan);
+
+/* In this process, and what it forks from now on, nothing fails or is counted: a
+ * harness's own calls.
+ */
+void faults_pause(bool is_paused);
 
 #endif

@@ -149,13 +149,15 @@ static void without_a_manifest_only_removing_is_left(void **state)
 	snprintf(lock, sizeof(lock), AQ_FLOCK_LOCK "%s", p.s->env.lock);
 	assert_int_equal(aq_flock_try(conf, lock, AQ_FLOCK_EXCLUSIVE, &fd, NULL),
 			 0);
-	assert_int_equal(aq_collect_orphan(conf, p.s->env.name, NULL), AQ_BUSY);
+	assert_int_equal(aq_collect_orphan(conf, p.s->env.name, false, NULL),
+			 AQ_BUSY);
 	close(fd);
 	/* or a step still runs in it */
 	assert_int_equal(aq_refs_open(conf, &refs, NULL), 0);
 	assert_int_equal(aq_refs_take(refs, &step, p.s->digest, NULL), 0);
 	assert_int_equal(hold_hit(refs, &step, p.s->env.name, 1), 0);
-	assert_int_equal(aq_collect_orphan(conf, p.s->env.name, NULL), AQ_BUSY);
+	assert_int_equal(aq_collect_orphan(conf, p.s->env.name, false, NULL),
+			 AQ_BUSY);
 	assert_int_equal(aq_lease_remove(conf, &step, NULL), 0);
 	aq_refs_close(refs);
 	assert_true(is_there(conf, "envs", p.s->env.name));

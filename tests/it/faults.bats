@@ -1,0 +1,61 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Every call of the C library that aq-builder, what it starts and aq make is a point
+# where they fail, or are killed (tests/it/faults.py): each run ends with a reason,
+# and what it leaves heals with the next one.  In ./check one call in
+# AQ_COUNT_FAULT_CALLS is, of allocations one in AQ_COUNT_FAULT_MEMORY.
+# The client is one of tests: a real one would make each of thousands of builds slow.
+
+load lib
+
+setup_file() {
+  it_node "$BATS_TEST_DIRNAME/../clients/faulty"
+  echo none >"$IT_DIR/bin/FAULT"
+  # all that was built goes
+  printf '%s\n' "max_size = 1" "grace = 0" >>"$AQ_CONF"
+}
+teardown_file() { [[ -z ${IT_DIR-} || -n ${AQ_IT_KEEP-} ]] || rm -rf "$IT_DIR"; }
+setup() { rm -rf "${IT_DIR:?}/lib" "$IT_DIR/run" "$IT_DIR/run-public"; }
+
+# program NAME LINE...: a script that faults.py runs, with its number as $1
+program() {
+  {
+    printf '%s\n' "#!/bin/bash" ". $AQ_LIB/uncaged.sh" "${@:2}"
+  } >"$IT_DIR/$1"
+  chmod 755 "$IT_DIR/$1"
+}
+
+# build: a new environment; collect: and away with it
+build_program() {
+  program build "echo \"{channels: [conda-forge], dependencies: [x=\$1]}\" >$IT_DIR/req.yaml" \
+    "failing $IT_INSTALL aq build $IT_DIR/req.yaml"
+}
+collect_program() {
+  program collect "echo \"{channels: [conda-forge], dependencies: [x=\$1]}\" >$IT_DIR/req.yaml" \
+    "aq build $IT_DIR/req.yaml >/dev/null 2>&1 || exit" "exec $IT_INSTALL/tests/aq-failing gc"
+}
+
+# faults PROGRAM KIND [later]
+faults() {
+  local every=${AQ_COUNT_FAULT_CALLS:-31}
+  [[ $2 != memory ]] || every=${AQ_COUNT_FAULT_MEMORY:-499}
+  run -0 python3 "$BATS_TEST_DIRNAME/faults.py" "$AQ_CONF" "$IT_DIR/$1" "$2" "$every" "${@:3}"
+  # it met some
+  [[ $output =~ :\ [1-9] ]]
+}
+
+@test "a builder is killed at any call that changes the disk" { build_program && faults build kill; }
+@test "any of them fails" { build_program && faults build disk; }
+@test "the disk is full from any of them on" { build_program && faults build disk later; }
+@test "any allocation fails" { build_program && faults build memory; }
+@test "descriptors run out" { build_program && faults build open; }
+@test "a read fails" { build_program && faults build read; }
+@test "a lock cannot be had" { build_program && faults build lock; }
+@test "a process cannot be made" { build_program && faults build fork; }
+@test "what makes the cage, or gives rights up, is refused: nothing runs as root" { build_program && faults build rights; }
+@test "a signal comes while it waits: nothing fails" { build_program && faults build signal; }
+@test "a collector is killed at any call that changes the disk" { collect_program && faults collect kill; }
+@test "a collector's calls fail" {
+  collect_program
+  for kind in disk open read lock memory signal; do faults collect "$kind"; done
+}
