@@ -20,6 +20,7 @@ GC_KILLS          8       100
 GC_JOBS         100       500
 FAULT_CALLS      31         1
 FAULT_MEMORY    499        11
+FAULT_HOOKS       5         1
 '
 readonly AQ_COUNTS
 
