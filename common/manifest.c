@@ -302,8 +302,12 @@ static int read_fields(int fd, struct aq_manifest *m, char **ret_fields,
 	copy = strdup(text);
 	if (!copy)
 		return aq_fail(err, AQ_SYS, "out of memory");
+	errno = 0;
 	if (strlen(text) != len || !parse_fields(text, m, ret_sum))
-		return aq_fail(err, AQ_CORRUPT, "a manifest is damaged");
+		/* an environment whose manifest is taken for damaged is lost */
+		return errno == ENOMEM ?
+			aq_fail(err, AQ_SYS, "out of memory for a manifest") :
+			aq_fail(err, AQ_CORRUPT, "a manifest is damaged");
 	last = strstr(copy, "\nsum ");
 	if (last)
 		last[1] = '\0'; /* the sum is of what comes before it */
