@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/collect.h"
 #include "common/io.h"
+#include "common/user_size.h"
 
 #define HOUR 3600
 /* Of a user's notes, in bytes: more keys than max_new_keys can allow. */
@@ -44,7 +45,7 @@ static int count_key(struct build *b, bool is_taken, struct aq_err *err)
 	char name[32];
 	int rc;
 
-	if (!b->conf->max_new_keys)
+	if (!b->shared->max_new_keys)
 		return 0;
 	snprintf(name, sizeof(name), "keys-%" PRIu32, b->uid);
 	rc = queue_open(b, &q, err);
@@ -52,7 +53,7 @@ static int count_key(struct build *b, bool is_taken, struct aq_err *err)
 		return rc;
 	(void)!aq_read_file(q.fd, name, &text, NULL);
 	k = keys_read(aq_str_get(&text), b->key, now, HOUR, &kept);
-	if (!k.has_ours && k.n >= b->conf->max_new_keys)
+	if (!k.has_ours && k.n >= b->shared->max_new_keys)
 		return refuse_key(&k, now, err);
 	if (!is_taken)
 		return 0;
@@ -65,27 +66,25 @@ static int count_key(struct build *b, bool is_taken, struct aq_err *err)
 
 /* -- bytes -- */
 
+/* Shared or private. */
 static bool is_over_quota(const struct build *b, uint64_t *ret_size)
 {
-	cleanup_store struct aq_store *store = NULL;
-
-	*ret_size = 0;
-	return b->conf->user_quota &&
-	       aq_store_open(b->conf, AQ_STORE_READ, &store, NULL) == 0 &&
-	       aq_store_size(store, b->uid, ret_size, NULL) == 0 &&
-	       *ret_size > b->conf->user_quota;
+	return b->shared->user_quota &&
+	       aq_user_size(b->shared, b->uid, ret_size, NULL) == 0 &&
+	       *ret_size > b->shared->user_quota;
 }
 
 /* Whatever keeps us from it: what could not go is still there then. */
-static void collect(struct build *b)
+static void collect(struct build *b, const struct aq_conf *conf)
 {
 	struct aq_collection c = { .max_freed = UINT64_MAX };
-	struct aq_conf limits = *b->conf;
+	struct aq_conf limits = *conf;
 	cleanup_close int lock = -1;
 	struct aq_err why = { 0 };
 
 	limits.max_size = limits.min_free = 0;
-	if (aq_collect_begin_after(b->conf, build_is_over, b, &lock, &why) != 0 ||
+	limits.user_quota = aq_user_quota(conf);
+	if (aq_collect_begin_after(conf, build_is_over, b, &lock, &why) != 0 ||
 	    aq_collect_run(&limits, &c, &why) != 0)
 		say(b, "collecting failed: %s", why.text);
 	aq_plan_free(&c.plan);
@@ -99,7 +98,9 @@ static int check_quota(struct build *b, struct aq_err *err)
 	if (!is_over_quota(b, &size))
 		return 0;
 	say(b, "your environments hold more than user_quota: collecting");
-	collect(b);
+	collect(b, b->conf);
+	if (b->is_private && is_over_quota(b, &size))
+		collect(b, b->shared);
 	if (!is_over_quota(b, &size))
 		return 0;
 	return aq_fail(err, AQ_USER,

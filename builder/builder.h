@@ -24,6 +24,9 @@
  *                held.c redacts what it says
  *   cgroup.c     what all programs of a build may take together
  *
+ * A private build (common/private.h) is in a cage as any, and its job's user is
+ * both identities: what it runs is that user's, and so are the caches.
+ *
  * Two identities: `builder_user` runs the client and may write the caches;
  * `probe_user` runs what the packages brought and may write none of them.  Root
  * runs nothing of either.
@@ -83,6 +86,7 @@ enum phase {
 
 struct build {
 	const struct aq_conf *conf;
+	const struct aq_conf *shared; /* the node's; of a private build another */
 	const struct aq_request *req;
 	struct aq_answer *answer;
 	bool is_explain;     /* resolve only, and say what would be built */
@@ -97,6 +101,8 @@ struct build {
 	char *context;
 	char key[AQ_SHA256_HEX_SIZE];
 	bool is_personal; /* one identity, no cage */
+	bool is_private;  /* the job's user's alone, in a cage as that user */
+	bool has_sources; /* its request asks for more than index and channels */
 	bool has_waited;  /* for another builder of the key */
 	int progress_fd;  /* or -1 */
 	int alive_fd;     /* or -1: nobody waits, and none is needed */

@@ -80,7 +80,7 @@ static int refuse_script(const char *file, void *arg, struct aq_err *err)
 		if (*file != '.' || !aq_ends_with(file, ends[i]))
 			continue;
 		b->verdict = BUILD_REFUSED;
-		return aq_fail(err, AQ_USER, "package '%.*s' has a link script ('bin/%s'), and shared environments run none: ask for another build or version of it, or leave it out",
+		return aq_fail(err, AQ_USER, "package '%.*s' has a link script ('bin/%s'), which no build runs (aq.conf's policy: script=refuse): ask for another build or version of it, or leave it out",
 			       (int)(len - 1 - strlen(ends[i])), file + 1,
 			       file);
 	}

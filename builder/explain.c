@@ -20,8 +20,7 @@ static void add_difference(const struct build *b, struct aq_str *out)
 					   item->sha256) == 0;
 		if (!is_there)
 			aq_str_add_fmt(out, "add %s %s %s\n",
-				       item->kind == AQ_LOCK_CONDA ? "conda" :
-								     "wheel",
+				       aq_lock_kind_name(item->kind),
 				       item->name, item->version);
 	}
 }

@@ -31,7 +31,10 @@ int inherit_miss(struct aq_err *err, const char *what, const char *detail);
  * their versions.  Once for each base.
  */
 AQ_CHECK int stubs_make(struct build *b, struct aq_err *err);
-/* The same of what b->lock has of conda, which is linked for it and dropped. */
+/* The same of b->prefix, which has what b->lock has of conda; and of a prefix that
+ * is linked for it and dropped.
+ */
+AQ_CHECK int stubs_make_of_prefix(struct build *b, struct aq_err *err);
 AQ_CHECK int stubs_make_of_conda(struct build *b, struct aq_err *err);
 /* Their names and their constraints. */
 AQ_CHECK int stubs_read(struct build *b, struct aq_strv *names,

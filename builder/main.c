@@ -26,6 +26,7 @@
 #include "common/io.h"
 #include "common/layout.h"
 #include "common/job.h"
+#include "common/private.h"
 #include "common/refs.h"
 #include "common/text.h"
 #include "common/worker.h"
@@ -149,6 +150,9 @@ static int set_up(struct build *b, struct aq_err *err)
 	if (!rc)
 		rc = identity_find(conf->probe_user, b->is_personal, &b->probe,
 				   err);
+	if (!rc && b->is_private && b->builder.uid != conf->domain.uid)
+		rc = aq_fail(err, AQ_SYS, "account '%s' has another uid by now",
+			     conf->domain.user);
 	if (!rc)
 		rc = aq_store_open(conf, AQ_STORE_EXAMINE, &store, err);
 	if (!rc)
@@ -321,6 +325,26 @@ static void publish(const struct build *b)
 		(void)!aq_index_write(b->conf, NULL);
 }
 
+/* The request's domain decides whose cache it is. */
+static int enter_domain(struct build *b, struct aq_conf **conf,
+			const struct aq_str *request, struct aq_err *err)
+{
+	unsigned int inputs = aq_domain_inputs(aq_str_get(request),
+					       request->len);
+	int rc = 0;
+
+	b->has_sources = inputs != 0;
+	b->is_private = inputs && !b->is_personal;
+	if (b->is_private && b->as_base)
+		return aq_fail(err, AQ_USER,
+			       "a base is everybody's: it takes released packages alone");
+	if (b->is_private)
+		rc = aq_private_enter(conf, b->uid, err);
+	b->conf = *conf;
+	b->shared = aq_conf_site(*conf);
+	return rc;
+}
+
 static int answer(const struct options *o, struct aq_answer *a,
 		  struct aq_err *err)
 {
@@ -343,8 +367,12 @@ static int answer(const struct options *o, struct aq_answer *a,
 	int rc = o->is_personal ? aq_conf_load_personal(o->conf_path, &conf, err) :
 				  aq_conf_load(o->conf_path, o->node, &conf, err);
 
+	if (o->uid)
+		b.uid = (uint32_t)strtoul(o->uid, NULL, 10);
 	if (!rc)
 		rc = read_request(&text, err);
+	if (!rc)
+		rc = enter_domain(&b, &conf, &text, err);
 	if (!rc)
 		rc = aq_request_parse(aq_str_get(&text), text.len, conf, &req,
 				      err);
@@ -355,13 +383,10 @@ static int answer(const struct options *o, struct aq_answer *a,
 	if (o->step && sscanf(o->step, "%" SCNu32 ".%" SCNu32 ".%" SCNu32,
 			      &step.job, &step.step, &step.het) == 3)
 		b.step = &step;
-	if (o->uid)
-		b.uid = (uint32_t)strtoul(o->uid, NULL, 10);
 	if (!rc && o->workflow)
 		rc = read_workflow(o->workflow, conf, &b.workflow, err);
 	if (!rc && o->as_base)
 		rc = aq_request_isolate(req, err);
-	b.conf = conf;
 	b.req = req;
 	if (!rc)
 		rc = set_up(&b, err);
@@ -372,7 +397,7 @@ static int answer(const struct options *o, struct aq_answer *a,
 		b.deadline_ms = INT64_MAX;
 		rc = serve(&b, err);
 	}
-	if (rc && conf)
+	if (rc && b.conf)
 		outcome_failed(&b, rc);
 	if (!rc) {
 		let_go(&b);

@@ -107,12 +107,27 @@ static bool show(const struct build *b, const char *name)
 	       mount(NULL, target, NULL, flags, NULL) == 0;
 }
 
+/* What a private environment has is no file of its user's, who could change it, by
+ * another link: where prefixes are on a mount of their own clients copy.
+ */
+static bool divide_work(const struct build *b)
+{
+	char envs[BUILD_PATH_MAX + 8], target[64];
+	cleanup_close int fd = -1;
+
+	snprintf(envs, sizeof(envs), "%s/envs", b->inside);
+	fd = open(envs, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	snprintf(target, sizeof(target), "/proc/self/fd/%d", fd);
+	return fd >= 0 && mount(target, target, NULL, MS_BIND, NULL) == 0;
+}
+
 bool mounts_bind_work(const struct build *b)
 {
 	for (size_t i = 0; i < ARRAY_LEN(b->shown); i++)
 		if (b->shown[i][0] && !show(b, b->shown[i]))
 			return false;
-	return mount(b->work, b->inside, NULL, MS_BIND | MS_REC, NULL) == 0;
+	return mount(b->work, b->inside, NULL, MS_BIND | MS_REC, NULL) == 0 &&
+	       (!b->is_private || divide_work(b));
 }
 
 /* -- what one prefix needs -- */
@@ -245,11 +260,10 @@ static bool close_all(void)
 /* 'path' is a mount point of ours. */
 static bool open_again(const char *path, void *arg)
 {
-	const struct phase_form *form = arg;
+	const bool *is_noexec = arg;
 
 	return mount(NULL, path, NULL,
-		     MS_BIND | MS_REMOUNT | SAFE |
-			     (form->has_caches ? MS_NOEXEC : 0),
+		     MS_BIND | MS_REMOUNT | SAFE | (*is_noexec ? MS_NOEXEC : 0),
 		     NULL) == 0;
 }
 
@@ -268,7 +282,8 @@ bool mounts_each_open(const struct build *b, const struct phase_form *form,
 	char prefix[AQ_ENV_NAME_SIZE + 8], path[2 * BUILD_PATH_MAX];
 
 	if (form->has_caches)
-		return fn(b->inside, arg);
+		return fn(b->inside, arg) &&
+		       (!b->is_private || call_open(b, "envs", fn, arg));
 	if (!call_open(b, b->scratch, fn, arg) ||
 	    !call_open(b, b->open_dir, fn, arg))
 		return false;
@@ -280,8 +295,11 @@ bool mounts_each_open(const struct build *b, const struct phase_form *form,
 
 bool mounts_close(const struct build *b, const struct phase_form *form)
 {
+	/* a private build's caches are of who wrote the code */
+	bool is_noexec = form->has_caches && !b->is_private;
+
 	return close_all() &&
-	       mounts_each_open(b, form, open_again, (void *)(uintptr_t)form);
+	       mounts_each_open(b, form, open_again, &is_noexec);
 }
 
 /* -- the rest of the node -- */

@@ -230,7 +230,7 @@ static bool names_package(const char *line, const char *name)
 static bool is_about_wheels(const struct aq_lock *lock, const char *line)
 {
 	for (size_t i = 0; i < lock->n_items; i++)
-		if (lock->items[i].kind == AQ_LOCK_WHEEL &&
+		if (lock->items[i].kind != AQ_LOCK_CONDA &&
 		    names_package(line, lock->items[i].name))
 			return true;
 	return false;
@@ -298,6 +298,8 @@ int pip_solve(struct build *b, struct aq_str *lines, struct aq_err *err)
 		b->verdict = BUILD_REFUSED;
 		return aq_fail(err, AQ_USER, "pip requirements need a Python: add 'python' to dependencies");
 	}
+	if (b->has_sources && !uv_find(b, uv, sizeof(uv)))
+		return aq_fail(err, AQ_SYS, "repositories, local files and sources need uv: tell the administrator to install it, and to let 'pip_client' have it");
 	say(b, "resolving pip requirements");
 	return uv_find(b, uv, sizeof(uv)) ? uv_solve(b, uv, lines, err) :
 					    prefix_try(b, pip_resolve, lines, err);
@@ -319,7 +321,7 @@ int pip_install(struct build *b, struct aq_err *err)
 {
 	cleanup_str struct aq_str none = AQ_STR_INIT(16);
 	char uv[BUILD_PATH_MAX];
-	size_t n = aq_lock_count(b->lock, AQ_LOCK_WHEEL);
+	size_t n = aq_lock_count_python(b->lock);
 	int rc;
 
 	if (!n)

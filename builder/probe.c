@@ -274,7 +274,7 @@ static int check(struct build *b, struct aq_err *err)
 	aq_strv_add_fmt(&cmd.argv, "PREFIX = '%s'\n%s", b->prefix,
 			check_script);
 	for (size_t i = 0; i < b->lock->n_items; i++)
-		if (b->lock->items[i].kind == AQ_LOCK_WHEEL)
+		if (b->lock->items[i].kind != AQ_LOCK_CONDA)
 			aq_strv_add_fmt(&cmd.argv, "%s==%s",
 					b->lock->items[i].name,
 					b->lock->items[i].version);
@@ -294,7 +294,7 @@ int probe(struct build *b, struct aq_str *ret_ops, struct aq_err *err)
 	if (!rc && b->lock->python)
 		rc = check(b, err);
 	if (!rc && b->kind != AQ_ENV_INHERITED &&
-	    aq_lock_count(b->lock, AQ_LOCK_WHEEL))
+	    aq_lock_count_python(b->lock))
 		rc = pip_check(b, err);
 	return rc;
 }

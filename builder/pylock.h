@@ -9,16 +9,19 @@
 #include "common/lock.h"
 #include "common/str.h"
 
-/* Append a line "wheel URL SHA256 NAME VERSION" for each package of 'text'.  Of
- * several wheels uv names the one that it prefers for this platform first.
- * A package that 'known' names (may be NULL) is left out.
- * AQ_USER: a package has no wheel with a hash (sources are not built).
+/* Append a line "wheel URL SHA256 NAME VERSION" for each package of 'text', or one
+ * of another kind as a lock has it (common/lock.h).  Of several wheels uv names the
+ * one that it prefers for this platform first.
+ * A package that 'known' names (may be NULL) is left out; one that 'sources' names
+ * (the same) may be an archive of its source.
+ * AQ_USER: a package has no wheel with a hash (other sources are not built).
  * AQ_CORRUPT: no pylock.
  */
 AQ_CHECK int pylock_read(const char *text, const struct aq_strv *known,
-			 struct aq_str *lines, struct aq_err *err);
+			 const struct aq_strv *sources, struct aq_str *lines,
+			 struct aq_err *err);
 
-/* Append the wheels of 'lock' as a pylock. */
+/* Append the Python packages of 'lock' as a pylock. */
 void pylock_write(const struct aq_lock *lock, struct aq_str *out);
 
 #endif

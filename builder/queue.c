@@ -156,10 +156,10 @@ int queue_open(struct build *b, struct queue *ret, struct aq_err *err)
 	int rc;
 
 	*ret = (struct queue){ -1, -1 };
-	snprintf(path, sizeof(path), "%s/queue", b->conf->run_dir);
+	snprintf(path, sizeof(path), "%s/queue", b->shared->run_dir);
 	rc = aq_open_dir(AT_FDCWD, path, &ret->fd, err) ? AQ_SYS : 0;
 	if (!rc)
-		rc = aq_flock_wait(b->conf, "queue", AQ_FLOCK_EXCLUSIVE,
+		rc = aq_flock_wait(b->shared, "queue", AQ_FLOCK_EXCLUSIVE,
 				   is_gone, b, &ret->lock_fd, err);
 	if (rc)
 		queue_close(ret);
@@ -181,8 +181,8 @@ static int read_order(const struct build *b, const struct queue *q,
 	struct reading r = { .b = b, .dirfd = q->fd,
 			     .is_thorough = is_thorough, .o = ret };
 
-	*ret = (struct order){ .max_builds = b->conf->max_builds,
-			       .max_builds_user = b->conf->max_builds_user };
+	*ret = (struct order){ .max_builds = b->shared->max_builds,
+			       .max_builds_user = b->shared->max_builds_user };
 	read_served(q->fd, ret);
 	return aq_each_entry(q->fd, "queue", read_ticket, &r, err);
 }
@@ -232,7 +232,7 @@ static int change_ticket(struct build *b, const struct queue *q,
 	write_name(&t, name);
 	if (renameat(q->fd, b->ticket, q->fd, name) < 0)
 		return aq_fail_errno(err, "cannot queue in '%s/queue'",
-				     b->conf->run_dir);
+				     b->shared->run_dir);
 	memcpy(b->ticket, name, sizeof(name));
 	return 0;
 }
@@ -269,8 +269,8 @@ static void say_waiting(struct build *b, const struct order *o, size_t before)
 {
 	say(b, "waiting for a turn: %zu being built, %zu before this one ('max_builds' %" PRIu64
 	       ", 'max_builds_user' %" PRIu64 ")",
-	    order_count_building(o), before, b->conf->max_builds,
-	    b->conf->max_builds_user);
+	    order_count_building(o), before, b->shared->max_builds,
+	    b->shared->max_builds_user);
 }
 
 struct look {
@@ -336,7 +336,7 @@ void queue_leave(struct build *b)
 
 	if (b->ticket_fd < 0)
 		return;
-	snprintf(path, sizeof(path), "%s/queue/%s", b->conf->run_dir,
+	snprintf(path, sizeof(path), "%s/queue/%s", b->shared->run_dir,
 		 b->ticket);
 	(void)unlink(path);
 	aq_close_fd(&b->ticket_fd);

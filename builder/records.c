@@ -71,9 +71,10 @@ static int add_record(struct build *b, char *line, struct aq_err *err)
 		return aq_lock_add(b->lock, AQ_LOCK_CONDA, f[1], f[2], f[3],
 				   f[4], f[5], err);
 	}
-	if (n == 5 && strcmp(f[0], "wheel") == 0)
-		return aq_lock_add(b->lock, AQ_LOCK_WHEEL, f[1], f[2], f[3],
-				   f[4], NULL, err);
+	for (int k = AQ_LOCK_WHEEL; n == 5 && k <= AQ_LOCK_VCS; k++)
+		if (strcmp(f[0], aq_lock_kind_name((enum aq_lock_kind)k)) == 0)
+			return aq_lock_add(b->lock, (enum aq_lock_kind)k, f[1],
+					   f[2], f[3], f[4], NULL, err);
 	aq_redact_in_place(line, strlen(line) + 1, NULL);
 	return aq_fail(err, AQ_SYS, "the client printed no lock: '%.80s'",
 		       line);

@@ -66,7 +66,9 @@ static int close_file(const struct walk *w, int fd, const char *path,
 		      const struct stat *st, struct aq_err *err)
 {
 	mode_t mode = (st->st_mode & 0555) | 0444;
-	bool is_whole = !w->b->is_personal && st->st_nlink == 1;
+	/* a private cache's are copied from it */
+	bool is_whole = !w->b->is_personal &&
+			(st->st_nlink == 1 || w->b->is_private);
 
 	if (is_whole && fchown(fd, 0, 0) < 0)
 		return aq_fail_errno(err, "cannot own '%s'", path);
@@ -110,7 +112,8 @@ static int seal_file(const struct walk *w, const struct aq_walk_entry *e,
 static int seal_link(struct walk *w, const struct aq_walk_entry *e,
 		     struct aq_err *err)
 {
-	if (!w->b->is_personal && e->st->st_nlink == 1 &&
+	if (!w->b->is_personal &&
+	    (e->st->st_nlink == 1 || w->b->is_private) &&
 	    fchownat(e->dirfd, e->name, 0, 0, AT_SYMLINK_NOFOLLOW) < 0)
 		return aq_fail_errno(err, "cannot own '%s'", e->path);
 	aq_strv_add(&w->links, e->path);

@@ -189,7 +189,7 @@ static bool is_of_a_wheel(const struct aq_lock *lock, const char *record)
 	for (size_t i = 0; i < lock->n_items; i++) {
 		cleanup_str struct aq_str name = AQ_STR_INIT(NAME_MAX);
 
-		if (lock->items[i].kind != AQ_LOCK_WHEEL)
+		if (lock->items[i].kind == AQ_LOCK_CONDA)
 			continue;
 		normalise(lock->items[i].name, strlen(lock->items[i].name),
 			  &name);

@@ -316,6 +316,10 @@ static int fail_refused(struct build *b, const struct secrets *s,
 		return aq_fail(err, AQ_SYS,
 			       "'%s' wants credentials, which only the builds of nodes have",
 			       host);
+	if (b->is_private)
+		return aq_fail(err, AQ_SYS,
+			       "'%s' wants credentials, which only builds have that everybody shares: ask for what needs them without a repository, a local file or a source",
+			       host);
 	if (aq_strv_has(&s->given, host))
 		return aq_fail(err, AQ_SYS,
 			       "'%s' refuses the credentials that '%s' has for it: tell the administrator, whom 'aq doctor' tells more",

@@ -135,25 +135,29 @@ int stubs_make(struct build *b, struct aq_err *err)
 	return make(b, PHASE_CLIENT, b->base_prefix, b->base.python, err);
 }
 
-static int make_of_prefix(struct build *b, void *arg, struct aq_err *err)
-{
-	char python[AQ_BASE_PYTHON_SIZE];
-
-	(void)arg;
-	aq_base_name_of(b->lock->python, python);
-	return make(b, PHASE_PROBE, b->prefix, python, err);
-}
-
-int stubs_make_of_conda(struct build *b, struct aq_err *err)
+int stubs_make_of_prefix(struct build *b, struct aq_err *err)
 {
 	char name[sizeof(b->stubs_name)], old[BUILD_PATH_MAX];
+	char python[AQ_BASE_PYTHON_SIZE];
 	int rc;
 
 	snprintf(name, sizeof(name), "solve-%.16s", b->key);
 	name_stubs(b, name);
 	name_dir(b, "", old);
 	rc = aq_remove_tree(AT_FDCWD, old, err);
-	return rc ? rc : prefix_try(b, make_of_prefix, NULL, err);
+	aq_base_name_of(b->lock->python, python);
+	return rc ? rc : make(b, PHASE_PROBE, b->prefix, python, err);
+}
+
+static int make_of_prefix(struct build *b, void *arg, struct aq_err *err)
+{
+	(void)arg;
+	return stubs_make_of_prefix(b, err);
+}
+
+int stubs_make_of_conda(struct build *b, struct aq_err *err)
+{
+	return prefix_try(b, make_of_prefix, NULL, err);
 }
 
 int stubs_read(struct build *b, struct aq_strv *names,

@@ -11,6 +11,7 @@
 #include "builder/known.h"
 #include "builder/pip.h"
 #include "builder/pylock.h"
+#include "common/direct.h"
 
 bool uv_find(const struct build *b, char *ret, size_t size)
 {
@@ -29,6 +30,17 @@ static int add_base_python(const struct build *b, const char *env,
 	return bare_make(b, env, err);
 }
 
+/* It asks nobody, and reads no configuration but the repository's own. */
+static void add_git(const struct build *b, struct command *cmd)
+{
+	aq_strv_add(&cmd->env, "GIT_TERMINAL_PROMPT=0");
+	aq_strv_add(&cmd->env, "GIT_CONFIG_NOSYSTEM=1");
+	aq_strv_add(&cmd->env, "GIT_CONFIG_GLOBAL=/dev/null");
+	if (*b->conf->ca_bundle)
+		aq_strv_add_fmt(&cmd->env, "GIT_SSL_CAINFO=%s",
+				b->conf->ca_bundle);
+}
+
 static void start(const struct build *b, struct command *cmd, const char *uv,
 		  const char *verb)
 {
@@ -39,7 +51,14 @@ static void start(const struct build *b, struct command *cmd, const char *uv,
 	aq_strv_add(&cmd->argv, "pip");
 	aq_strv_add(&cmd->argv, verb);
 	aq_strv_add(&cmd->argv, "--no-config");
-	aq_strv_add(&cmd->argv, "--no-build");
+	if (!b->has_sources)
+		aq_strv_add(&cmd->argv, "--no-build");
+	for (size_t i = 0; i < b->req->sources.n; i++) {
+		aq_strv_add(&cmd->argv, "--no-binary");
+		aq_strv_add(&cmd->argv, b->req->sources.v[i]);
+	}
+	if (b->has_sources)
+		add_git(b, cmd);
 	aq_strv_add(&cmd->argv, "--no-python-downloads");
 	if (cmd->phase == PHASE_CLIENT) {
 		aq_strv_add(&cmd->argv, "--cache-dir");
@@ -84,7 +103,10 @@ static int compile(struct build *b, const char *uv, const char *constraints,
 		aq_strv_add(&cmd->argv, "--find-links");
 		aq_strv_add(&cmd->argv, b->stubs);
 	}
-	if (base) {
+	if (b->has_sources) { /* what is built is built by it */
+		aq_strv_add(&cmd->argv, "--python");
+		aq_strv_add_fmt(&cmd->argv, "%s/bin/python", b->prefix);
+	} else if (base) {
 		rc = add_base_python(b, b->base.env, cmd, err);
 		if (rc)
 			return rc;
@@ -101,12 +123,40 @@ static int compile(struct build *b, const char *uv, const char *constraints,
 	return run(b, cmd, err);
 }
 
+/* The files that the request names are what they were at submission; and what those
+ * need is as the policy has it.
+ */
+static int check_direct(const struct build *b, const char *lines,
+			struct aq_err *err)
+{
+	if (b->conf->policy[AQ_INPUT_VCS] == AQ_POLICY_REFUSE &&
+	    (aq_starts_with(lines, "vcs ") || strstr(lines, "\nvcs ")))
+		return aq_policy_check(b->conf->policy, AQ_INPUT_VCS,
+				       "what a package needs", err);
+	for (size_t i = 0; i < b->req->pip.n; i++) {
+		const char *sha256 = aq_direct_sha256(b->req->pip.v[i]);
+		char digest[AQ_SHA256_HEX_SIZE];
+
+		if (!sha256)
+			continue;
+		snprintf(digest, sizeof(digest), "%s", sha256);
+		if (!strstr(lines, digest))
+			return aq_fail(err, AQ_USER,
+				       "'%.*s' is another file on this node than when it was asked for: submit again",
+				       (int)strcspn(b->req->pip.v[i], "#"),
+				       b->req->pip.v[i]);
+	}
+	return 0;
+}
+
 static int take_pylock(struct build *b, const char *pylock,
 		       const struct aq_strv *known, struct aq_str *wheels,
 		       struct aq_err *err)
 {
-	int rc = pylock_read(pylock, known, wheels, err);
+	int rc = pylock_read(pylock, known, &b->req->sources, wheels, err);
 
+	if (!rc && b->has_sources)
+		rc = check_direct(b, aq_str_get(wheels), err);
 	if (rc == AQ_USER)
 		b->verdict = BUILD_REFUSED;
 	return rc;
@@ -179,12 +229,80 @@ static int solve_over_conda(struct build *b, const char *uv,
 	return AQ_MISS;
 }
 
+/* -- what is built from source -- */
+
+struct inside {
+	const char *uv;
+	struct aq_str *lines;
+};
+
+/* What conda brings stays, if it can: its versions are constraints.  Its stubs are
+ * no place to find packages: what builds needs whole ones.
+ */
+static int add_conda(struct build *b, struct aq_str *constraints,
+		     struct aq_err *err)
+{
+	cleanup_strv struct aq_strv known = AQ_STRV_INIT(AQ_LOCK_ITEMS_MAX);
+	int rc = stubs_make_of_prefix(b, err);
+
+	if (!rc)
+		rc = stubs_read(b, &known, constraints, err);
+	b->stubs[0] = '\0';
+	return rc;
+}
+
+/* One resolution; *ret_is_refused instead of a failure that another may not have. */
+static int solve_with(struct build *b, const struct inside *in,
+		      const char *constraints, bool *ret_is_refused,
+		      struct aq_err *err)
+{
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
+	cleanup_str struct aq_str pylock = AQ_STR_INIT(PIP_TEXT_MAX);
+	cleanup_str struct aq_str all = AQ_STR_INIT(PIP_TEXT_MAX);
+	int rc = compile(b, in->uv, constraints, false, PYLOCK, &pylock, &cmd,
+			 err);
+
+	if (rc)
+		return rc;
+	*ret_is_refused = cmd.exit_code != 0 &&
+			  client_says(aq_str_get(&cmd.errors), pip_refusals);
+	if (*ret_is_refused && *constraints)
+		return 0;
+	if (cmd.exit_code != 0)
+		return fail_solve(b, &cmd, *ret_is_refused, err);
+	rc = take_pylock(b, aq_str_get(&pylock), NULL, &all, err);
+	if (!rc)
+		pip_add_missing(b->lock, aq_str_get(&all), in->lines);
+	return rc;
+}
+
+/* In a prefix that has conda's part: its interpreter says what sources need. */
+static int solve_inside(struct build *b, void *arg, struct aq_err *err)
+{
+	cleanup_str struct aq_str constraints = AQ_STR_INIT(PIP_TEXT_MAX);
+	bool is_refused = true;
+	int rc = 0;
+
+	if (has_conda_packages(b->req)) {
+		rc = add_conda(b, &constraints, err);
+		if (!rc)
+			rc = solve_with(b, arg, aq_str_get(&constraints),
+					&is_refused, err);
+	}
+	return rc || !is_refused ? rc :
+				   solve_with(b, arg, "", &is_refused, err);
+}
+
 int uv_solve(struct build *b, const char *uv, struct aq_str *lines,
 	     struct aq_err *err)
 {
-	int rc = has_conda_packages(b->req) ?
-			 solve_over_conda(b, uv, lines, err) : AQ_MISS;
+	struct inside inside = { uv, lines };
+	int rc;
 
+	if (b->has_sources)
+		return prefix_try(b, solve_inside, &inside, err);
+	rc = has_conda_packages(b->req) ?
+		     solve_over_conda(b, uv, lines, err) : AQ_MISS;
 	if (rc != AQ_MISS)
 		return rc;
 	b->stubs[0] = '\0';
@@ -252,7 +370,7 @@ static int pass_lock(struct build *b, char ret_inside[BUILD_PATH_MAX],
 int uv_install(struct build *b, const char *uv, struct aq_err *err)
 {
 	const char *base = bare_env(b);
-	bool is_client = *base || b->is_personal;
+	bool is_client = *base || b->is_personal || b->is_private;
 	cleanup_command struct command cmd =
 		COMMAND_INIT(is_client ? PHASE_CLIENT : PHASE_PIP);
 	char file[BUILD_PATH_MAX];
@@ -263,7 +381,7 @@ int uv_install(struct build *b, const char *uv, struct aq_err *err)
 	aq_strv_add(&cmd.argv, "--break-system-packages");
 	/* shared with the cache: its files, and their byte-code */
 	aq_strv_add(&cmd.argv, "--link-mode");
-	aq_strv_add(&cmd.argv, is_client ? "hardlink" : "copy");
+	aq_strv_add(&cmd.argv, is_client && !b->is_private ? "hardlink" : "copy");
 	if (!rc && *base) {
 		aq_strv_add(&cmd.argv, "--prefix");
 		aq_strv_add(&cmd.argv, b->prefix);

@@ -137,8 +137,7 @@ static void write_packages(struct json *j, const struct aq_lock *lock)
 		const struct aq_lock_item *p = &lock->items[i];
 
 		json_open(j, NULL, '{');
-		json_text(j, "kind",
-			  p->kind == AQ_LOCK_CONDA ? "conda" : "wheel");
+		json_text(j, "kind", aq_lock_kind_name(p->kind));
 		json_text(j, "name", p->name);
 		json_text(j, "version", p->version);
 		json_text(j, "build", p->build);

@@ -44,7 +44,6 @@ int aq_base_context(struct aq_store *store, const struct aq_conf *conf,
 		    const struct aq_request *req, char **ret_context,
 		    struct aq_base *ret_base, struct aq_err *err)
 {
-	const struct aq_domain domain = { .kind = AQ_SHARED };
 	const struct aq_base *base;
 	struct aq_bases bases;
 	int rc = aq_store_bases(store, &bases, err);
@@ -52,7 +51,7 @@ int aq_base_context(struct aq_store *store, const struct aq_conf *conf,
 	if (rc)
 		return rc;
 	base = aq_base_choose(&bases, req);
-	rc = aq_key_context(conf, &domain, base ? base->lock : NULL,
+	rc = aq_key_context(conf, &conf->domain, base ? base->lock : NULL,
 			    ret_context, err);
 	if (!rc)
 		*ret_base = base ? *base : (struct aq_base){ 0 };

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/channel.h"
+#include "common/direct.h"
 #include "common/matchspec.h"
 #include "common/pep508.h"
 #include "common/text.h"
@@ -17,7 +18,8 @@ struct aq_request *aq_request_new(void)
 	if (!req)
 		return NULL;
 	req->channels.max = req->conda.max = req->pip.max =
-		req->constraints.max = req->variables.max =
+		req->constraints.max = req->sources.max =
+			req->variables.max =
 			AQ_REQUEST_ITEMS_MAX;
 	return req;
 }
@@ -31,6 +33,7 @@ void aq_request_free(struct aq_request *req)
 	aq_strv_free(&req->conda);
 	aq_strv_free(&req->pip);
 	aq_strv_free(&req->constraints);
+	aq_strv_free(&req->sources);
 	aq_strv_free(&req->variables);
 	free(req->canonical);
 	free(req);
@@ -74,6 +77,7 @@ void aq_canonical_package_part(const struct aq_request *req, struct aq_str *out)
 	add_lines(out, "conda", &req->conda);
 	add_lines(out, "pip", &req->pip);
 	add_lines(out, "constraint", &req->constraints);
+	add_lines(out, "no-binary", &req->sources);
 }
 
 int aq_request_seal(struct aq_request *req, struct aq_err *err)
@@ -224,7 +228,9 @@ static int read_requirement(struct aq_strv *into, const char *value,
 	if (rc)
 		return rc;
 	if (strcmp(aq_str_get(&normal), value) != 0 ||
-	    (constraint && r.extras.n))
+	    (constraint && (r.extras.n || r.url)) ||
+	    (r.url && aq_direct_input(r.url) == AQ_INPUT_LOCAL &&
+	     !aq_direct_sha256(r.url)))
 		return fail_damaged(err, value);
 	return append_sorted(into, value, strcmp, err);
 }
@@ -245,6 +251,20 @@ static int read_constraint(struct aq_request *req, const char *value,
 	if (!req->pip.n) /* they constrain nothing, and are dropped */
 		return fail_damaged(err, value);
 	return read_requirement(&req->constraints, value, true, err);
+}
+
+static int read_source(struct aq_request *req, const char *value,
+		       const struct aq_conf *conf, struct aq_err *err)
+{
+	cleanup_requirement struct aq_requirement r = { 0 };
+	int rc = aq_requirement_parse(value, &r, err);
+
+	(void)conf;
+	if (rc)
+		return rc;
+	if (!req->pip.n || strcmp(r.name, value) != 0)
+		return fail_damaged(err, value);
+	return append_sorted(&req->sources, value, strcmp, err);
 }
 
 static int read_inherit(struct aq_request *req, const char *value,
@@ -276,8 +296,8 @@ static const struct kind {
 } kinds[] = {
 	{ "python ", read_python },	    { "channel ", read_channel },
 	{ "conda ", read_conda },	    { "pip ", read_pip },
-	{ "constraint ", read_constraint }, { "inherit ", read_inherit },
-	{ "variable ", read_variable },
+	{ "constraint ", read_constraint }, { "no-binary ", read_source },
+	{ "inherit ", read_inherit },	    { "variable ", read_variable },
 };
 
 static int read_line(struct aq_request *req, const char *line, size_t *kind,
@@ -343,6 +363,11 @@ int aq_request_parse(const char *canonical, size_t len,
 	    memcmp(req->canonical, canonical, len) != 0 ||
 	    (!req->python && !req->conda.n))
 		return fail_damaged(err, "its end");
+	/* another site's policy may have let it pass */
+	rc = aq_policy_check_all(conf->policy, aq_domain_inputs(canonical, len),
+				 err);
+	if (rc)
+		return rc;
 	*ret = steal(&req);
 	return 0;
 }

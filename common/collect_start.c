@@ -9,6 +9,8 @@
 
 #include "common/collect.h"
 #include "common/collect_inside.h"
+#include "common/private.h"
+#include "common/user_size.h"
 
 #define PATH_SIZE 1024
 #define AQ AQ_BINDIR "/aq"
@@ -32,7 +34,7 @@ static int is_due(const struct aq_conf *conf, uint32_t uid,
 	if (!rc && !*ret && conf->max_size)
 		rc = aq_store_size(store, 0, &size, err);
 	if (!rc && !*ret && has_quota)
-		rc = aq_store_size(store, uid, &user_size, err);
+		rc = aq_user_size(aq_conf_site(conf), uid, &user_size, err);
 	*ret = !rc && (*ret || (conf->max_size && size > conf->max_size) ||
 		       (has_quota && user_size > conf->user_quota));
 	/* the next epilog asks again */
@@ -51,7 +53,9 @@ __attribute__((noreturn)) static void collect(const struct aq_conf *conf)
 
 	if (!conf->path)
 		argv[5] = NULL;
-	snprintf(path, sizeof(path), "%s/logs/gc.log", conf->cache_dir);
+	/* it goes over all domains, which no user of one may read of */
+	snprintf(path, sizeof(path), "%s/logs/gc.log",
+		 aq_conf_site(conf)->cache_dir);
 	(void)unlink(path);
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 		  0644);

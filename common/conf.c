@@ -217,6 +217,8 @@ static int set_value(struct aq_conf *conf, const struct aq_conf_key *key,
 	case AQ_CONF_CHANNELS:
 		drop_channels(conf);
 		return each_word(conf, value, NULL, err);
+	case AQ_CONF_POLICY:
+		return aq_policy_parse(value, field(conf, key), err);
 	case AQ_CONF_SECONDS:
 		if (!aq_parse_u64(value, key->max, field(conf, key)))
 			return aq_fail(err, AQ_USER,
@@ -447,6 +449,8 @@ void aq_conf_free(struct aq_conf *conf)
 	free(conf->path);
 	free(conf->node);
 	free(conf->public_dir);
+	free((char *)conf->domain.user);
+	aq_conf_free(conf->site);
 	free(conf);
 }
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/domain.h"
 #include "common/err.h"
 #include "common/str.h"
 
@@ -27,6 +28,13 @@ struct aq_conf {
 	char *cache_dir; /* absolute, %n and %h expanded, no trailing slash */
 	char *run_dir;   /* the same */
 	char *public_dir; /* run_dir "-public": what users may read */
+
+	/* Whose cache this is.  A private one (common/private.h) has directories
+	 * of its own in the three above, and these are the node's; else NULL.
+	 */
+	struct aq_domain domain;
+	struct aq_conf *site;
+	enum aq_policy policy[AQ_INPUT_N];
 
 	char *builder_user; /* runs the client phase */
 	char *probe_user;   /* runs the probe phase */

@@ -40,6 +40,10 @@ const struct aq_conf_key aq_conf_keys[] = {
 	{ "credentials", AQ_CONF_FILE, offsetof(struct aq_conf, credentials),
 	  "", 0, "file",
 	  "what private channels and indexes want, a netrc of root's alone" },
+	{ "policy", AQ_CONF_POLICY, offsetof(struct aq_conf, policy), "", 0,
+	  "KIND=private or KIND=refuse …",
+	  "what requests may ask for beyond channels and index, each for its "
+	  "user alone: vcs, local, source, script" },
 	{ "default_python", AQ_CONF_TEXT,
 	  offsetof(struct aq_conf, default_python), "3.12", 0, "version",
 	  "the Python of pip requirements that name none" },

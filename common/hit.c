@@ -7,9 +7,23 @@
 #include "common/job.h"
 #include "common/layout.h"
 #include "common/memo.h"
+#include "common/private.h"
 
 /* A job's steps leave some KiB each until its epilog, or this many. */
 #define SWEEP_STEPS 64
+
+int aq_hit_load_conf(const struct aq_stage *stage, struct aq_conf **ret,
+		     struct aq_err *err)
+{
+	cleanup_conf struct aq_conf *conf = NULL;
+	int rc = aq_conf_load(stage->conf_path, stage->node, &conf, err);
+
+	if (!rc && aq_domain_inputs(stage->canonical, stage->canonical_len))
+		rc = aq_private_enter(&conf, stage->uid, err);
+	if (!rc)
+		*ret = steal(&conf);
+	return rc;
+}
 
 int aq_hit_take_lease(struct aq_stage *stage, const struct aq_conf *conf,
 		      struct aq_err *err)
@@ -45,13 +59,15 @@ static int find(struct aq_stage *stage, const struct aq_conf *conf,
 	if (!*name)
 		return aq_fail(err, AQ_MISS, "the memo is damaged");
 	rc = aq_lease_write(stage->ret_lease_fd, digest, name, err);
+	if (!rc && conf->site) /* which is where its epilog looks */
+		rc = aq_job_mark(conf->site, stage->step.job, err);
 	return rc ? rc : aq_job_note_use(conf, stage->step.job, name, err);
 }
 
 int aq_hit(struct aq_stage *stage, struct aq_err *err)
 {
 	cleanup_conf struct aq_conf *conf = NULL;
-	int rc = aq_conf_load(stage->conf_path, stage->node, &conf, err);
+	int rc = aq_hit_load_conf(stage, &conf, err);
 
 	stage->ret_lease_fd = -1;
 	if (rc)

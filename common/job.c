@@ -74,6 +74,14 @@ int aq_job_mark(const struct aq_conf *conf, uint32_t job, struct aq_err *err)
 	return add_line(conf, job, "", err);
 }
 
+bool aq_job_is_marked(const struct aq_conf *conf, uint32_t job)
+{
+	char path[PATH_SIZE];
+
+	aq_job_mark_name(conf, job, path, sizeof(path));
+	return access(path, F_OK) == 0;
+}
+
 int aq_job_hold(const struct aq_conf *conf, uint32_t job, const char *digest,
 		struct aq_err *err)
 {
@@ -125,10 +133,9 @@ bool aq_job_has_refreshed(const struct aq_conf *conf, uint32_t job,
 int aq_job_note_refresh(const struct aq_conf *conf, uint32_t job,
 			const char *key, struct aq_err *err)
 {
-	char path[PATH_SIZE], line[128];
+	char line[128];
 
-	aq_job_mark_name(conf, job, path, sizeof(path));
-	if (access(path, F_OK) != 0)
+	if (!aq_job_is_marked(conf, job))
 		return 0; /* its epilog came while others waited */
 	snprintf(line, sizeof(line), REFRESHED "%s\n", key);
 	return add_line(conf, job, line, err);

@@ -25,6 +25,7 @@ void aq_job_mark_name(const struct aq_conf *conf, uint32_t job, char *ret,
 /* Make it, in a run_dir that is set up. */
 AQ_CHECK int aq_job_mark(const struct aq_conf *conf, uint32_t job,
 			 struct aq_err *err);
+bool aq_job_is_marked(const struct aq_conf *conf, uint32_t job);
 /* The prolog: make it, and let it hold 'digest', which a user claims.  AQ_USER:
  * that is none.  run_dir is set up if need be.
  */

@@ -17,13 +17,6 @@
 
 #define AQ_KEY_CONTEXT_MAX (16 * 1024)
 
-/* Who may use what is built. */
-struct aq_domain {
-	enum { AQ_SHARED, AQ_PRIVATE } kind;
-	uid_t uid;        /* private: whose */
-	const char *user; /* private: their name; a recycled uid is not them */
-};
-
 /* The context of this node as text.  'base_lock' is the lock digest of the
  * base that the request would inherit from, or NULL: none.
  * Returns 0 and sets *ret (malloc'ed), or AQ_SYS.

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/io.h"
+#include "common/private.h"
 #include "common/trust.h"
 
 #define PATH_SIZE 1024
@@ -20,8 +21,8 @@ struct subdir {
 };
 
 static const struct subdir cache_dirs[] = {
-	{ "envs", 0755 }, { "meta", 0700 },  { "work", 0711 },
-	{ "private", 0711 }, { "trash", 0700 }, { "logs", 0755 },
+	{ "envs", 0755 },  { "meta", 0700 }, { "work", 0711 },
+	{ "trash", 0700 }, { "logs", 0755 }, { "private", 0711 },
 };
 static const struct subdir run_dirs[] = {
 	{ "leases", 0700 },
@@ -75,10 +76,14 @@ struct place {
 
 static void list_places(const struct aq_conf *conf, struct place ret[N_PLACES])
 {
+	bool is_private = conf->domain.kind == AQ_PRIVATE;
+	mode_t mode = is_private ? 0750 : 0755;
 	const struct place places[N_PLACES] = {
-		{ conf->cache_dir, 0755, cache_dirs, ARRAY_LEN(cache_dirs) },
+		/* a private one has none below it, the last */
+		{ conf->cache_dir, mode, cache_dirs,
+		  ARRAY_LEN(cache_dirs) - is_private },
 		{ conf->run_dir, 0700, run_dirs, ARRAY_LEN(run_dirs) },
-		{ conf->public_dir, 0755, public_dirs, ARRAY_LEN(public_dirs) },
+		{ conf->public_dir, mode, public_dirs, ARRAY_LEN(public_dirs) },
 	};
 
 	memcpy(ret, places, sizeof(places));
@@ -100,12 +105,12 @@ static int make_all(const struct place *p, struct aq_err *err)
 int aq_layout_prepare(const struct aq_conf *conf, struct aq_err *err)
 {
 	struct place places[N_PLACES];
-	int rc = 0;
+	int rc = conf->site ? aq_layout_prepare(conf->site, err) : 0;
 
 	list_places(conf, places);
 	for (size_t i = 0; !rc && i < N_PLACES; i++)
 		rc = make_all(&places[i], err);
-	return rc;
+	return rc || !conf->site ? rc : aq_private_settle(conf, err);
 }
 
 void aq_layout_each(const struct aq_conf *conf,

@@ -12,6 +12,8 @@
  * subdirectories: envs, logs 0755; work, private 0711 (the builder's identities
  * pass through); meta, trash 0700; leases, locks, jobs 0700; public_dir 0755.
  * The umask of the caller does not matter.
+ * Of a private domain cache_dir and public_dir are 0750, and its user's to read; the
+ * node's own are made before.
  * What is there with another owner or more rights than these is AQ_SYS with
  * the remedy in its text.
  */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/direct.h"
 #include "common/grow.h"
 #include "common/url.h"
 
@@ -70,6 +71,36 @@ static bool is_url(const char *url)
 				aq_starts_with(url, "http://"));
 }
 
+/* A commit's: SHA-1, or where a repository has it SHA-256. */
+static bool is_commit(const char *text)
+{
+	return aq_is_hex(text, 40) || aq_is_hex(text, 64);
+}
+
+/* "git+URL@COMMIT", that very one. */
+static bool is_vcs(const char *url, const char *commit)
+{
+	cleanup_str struct aq_str judged = AQ_STR_INIT(WORD_MAX);
+	size_t len = strcspn(url, "#"), n = strlen(commit);
+
+	return aq_starts_with(url, "git+") &&
+	       aq_direct_url(url, strlen(url), &judged, NULL) == 0 &&
+	       len > n && url[len - n - 1] == '@' &&
+	       memcmp(url + len - n, commit, n) == 0;
+}
+
+const char *aq_lock_kind_name(enum aq_lock_kind kind)
+{
+	static const char *const names[] = {
+		[AQ_LOCK_CONDA] = "conda",
+		[AQ_LOCK_WHEEL] = "wheel",
+		[AQ_LOCK_SOURCE] = "source",
+		[AQ_LOCK_VCS] = "vcs",
+	};
+
+	return names[kind];
+}
+
 /* conda's names and PEP 508's; nothing that looks like an option or a path. */
 static bool is_name(const char *text)
 {
@@ -110,21 +141,23 @@ int aq_lock_add(struct aq_lock *lock, enum aq_lock_kind kind, const char *url,
 	if (aq_url_has_secret(url))
 		return aq_fail(err, AQ_CORRUPT,
 			       "the URL of a package has credentials in it, which a lock must not have");
-	if (!is_url(url) || !is_name(name) || !is_word(version) ||
+	if ((kind != AQ_LOCK_VCS && !is_url(url)) || !is_name(name) ||
+	    !is_word(version) ||
 	    (kind == AQ_LOCK_CONDA) != (build != NULL) ||
 	    (build && !is_word(build)))
 		return aq_fail(err, AQ_CORRUPT,
 			       "a package of the lock has no proper URL, name or version");
-	if (!aq_is_hex(sha256, AQ_SHA256_HEX_SIZE - 1))
-		return aq_fail(err, AQ_CORRUPT, "package '%s' has no SHA-256",
-			       name);
+	if (kind == AQ_LOCK_VCS ? !is_commit(sha256) || !is_vcs(url, sha256) :
+				  !aq_is_hex(sha256, AQ_SHA256_HEX_SIZE - 1))
+		return aq_fail(err, AQ_CORRUPT, "package '%s' has no %s", name,
+			       kind == AQ_LOCK_VCS ? "commit" : "SHA-256");
 	if (!aq_grow(lock->items, lock->n_items, AQ_LOCK_ITEMS_MAX))
 		return aq_fail_errno(err, "cannot remember a lock");
 	item.name = strdup(name);
 	item.version = strdup(version);
 	item.build = build ? strdup(build) : NULL;
 	item.url = strdup(url);
-	memcpy(item.sha256, sha256, AQ_SHA256_HEX_SIZE);
+	(void)!aq_copy_text(item.sha256, sizeof(item.sha256), sha256);
 	if (!item.name || !item.version || !item.url ||
 	    (build && !item.build)) {
 		free_item(&item);
@@ -178,8 +211,8 @@ static int drop_equals(struct aq_lock *lock, struct aq_err *err)
 static void write_item(struct aq_str *out, const struct aq_lock_item *i)
 {
 	aq_str_add_fmt(out, "%s %s %s %s %s",
-		       i->kind == AQ_LOCK_CONDA ? "conda" : "wheel", i->url,
-		       i->sha256, i->name, i->version);
+		       aq_lock_kind_name(i->kind), i->url, i->sha256, i->name,
+		       i->version);
 	if (i->build)
 		aq_str_add_fmt(out, " %s", i->build);
 	aq_str_add_char(out, '\n');
@@ -255,6 +288,11 @@ size_t aq_lock_count(const struct aq_lock *lock, enum aq_lock_kind kind)
 	return n;
 }
 
+size_t aq_lock_count_python(const struct aq_lock *lock)
+{
+	return lock->n_items - aq_lock_count(lock, AQ_LOCK_CONDA);
+}
+
 /* -- parsing -- */
 
 /* Cut a line at its spaces; more than FIELDS_MAX fields are FIELDS_MAX + 1. */
@@ -290,9 +328,10 @@ static int parse_line(struct aq_lock *lock, char *line, struct aq_err *err)
 	if (n == 6 && strcmp(f[0], "conda") == 0)
 		return aq_lock_add(lock, AQ_LOCK_CONDA, f[1], f[2], f[3], f[4],
 				   f[5], err);
-	if (n == 5 && strcmp(f[0], "wheel") == 0)
-		return aq_lock_add(lock, AQ_LOCK_WHEEL, f[1], f[2], f[3], f[4],
-				   NULL, err);
+	for (int k = AQ_LOCK_WHEEL; n == 5 && k <= AQ_LOCK_VCS; k++)
+		if (strcmp(f[0], aq_lock_kind_name((enum aq_lock_kind)k)) == 0)
+			return aq_lock_add(lock, (enum aq_lock_kind)k, f[1],
+					   f[2], f[3], f[4], NULL, err);
 	if (n == 2 && strcmp(f[0], "python") == 0 && !lock->python) {
 		lock->python = strdup(f[1]);
 		return lock->python ? 0 : aq_fail(err, AQ_SYS,

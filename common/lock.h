@@ -11,8 +11,11 @@
  *   virtual __glibc >=2.17
  *   conda <url> <sha256> <name> <version> <build>
  *   wheel <url> <sha256> <name> <version>
+ *   source <url> <sha256> <name> <version>
+ *   vcs git+<url>@<commit>[#subdirectory=<path>] <commit> <name> <version>
  *
- * URLs (http, https, file) are percent-encoded, without credentials.
+ * URLs (http, https, file) are percent-encoded, without credentials.  The last two
+ * are built where they are installed, in a private domain alone.
  */
 #ifndef AQ_LOCK_H
 #define AQ_LOCK_H
@@ -24,7 +27,14 @@
 #define AQ_LOCK_MAX (1024 * 1024) /* 2,000 packages with long URLs */
 #define AQ_LOCK_ITEMS_MAX 4096
 
-enum aq_lock_kind { AQ_LOCK_CONDA, AQ_LOCK_WHEEL };
+enum aq_lock_kind {
+	AQ_LOCK_CONDA,
+	AQ_LOCK_WHEEL,
+	AQ_LOCK_SOURCE, /* an archive of a Python package's source */
+	AQ_LOCK_VCS,    /* a commit of a repository */
+};
+/* "conda", "wheel" …: as a lock has it. */
+const char *aq_lock_kind_name(enum aq_lock_kind kind);
 
 struct aq_lock_item {
 	enum aq_lock_kind kind;
@@ -32,7 +42,7 @@ struct aq_lock_item {
 	char *version;
 	char *build; /* conda only, else NULL */
 	char *url;
-	char sha256[AQ_SHA256_HEX_SIZE];
+	char sha256[AQ_SHA256_HEX_SIZE]; /* vcs: the commit, of 40 or 64 digits */
 };
 
 struct aq_lock {
@@ -71,6 +81,8 @@ const struct aq_lock_item *aq_lock_find(const struct aq_lock *lock,
 					const char *name);
 /* How many packages of that kind it has. */
 size_t aq_lock_count(const struct aq_lock *lock, enum aq_lock_kind kind);
+/* How many are installed as Python packages are: all but conda's. */
+size_t aq_lock_count_python(const struct aq_lock *lock);
 
 void aq_lock_free(struct aq_lock *lock);
 DEFINE_CLEANUP(aq_lock);

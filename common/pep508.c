@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/direct.h"
 #include "common/marker.h"
 #include "common/matchspec.h"
 #include "common/pep440.h"
@@ -21,6 +22,7 @@ void aq_requirement_free(struct aq_requirement *r)
 	free(r->name);
 	aq_strv_free(&r->extras);
 	free(r->versions);
+	free(r->url);
 	free(r->marker);
 	*r = (struct aq_requirement){ 0 };
 }
@@ -55,7 +57,6 @@ static bool is_url(const char *text)
 /* What is no requirement on an index, though pip takes it. */
 static int refuse_others(struct scan *s)
 {
-	const char *at = strchr(s->p, '@');
 	size_t word = strcspn(s->p, " \t;#");
 
 	if (!*s->p)
@@ -65,11 +66,12 @@ static int refuse_others(struct scan *s)
 				   "name");
 	if (strstr(s->p, "{{") || strstr(s->p, "{%") || strstr(s->p, "${"))
 		return fail_req(s, "is a template: write what it stands for");
-	if (is_url(s->p) ||
-	    (at && (!strpbrk(s->p, ";") || at < strpbrk(s->p, ";"))))
-		return fail_req(s, "is a URL or a repository, which this site "
-				   "does not install from: name a released "
-				   "package");
+	if (aq_direct_find(s->p) && strpbrk(s->p, "@:/")[0] == '@')
+		return 0;
+	if (is_url(s->p) || aq_direct_find(s->p))
+		return fail_req(s, "is a URL or a repository without a name: "
+				   "name a released package, or write "
+				   "'NAME @ git+https://HOST/PATH'");
 	if (strchr("./~\\", *s->p) || memchr(s->p, '/', word) ||
 	    (word > 4 && memcmp(s->p + word - 4, ".whl", 4) == 0) ||
 	    (word > 7 && memcmp(s->p + word - 7, ".tar.gz", 7) == 0))
@@ -185,6 +187,37 @@ static int parse_versions(struct scan *s, char **ret)
 	return rc;
 }
 
+/* Behind "name @": up to white space, since a URL may hold a ';'. */
+static int parse_url(struct scan *s, char **ret)
+{
+	cleanup_str struct aq_str url = AQ_STR_INIT(AQ_SPEC_MAX);
+	size_t len;
+	int rc;
+
+	s->p++;
+	skip_space(s);
+	len = strcspn(s->p, " \t");
+	rc = aq_direct_url(s->p, len, &url, s->err);
+	if (!rc)
+		rc = aq_str_done(&url, "a URL", s->err);
+	s->p += len;
+	skip_space(s);
+	if (!rc && *s->p && *s->p != ';')
+		rc = fail_req(s, "has something behind its URL");
+	if (!rc)
+		*ret = steal(&url.s);
+	return rc;
+}
+
+static int parse_what(struct scan *s, struct aq_requirement *r)
+{
+	skip_space(s);
+	if (*s->p != '@')
+		return parse_versions(s, &r->versions);
+	r->versions = strdup("");
+	return r->versions ? parse_url(s, &r->url) : out_of_memory(s);
+}
+
 static int parse_marker(struct scan *s, char **ret)
 {
 	char show[AQ_SHOW_SIZE];
@@ -226,7 +259,7 @@ int aq_requirement_parse(const char *text, struct aq_requirement *ret,
 	if (!rc)
 		rc = parse_extras(&s, &r.extras);
 	if (!rc)
-		rc = parse_versions(&s, &r.versions);
+		rc = parse_what(&s, &r);
 	if (!rc)
 		rc = parse_marker(&s, &r.marker);
 	if (rc)
@@ -244,6 +277,8 @@ void aq_requirement_print(const struct aq_requirement *r, struct aq_str *out)
 	if (r->extras.n)
 		aq_str_add_char(out, ']');
 	aq_str_add(out, r->versions);
+	if (r->url)
+		aq_str_add_fmt(out, " @ %s", r->url);
 	if (r->marker)
-		aq_str_add_fmt(out, "; %s", r->marker);
+		aq_str_add_fmt(out, "%s; %s", r->url ? " " : "", r->marker);
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PEP 508: pip's requirements, name[extras]versions; marker */
+/* PEP 508: pip's requirements, name[extras]versions; marker, or
+ * name[extras] @ url ; marker (common/direct.h).
+ */
 #ifndef AQ_PEP508_H
 #define AQ_PEP508_H
 
@@ -12,18 +14,22 @@ struct aq_requirement {
 	char *name;	       /* PEP 503: lower case, '-' for runs of -_. */
 	struct aq_strv extras; /* PEP 685: the same; sorted, each once */
 	char *versions;	       /* normal form (common/pep440.h), "" for any */
+	char *url;	       /* of a direct reference, or NULL */
 	char *marker;	       /* normal form (common/marker.h), or NULL */
 };
 
 /* Parse one requirement.  Returns 0 and sets *ret (release with
  * aq_requirement_free()), or AQ_USER with what is wrong and what to write
- * instead, or AQ_SYS; *ret is untouched then.  URLs, local paths and pip's
- * options are AQ_USER.
+ * instead, or AQ_SYS; *ret is untouched then.  URLs that are no direct
+ * reference, local paths and pip's options are AQ_USER.  Of aq.conf's policy it knows
+ * nothing.
  */
 AQ_CHECK int aq_requirement_parse(const char *text, struct aq_requirement *ret,
 				  struct aq_err *err);
 
-/* Append "name[extra,extra]versions; marker", what is not there left out. */
+/* Append "name[extra,extra]versions; marker", or "name[extra] @ url ; marker", what
+ * is not there left out.
+ */
 void aq_requirement_print(const struct aq_requirement *r, struct aq_str *out);
 
 void aq_requirement_free(struct aq_requirement *r);

@@ -13,6 +13,7 @@
 #include "common/lookup.h"
 #include "common/memo.h"
 #include "common/notes.h"
+#include "common/private.h"
 #include "common/refs_asked.h"
 #include "common/store.h"
 
@@ -94,18 +95,16 @@ static void note_failure(int *first, int rc, const struct aq_err *why,
 	(void)aq_fail(err, (enum aq_class)rc, "%s", why->text);
 }
 
-int aq_phase_epilog(const struct aq_job *job, struct aq_err *err)
+/* In one domain. */
+static int end_job(const struct aq_conf *conf, const struct aq_job *job,
+		   struct aq_err *err)
 {
 	static struct aq_err why;
-	cleanup_conf struct aq_conf *conf = NULL;
 	cleanup_refs struct aq_refs *refs = NULL;
 	cleanup_strv struct aq_strv uses = AQ_STRV_INIT(AQ_JOB_USES_MAX);
-	bool has_workflow;
-	int rc = aq_conf_load(job->conf_path, job->node, &conf, err);
+	bool has_workflow = aq_job_has_workflow(conf, job->job);
+	int rc = 0;
 
-	if (rc)
-		return rc;
-	has_workflow = aq_job_has_workflow(conf, job->job);
 	note_failure(&rc, aq_job_uses(conf, job->job, &uses, &why), &why, err);
 	/* first: what is left without a mark the next one sweeps */
 	note_failure(&rc, aq_job_unmark(conf, job->job, &why), &why, err);
@@ -124,6 +123,24 @@ int aq_phase_epilog(const struct aq_job *job, struct aq_err *err)
 	return rc;
 }
 
+int aq_phase_epilog(const struct aq_job *job, struct aq_err *err)
+{
+	static struct aq_err why;
+	cleanup_conf struct aq_conf *conf = NULL;
+	int rc = aq_conf_load(job->conf_path, job->node, &conf, err), end;
+
+	if (rc)
+		return rc;
+	rc = end_job(conf, job, err);
+	if (!aq_private_is_in_use(conf, job->uid))
+		return rc;
+	end = aq_private_enter(&conf, job->uid, &why);
+	if (!end && aq_job_is_marked(conf, job->job))
+		end = end_job(conf, job, &why);
+	note_failure(&rc, end, &why, err);
+	return rc;
+}
+
 /* The step's lease, unless the rim has it already, says what the request asks for;
  * and nothing is collected until *ret_lock is closed.
  */
@@ -137,6 +154,8 @@ static int take_reference(struct aq_stage *stage, const struct aq_conf *conf,
 		rc = stage->workflow.name[0] ?
 			     aq_job_note_workflow(conf, stage->step.job, err) :
 			     aq_job_mark(conf, stage->step.job, err);
+	if (!rc && conf->site) /* which is where its epilog looks */
+		rc = aq_job_mark(conf->site, stage->step.job, err);
 	if (!rc)
 		rc = aq_flock_refs(conf, AQ_FLOCK_SHARED, ret_lock, err);
 	return rc ? rc : aq_lease_write(stage->ret_lease_fd, digest, "", err);
@@ -212,7 +231,7 @@ int aq_phase_stage(struct aq_stage *stage, struct aq_err *err)
 	cleanup_conf struct aq_conf *conf = NULL;
 	cleanup_request struct aq_request *req = NULL;
 	cleanup_close int lock = -1;
-	int rc = aq_conf_load(stage->conf_path, stage->node, &conf, err);
+	int rc = aq_hit_load_conf(stage, &conf, err);
 
 	if (!rc)
 		rc = aq_request_parse(stage->canonical, stage->canonical_len,
@@ -237,18 +256,29 @@ int aq_phase_stage(struct aq_stage *stage, struct aq_err *err)
 	return rc;
 }
 
-int aq_phase_forget(const struct aq_stage *stage, struct aq_err *err)
+static int forget(const struct aq_conf *conf, const struct aq_stage *stage,
+		  struct aq_err *err)
 {
-	cleanup_conf struct aq_conf *conf = NULL;
 	cleanup_refs struct aq_refs *refs = NULL;
-	int rc = aq_conf_load(stage->conf_path, stage->node, &conf, err);
+	int rc = aq_layout_prepare(conf, err);
 
-	if (!rc)
-		rc = aq_layout_prepare(conf, err);
 	/* so that the job's epilog moves it on */
 	if (!rc)
 		rc = aq_job_note_workflow(conf, stage->step.job, err);
 	if (!rc)
 		rc = aq_refs_open(conf, &refs, err);
 	return rc ? rc : aq_refs_ask(refs, &stage->workflow, "", "", err);
+}
+
+int aq_phase_forget(const struct aq_stage *stage, struct aq_err *err)
+{
+	cleanup_conf struct aq_conf *conf = NULL;
+	int rc = aq_conf_load(stage->conf_path, stage->node, &conf, err);
+
+	if (!rc)
+		rc = forget(conf, stage, err);
+	if (rc || !aq_private_exists(conf, stage->workflow.uid))
+		return rc;
+	rc = aq_private_enter(&conf, stage->workflow.uid, err);
+	return rc ? rc : forget(conf, stage, err);
 }

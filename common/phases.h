@@ -54,6 +54,7 @@ struct aq_stage {
 	const char *conf_path;
 	const char *node;
 	struct aq_step step;
+	uint32_t uid; /* whose job it is */
 	const char *canonical;
 	size_t canonical_len;
 	bool is_refresh; /* a hit is a miss, once a job */

@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/direct.h"
 #include "common/pep508.h"
 #include "common/request.h"
 #include "common/text.h"
@@ -71,25 +73,79 @@ int aq_file_read(const char *path, bool regular, size_t *budget,
 	return aq_text_decode(aq_str_get(&raw), raw.len, out, err);
 }
 
+/* A wheel's file is what it is now: its hash becomes part of the request. */
+static int judge_direct(const struct aq_pip *pip, struct aq_requirement *r,
+			const char *text, bool constraint, struct aq_err *err)
+{
+	cleanup_str struct aq_str url = AQ_STR_INIT(AQ_SPEC_MAX);
+	enum aq_input input = aq_direct_input(r->url);
+	char show[AQ_SHOW_SIZE];
+	int rc = aq_policy_check(pip->policy, input, aq_show(text, show), err);
+
+	if (!rc && constraint)
+		rc = aq_fail(err, AQ_USER,
+			     "constraint '%s' is a URL: write it as a requirement",
+			     aq_show(text, show));
+	if (rc || input != AQ_INPUT_LOCAL)
+		return rc;
+	rc = aq_direct_hash(r->url, &url, err);
+	if (!rc)
+		rc = aq_text_done(&url, "a URL", err);
+	if (rc)
+		return rc;
+	free(r->url);
+	r->url = steal(&url.s);
+	return 0;
+}
+
+/* "./a-1.0-py3-none-any.whl" as a direct reference. */
+static int read_path(const struct aq_pip *pip, const char *file,
+		     const char *text, struct aq_str *ret, struct aq_err *err)
+{
+	char show[AQ_SHOW_SIZE];
+	int rc = aq_policy_check(pip->policy, AQ_INPUT_LOCAL,
+				 aq_show(text, show), err);
+
+	if (!rc)
+		rc = aq_direct_read(text, file, ret, err);
+	return rc ? rc : aq_text_done(ret, "a requirement", err);
+}
+
+static int normalise(const struct aq_pip *pip, const char *file,
+		     const char *text, bool constraint, struct aq_str *out,
+		     struct aq_err *err)
+{
+	cleanup_requirement struct aq_requirement r = { 0 };
+	cleanup_str struct aq_str direct = AQ_STR_INIT(AQ_SPEC_MAX);
+	char show[AQ_SHOW_SIZE];
+	int rc = 0;
+
+	if (aq_direct_is_path(text)) {
+		rc = read_path(pip, file, text, &direct, err);
+		text = aq_str_get(&direct);
+	}
+	if (!rc)
+		rc = aq_requirement_parse(text, &r, err);
+	if (!rc && constraint && r.extras.n)
+		rc = aq_fail(err, AQ_USER,
+			     "constraint '%s' has extras, which pip does not "
+			     "take: leave them out",
+			     aq_show(text, show));
+	if (!rc && r.url)
+		rc = judge_direct(pip, &r, text, constraint, err);
+	if (rc)
+		return rc;
+	aq_requirement_print(&r, out);
+	return aq_text_done(out, "a requirement", err);
+}
+
 static void add_requirement(struct aq_pip *pip, struct aq_place at,
 			    const char *text, bool constraint)
 {
 	cleanup_str struct aq_str out = AQ_STR_INIT(AQ_SPEC_MAX);
-	cleanup_requirement struct aq_requirement r = { 0 };
-	char show[AQ_SHOW_SIZE];
 	struct aq_err err;
-	int rc = aq_requirement_parse(text, &r, &err);
 
-	if (!rc && constraint && r.extras.n)
-		rc = aq_fail(&err, AQ_USER,
-			     "constraint '%s' has extras, which pip does not "
-			     "take: leave them out",
-			     aq_show(text, show));
-	if (!rc) {
-		aq_requirement_print(&r, &out);
-		rc = aq_text_done(&out, "a requirement", &err);
-	}
-	if (rc)
+	if (normalise(pip, at.file, text, constraint, &out, &err) != 0)
 		aq_problem_err(pip->problems, at, &err);
 	else
 		aq_strv_add(constraint ? pip->constraints : pip->requirements,
@@ -234,6 +290,45 @@ static void read_include(struct aq_pip *pip, struct aq_place at,
 		include(pip, at, name, constraint);
 }
 
+static int add_source(struct aq_pip *pip, const char *name, struct aq_err *err)
+{
+	cleanup_requirement struct aq_requirement r = { 0 };
+	char show[AQ_SHOW_SIZE];
+	int rc;
+
+	if (*name == ':')
+		return aq_fail(err, AQ_USER,
+			       "'%s' is no package: name those that are to be built from source",
+			       aq_show(name, show));
+	rc = aq_requirement_parse(name, &r, err);
+	if (!rc && (r.extras.n || *r.versions || r.url || r.marker))
+		rc = aq_fail(err, AQ_USER,
+			     "'%s' is more than a package's name",
+			     aq_show(name, show));
+	if (!rc)
+		aq_strv_add(pip->sources, r.name);
+	return rc;
+}
+
+/* --no-binary: names with commas between them, as pip has it. */
+static void read_no_binary(struct aq_pip *pip, struct aq_place at,
+			   const char *value)
+{
+	cleanup_free char *copy = strdup(value);
+	char *save = NULL;
+	struct aq_err err = { 0 };
+	int rc = aq_policy_check(pip->policy, AQ_INPUT_SOURCE, "--no-binary",
+				 &err);
+
+	if (!copy || !*value)
+		rc = aq_fail(&err, AQ_USER, "'--no-binary' names no package");
+	for (char *name = copy ? strtok_r(copy, ", \t", &save) : NULL;
+	     name && !rc; name = strtok_r(NULL, ", \t", &save))
+		rc = add_source(pip, name, &err);
+	if (rc)
+		aq_problem_err(pip->problems, at, &err);
+}
+
 static void refuse_option(struct aq_pip *pip, struct aq_place at,
 			  const char *text)
 {
@@ -270,8 +365,13 @@ void aq_pip_line(struct aq_pip *pip, struct aq_place at, const char *text,
 	value = option_value(text, "-c");
 	if (!value)
 		value = option_value(text, "--constraint");
-	if (value)
+	if (value) {
 		read_include(pip, at, value, true);
+		return;
+	}
+	value = option_value(text, "--no-binary");
+	if (value)
+		read_no_binary(pip, at, value);
 	else if (*text == '-')
 		refuse_option(pip, at, text);
 	else

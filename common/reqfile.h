@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "common/domain.h"
 #include "common/err.h"
 #include "common/problems.h"
 #include "common/str.h"
@@ -18,6 +19,8 @@
 struct aq_pip {
 	struct aq_strv *requirements; /* normalised, in the order read */
 	struct aq_strv *constraints;
+	struct aq_strv *sources; /* names: to be built from source */
+	const enum aq_policy *policy;
 	struct aq_problems *problems;
 	size_t budget; /* bytes that may still be read, all files together */
 
@@ -30,7 +33,7 @@ struct aq_pip {
 
 /* Take one line, read at 'at': a requirement (a constraint if 'constraint'),
  * a comment, -r FILE or -c FILE (relative to the directory of at.file; read
- * as the calling user).  What is wrong goes to pip->problems.
+ * as the calling user), --no-binary NAME,NAME; what the policy lets a user have.  What is wrong goes to pip->problems.
  */
 void aq_pip_line(struct aq_pip *pip, struct aq_place at, const char *text,
 		 bool constraint);

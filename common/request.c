@@ -91,7 +91,7 @@ static int finish(struct aq_reading *r, struct aq_err *err)
 	struct aq_place whole = { r->file, 1, 1 };
 	const struct aq_strv *lists[] = { &req->channels, &req->conda,
 					  &req->pip, &req->constraints,
-					  &req->variables };
+					  &req->sources, &req->variables };
 	char file[AQ_SHOW_PATH_SIZE];
 	int rc = 0;
 
@@ -118,8 +118,11 @@ static int finish(struct aq_reading *r, struct aq_err *err)
 	aq_strv_sort_unique(&req->conda);
 	aq_strv_sort_unique(&req->pip);
 	aq_strv_sort_unique(&req->constraints);
-	if (!req->pip.n)
-		aq_strv_free(&req->constraints); /* nothing to constrain */
+	aq_strv_sort_unique(&req->sources);
+	if (!req->pip.n) { /* nothing that they are about */
+		aq_strv_free(&req->constraints);
+		aq_strv_free(&req->sources);
+	}
 	if (req->variables.n > 1)
 		qsort(req->variables.v, req->variables.n,
 		      sizeof(*req->variables.v), by_name);
@@ -153,6 +156,8 @@ int aq_request_read(const char *path, const struct aq_conf *conf,
 		return aq_fail(err, AQ_SYS, "out of memory for a request");
 	r.pip = (struct aq_pip){ .requirements = &req->pip,
 				 .constraints = &req->constraints,
+				 .sources = &req->sources,
+				 .policy = conf->policy,
 				 .problems = &r.problems,
 				 .budget = AQ_REQUEST_FILE_MAX };
 	rc = aq_file_read(path, false, &r.pip.budget, &text, NULL, err);

@@ -30,6 +30,7 @@ struct aq_request {
 			       * by bytes, unique */
 	struct aq_strv pip;   /* normalised PEP 508 requirements, sorted */
 	struct aq_strv constraints; /* from pip -c files: PEP 508, sorted */
+	struct aq_strv sources; /* --no-binary: PEP 503 names, sorted */
 	struct aq_strv variables;   /* NAME=VALUE, sorted by name */
 	bool is_isolated; /* inherits from no base: --aq-isolated, no key */
 

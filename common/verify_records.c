@@ -75,7 +75,7 @@ static const struct aq_lock_item *find_wheel(const struct aq_lock *lock,
 	for (size_t i = 0; i < lock->n_items; i++) {
 		const struct aq_lock_item *item = &lock->items[i];
 
-		if (item->kind != AQ_LOCK_WHEEL)
+		if (item->kind == AQ_LOCK_CONDA)
 			continue;
 		fold_name(item->name, strlen(item->name), name);
 		if (strcmp(name, folded) == 0)

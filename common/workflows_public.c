@@ -14,9 +14,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
+#include "common/acl.h"
 #include "common/flock.h"
 #include "common/io.h"
 #include "common/workflows.h"
@@ -36,52 +36,6 @@ static int open_dir(const struct aq_conf *conf, int *ret, struct aq_err *err)
 }
 
 /* -- writing -- */
-
-/* The attribute's layout is the kernel's (linux/posix_acl_xattr.h), in little
- * endian; so nothing need be linked for it.
- */
-#define ACL_VERSION 2
-#define ACL_USER_OBJ 0x01
-#define ACL_USER 0x02
-#define ACL_GROUP_OBJ 0x04
-#define ACL_MASK 0x10
-#define ACL_OTHER 0x20
-#define ACL_READ 0x04
-
-struct acl {
-	unsigned char bytes[4 + 5 * 8];
-	size_t len;
-};
-
-static void add_le(struct acl *acl, uint32_t value, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		acl->bytes[acl->len++] = (unsigned char)(value >> 8 * i);
-}
-
-static void add_entry(struct acl *acl, uint32_t tag, uint32_t rights,
-		      uint32_t id)
-{
-	add_le(acl, tag, 2);
-	add_le(acl, rights, 2);
-	add_le(acl, id, 4);
-}
-
-static int let_read(int fd, uint32_t uid, struct aq_err *err)
-{
-	struct acl acl = { .len = 0 };
-
-	add_le(&acl, ACL_VERSION, 4);
-	add_entry(&acl, ACL_USER_OBJ, ACL_READ, UINT32_MAX);
-	add_entry(&acl, ACL_USER, ACL_READ, uid);
-	add_entry(&acl, ACL_GROUP_OBJ, 0, UINT32_MAX);
-	add_entry(&acl, ACL_MASK, ACL_READ, UINT32_MAX);
-	add_entry(&acl, ACL_OTHER, 0, UINT32_MAX);
-	if (fsetxattr(fd, "system.posix_acl_access", acl.bytes, acl.len, 0) < 0)
-		return aq_fail_errno(err, "cannot let user %u read their workflows (an access control list)",
-				     uid);
-	return 0;
-}
 
 static int add_one(const struct aq_workflow_state *w, void *arg,
 		   struct aq_err *err)
@@ -113,7 +67,7 @@ static int write_file(int dir, const char *name, uint32_t uid,
 		return aq_fail_errno(err, "cannot make '%s'", temporary);
 	rc = aq_write_all(fd, text->s, text->len, err);
 	if (!rc)
-		rc = let_read(fd, uid, err);
+		rc = aq_acl_let_read(fd, uid, err);
 	if (!rc && renameat(dir, temporary, dir, name) < 0)
 		rc = aq_fail_errno(err, "cannot replace '%s'", name);
 	if (rc)

@@ -6,13 +6,19 @@
 #include <unistd.h>
 
 #include "common/job.h"
+#include "common/private.h"
 #include "common/worker.h"
 #include "plugin/rim.h"
 
 static bool get_job(spank_t sp, const struct rim_args *args,
 		    struct aq_job *ret)
 {
+	uid_t uid = 0;
+
 	*ret = (struct aq_job){ .conf_path = args->conf_path };
+	/* not known: as if it had asked for nothing of its own */
+	(void)spank_get_item(sp, S_JOB_UID, &uid);
+	ret->uid = uid;
 	return spank_get_item(sp, S_JOB_ID, &ret->job) == ESPANK_SUCCESS;
 }
 
@@ -21,13 +27,20 @@ struct prolog {
 	const char *digest;
 };
 
-/* What the job asks for is held from here on; no library is needed. */
+/* What the job asks for is held from here on; no library is needed.  In which
+ * domain it is a digest does not tell.
+ */
 static int prolog(void *arg, struct aq_err *err)
 {
 	const struct prolog *p = arg;
 	cleanup_conf struct aq_conf *conf = NULL;
 	int rc = aq_conf_load(p->job.conf_path, p->job.node, &conf, err);
 
+	if (!rc)
+		rc = aq_job_hold(conf, p->job.job, p->digest, err);
+	if (rc || !aq_private_exists(conf, p->job.uid))
+		return rc;
+	rc = aq_private_enter(&conf, p->job.uid, err);
 	return rc ? rc : aq_job_hold(conf, p->job.job, p->digest, err);
 }
 
@@ -39,14 +52,10 @@ static int epilog(void *arg, struct aq_err *err)
 	const struct aq_job *job = arg;
 	cleanup_conf struct aq_conf *conf = NULL;
 	struct rim_library library;
-	char mark[1024];
 	int rc = aq_conf_load(job->conf_path, job->node, &conf, err);
 
-	if (rc)
+	if (rc || !aq_job_is_marked(conf, job->job))
 		return rc;
-	aq_job_mark_name(conf, job->job, mark, sizeof(mark));
-	if (access(mark, F_OK) != 0)
-		return 0;
 	rc = rim_library_load(&library, err);
 	return rc ? rc : library.epilog(job, err);
 }
@@ -78,12 +87,7 @@ void rim_job_epilog(spank_t sp, const struct rim_args *args)
 {
 	struct aq_job job;
 
-	uid_t uid = 0;
-
 	if (!get_job(sp, args, &job))
 		return;
-	/* not known: then only the other limits are looked at */
-	(void)spank_get_item(sp, S_JOB_UID, &uid);
-	job.uid = uid;
 	run("epilog", job.job, epilog, &job);
 }

@@ -104,11 +104,17 @@ static struct aq_answer *make_answer(int *ret_fd)
 	return answer;
 }
 
-static bool get_ids(spank_t sp, struct aq_step *ret)
+static bool get_ids(spank_t sp, struct aq_stage *ret)
 {
-	ret->het = UINT32_MAX;
-	return spank_get_item(sp, S_JOB_ID, &ret->job) == ESPANK_SUCCESS &&
-	       spank_get_item(sp, S_JOB_STEPID, &ret->step) == ESPANK_SUCCESS;
+	struct aq_step *step = &ret->step;
+	uid_t uid = 0;
+
+	/* not known: as if it were for everybody */
+	(void)spank_get_item(sp, S_JOB_UID, &uid);
+	ret->uid = uid;
+	step->het = UINT32_MAX;
+	return spank_get_item(sp, S_JOB_ID, &step->job) == ESPANK_SUCCESS &&
+	       spank_get_item(sp, S_JOB_STEPID, &step->step) == ESPANK_SUCCESS;
 }
 
 /* What the builder reads and what keeps it alive. */
@@ -250,7 +256,7 @@ static void forget(spank_t sp, struct rim_step *step)
 
 	read_workflow(sp, &step->stage.workflow);
 	if (!step->stage.workflow.is_removed ||
-	    !get_ids(sp, &step->stage.step) ||
+	    !get_ids(sp, &step->stage) ||
 	    step->stage.step.step == SLURM_EXTERN_CONT)
 		return;
 	step->stage.conf_path = step->args.conf_path;
@@ -276,7 +282,7 @@ void rim_stage(spank_t sp, const struct rim_args *args, struct rim_step *step)
 			forget(sp, step);
 		return;
 	}
-	if (!get_ids(sp, &step->stage.step)) {
+	if (!get_ids(sp, &step->stage)) {
 		step->why = "Slurm does not say which job and step this is";
 		return;
 	}

@@ -74,21 +74,18 @@ void rim_task_start_build(spank_t sp, struct rim_step *step)
 		.workflow = &step->stage.workflow,
 		.job = step->stage.step.job,
 		.step = &step->stage.step,
+		.uid = step->stage.uid,
 		.answer_fd = step->answer_fd,
 		.request_fd = step->request_fd,
 		.progress_fd = step->progress[1],
 		.alive_fd = step->alive[0],
 	};
 	struct aq_err err = { 0 };
-	uid_t uid = 0;
 	int rc;
 
 	if (step->state != RIM_MISS)
 		return;
 	if (is_first_local_task(sp)) {
-		/* not known: as if it were for everybody */
-		(void)spank_get_item(sp, S_JOB_UID, &uid);
-		start.uid = uid;
 		rc = aq_build_spawn(&start, &err);
 		if (rc)
 			aq_answer_fail(step->answer, (enum aq_class)rc,

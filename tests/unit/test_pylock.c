@@ -14,7 +14,7 @@ static int read_text(const char *text, struct aq_str *lines)
 {
 	struct aq_err err = { 0 };
 
-	return pylock_read(text, NULL, lines, &err);
+	return pylock_read(text, NULL, NULL, lines, &err);
 }
 
 static void first_wheel_of_each_package(void **state)
