@@ -11,6 +11,8 @@
 #include "common/clock.h"
 #include "common/collect.h"
 #include "common/flock.h"
+#include "common/private.h"
+#include "common/user_size.h"
 
 /* A failure with less free than this, in bytes, is taken for one of room,
  * whatever a client says of it: larger than what they write in one piece.
@@ -87,16 +89,62 @@ void room_note(struct build *b, const struct aq_err *err)
 	b->room.at_end = now;
 }
 
-/* Make 'wanted' bytes free, as far as that goes. */
-static int collect(struct build *b, uint64_t wanted, struct aq_collection *c,
-		   struct aq_err *err)
+static int collect_in(const struct aq_conf *conf, uint64_t wanted,
+		      struct aq_collection *c, struct aq_err *err)
 {
-	struct aq_conf limits = *b->conf;
+	struct aq_conf limits = *conf;
 
 	/* who waits for a build needs room, and nothing else */
 	limits.max_size = 0;
 	limits.min_free = wanted;
+	limits.user_quota = aq_user_quota(conf);
 	return aq_collect_run(&limits, c, err);
+}
+
+/* The domains that are not the build's own. */
+struct others {
+	struct build *b;
+	uint64_t wanted;
+	struct aq_collection *c; /* what was collected is added to it */
+};
+
+static int collect_other(const struct aq_conf *conf, const struct others *o)
+{
+	struct aq_collection c = { .max_freed = UINT64_MAX };
+	cleanup_close int lock = -1;
+
+	if (strcmp(conf->cache_dir, o->b->conf->cache_dir) == 0 ||
+	    get_free(o->b) >= o->wanted ||
+	    aq_collect_begin(conf, &lock, NULL) != 0)
+		return 0;
+	(void)!collect_in(conf, o->wanted, &c, NULL);
+	o->c->n_gone += c.n_gone;
+	o->c->freed += c.freed;
+	o->c->caches += c.caches;
+	o->c->plan.n_held += c.plan.n_held;
+	aq_plan_free(&c.plan);
+	return 0;
+}
+
+static int collect_private(struct aq_conf *conf, void *arg, struct aq_err *err)
+{
+	(void)err;
+	return collect_other(conf, arg);
+}
+
+/* Make 'wanted' bytes free, as far as that goes: in the build's own domain, and if
+ * that is not enough in all, for the disk is everybody's.
+ */
+static int collect(struct build *b, uint64_t wanted, struct aq_collection *c,
+		   struct aq_err *err)
+{
+	struct others others = { b, wanted, c };
+	int rc = collect_in(b->conf, wanted, c, err);
+
+	if (rc || b->is_personal || get_free(b) >= wanted)
+		return rc;
+	(void)collect_other(b->shared, &others);
+	return aq_private_each(b->shared, collect_private, &others, err);
 }
 
 static void say_collected(struct build *b, const struct aq_collection *c)
@@ -105,16 +153,32 @@ static void say_collected(struct build *b, const struct aq_collection *c)
 	    c->n_gone, in_mb(c->freed + c->caches));
 }
 
-/* Whether any environment can go; unlike a collection this walks no files. */
-static bool can_collect(const struct build *b)
+static bool has_victims(const struct aq_conf *conf)
 {
-	struct aq_conf limits = *b->conf;
+	struct aq_conf limits = *conf;
 	cleanup_plan struct aq_plan plan = { 0 };
 	struct aq_collect_state state;
 
 	limits.max_size = 0;
 	return aq_collect_measure(&limits, &state, NULL) == 0 &&
 	       aq_collect_plan(&limits, &state, &plan, NULL) == 0 && plan.n;
+}
+
+/* Ends at the first that has. */
+static int find_victims(struct aq_conf *conf, void *arg, struct aq_err *err)
+{
+	(void)arg;
+	(void)err;
+	return has_victims(conf) ? AQ_BUSY : 0;
+}
+
+/* Whether any environment can go; unlike a collection this walks no files. */
+static bool can_collect(const struct build *b)
+{
+	return has_victims(b->conf) ||
+	       (!b->is_personal &&
+		((b->is_private && has_victims(b->shared)) ||
+		 aq_private_each(b->shared, find_victims, NULL, NULL) == AQ_BUSY));
 }
 
 void room_prepare(struct build *b)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/domains.h"
 #include "cli/options.h"
 #include "cli/term.h"
 
@@ -46,17 +47,19 @@ static const struct verb verbs[] = {
 	  "  remove  let nothing inherit from it any more\n"
 	  "  sync    add every base that aq.conf names\n" },
 	{ "list", "", "the environments of the cache", cli_list, 0, 0,
-	  OPTION_JSON | OPTION_SORT | OPTION_REVERSE | OPTION_SHARED, false,
-	  "Yours, or as root the node's.  --shared: the node's as its public index tells,\n"
+	  OPTION_JSON | OPTION_SORT | OPTION_REVERSE | OPTION_SHARED |
+	  OPTION_PRIVATE, false,
+	  "Yours, or as root the node's, then what is private to its users.  --shared: the node's as its public index tells,\n"
 	  "which has no uses and references.  A terminal shows what it has room for.\n" },
 	{ "show", "KEY|NAME|FILE", "one environment: where, what is in it, since when",
-	  cli_show, 1, 1, OPTION_JSON | OPTION_LOCK | OPTION_ISOLATED, false,
+	  cli_show, 1, 1,
+	  OPTION_JSON | OPTION_LOCK | OPTION_ISOLATED | OPTION_PRIVATE, false,
 	  "An environment is named by its key (64 digits), by its name or the beginning of\n"
 	  "it, or by the FILE of a request that it serves.\n" },
 	{ "pin", "NAME", "keep an environment, whatever is collected", cli_pin,
-	  1, 1, 0, false, "" },
-	{ "unpin", "NAME", "let it be collected again", cli_unpin, 1, 1, 0,
-	  false, "" },
+	  1, 1, OPTION_PRIVATE, false, "" },
+	{ "unpin", "NAME", "let it be collected again", cli_unpin, 1, 1,
+	  OPTION_PRIVATE, false, "" },
 	{ "gc", "", "collect what nobody needs", cli_gc, 0, 0,
 	  OPTION_JSON | OPTION_DRY_RUN | OPTION_RECONCILE | OPTION_MAX_FREED |
 	  OPTION_WAIT, false,
@@ -70,10 +73,12 @@ static const struct verb verbs[] = {
 	  "Slurm, the plugin, aq.conf, accounts, directories, clients, channels: what is\n"
 	  "wrong, and the remedy.  As root it sees everything.  Exit: 3 if there are errors.\n" },
 	{ "stats", "", "what the cache saves, and what it holds", cli_stats, 0,
-	  0, OPTION_JSON | OPTION_PROMETHEUS | OPTION_OUTPUT, false,
+	  0, OPTION_JSON | OPTION_PROMETHEUS | OPTION_OUTPUT | OPTION_PRIVATE,
+	  false,
 	  "Look-ups by how they came out, what builds took and reuse saved, sizes.\n" },
 	{ "verify", "[NAME]", "compare what the cache holds with what it should",
-	  cli_verify, 0, 1, OPTION_JSON | OPTION_CONTENTS | OPTION_REPAIR, false,
+	  cli_verify, 0, 1,
+	  OPTION_JSON | OPTION_CONTENTS | OPTION_REPAIR | OPTION_PRIVATE, false,
 	  "Rows against manifests against files: of all environments, or of the one whose\n"
 	  "name begins so.  Exit: 0 all is well, or was repaired; 3 findings are left.\n" },
 	{ "workflow", "list|show|remove [NAME]",
@@ -176,6 +181,8 @@ static int load_conf(struct cli *cli)
 		/* the administrator's file is no request */
 		return CLI_SYSTEM;
 	}
+	if (cli->private_user && (rc = domains_enter(cli, &err)))
+		return cli_fail(&err);
 	for (size_t i = 0; i < cli->conf->warnings.n; i++) {
 		term_print_in(stderr, TERM_YELLOW, "warning: ");
 		term_print(stderr, cli->conf->warnings.v[i]);

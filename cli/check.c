@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/domains.h"
 #include "cli/json.h"
 #include "cli/term.h"
 
@@ -25,7 +26,9 @@ static void print_text(const struct aq_request *req)
 	print_list("conda", &req->conda);
 	print_list("pip", &req->pip);
 	print_list("constraints", &req->constraints);
+	print_list("no-binary", &req->sources);
 	print_list("variables", &req->variables);
+	domains_print_request(req);
 }
 
 static void write_variables(struct json *j, const struct aq_strv *list)
@@ -53,7 +56,9 @@ static void write_json(const struct aq_request *req,
 	json_list(&j, "conda", &req->conda);
 	json_list(&j, "pip", &req->pip);
 	json_list(&j, "constraints", &req->constraints);
+	json_list(&j, "no_binary", &req->sources);
 	write_variables(&j, &req->variables);
+	domains_write_request(&j, req);
 	json_list(&j, "warnings", warnings);
 	json_end(&j);
 }

@@ -10,6 +10,7 @@
  *   obtain.c   an environment for a request: found, or built while we wait
  *   term.c     what a terminal gets that a pipe does not
  *   json.c     output for programs
+ *   domains.c  what is private to users
  *   env.c      environments of the cache
  *   program.c  other programs, asked for what they print
  *   standing.c who holds an environment, and what inherits from it
@@ -64,6 +65,7 @@ struct cli {
 	bool is_repair;        /* --repair: what can be */
 	bool is_waiting;       /* --wait: for another collector */
 	const char *user;      /* --user, or NULL */
+	const char *private_user; /* --private, or NULL */
 	const char *nodes;     /* --nodes, or NULL */
 	uint64_t max_freed;    /* --max-freed, bytes; UINT64_MAX: any */
 	enum aq_store_order order; /* --sort */

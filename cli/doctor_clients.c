@@ -248,13 +248,35 @@ static void check_source(struct doctor *d, const char *key, const char *what)
 		doctor_say(d, DOCTOR_OK, NULL, "%s: '%s' answers", key, what);
 }
 
+/* What policy lets users have needs programs that nothing else does. */
+static void check_policy(struct doctor *d, bool has_uv)
+{
+	const enum aq_policy *policy = d->conf->policy;
+	char program[PATH_SIZE];
+	bool is_any = false;
+
+	for (size_t i = 0; i < AQ_INPUT_N; i++)
+		is_any |= policy[i] == AQ_POLICY_PRIVATE;
+	if (is_any && !has_uv)
+		doctor_say(d, DOCTOR_ERROR,
+			   "install uv, and let pip_client have it; or write no 'policy'",
+			   "policy: without uv no repository, local file or source is installed");
+	if (policy[AQ_INPUT_VCS] == AQ_POLICY_PRIVATE &&
+	    !client_find("git", program, sizeof(program)))
+		doctor_say(d, DOCTOR_ERROR,
+			   "install git, or write no 'vcs=private' into 'policy'",
+			   "policy: without git no repository is installed");
+}
+
 void doctor_pip(struct doctor *d)
 {
 	const struct aq_conf *conf = d->conf;
 	char program[PATH_SIZE];
+	bool has_uv = client_choose_pip(conf->pip_client, program,
+					sizeof(program), NULL) == 0;
 
-	if (client_choose_pip(conf->pip_client, program, sizeof(program),
-			      NULL) == 0)
+	check_policy(d, has_uv);
+	if (has_uv)
 		check_version(d, "uv", program);
 	else if (strcmp(conf->pip_client, "pip") == 0)
 		doctor_say(d, DOCTOR_OK, NULL, "each environment's own pip installs wheels; before 26.1.2 it lets them write outside (CVE-2026-8643)");

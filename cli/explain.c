@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/domains.h"
 #include "cli/env.h"
 #include "cli/json.h"
 #include "cli/obtain.h"
@@ -11,6 +12,7 @@
 #include "cli/units.h"
 
 struct explanation {
+	const struct aq_request *req;
 	const struct aq_answer *answer;
 	struct aq_env *env;          /* reused: which one it is */
 	uint64_t n, build_ms, bytes; /* what its kind has cost so far */
@@ -77,6 +79,7 @@ static void print_text(const struct explanation *e)
 	const struct aq_answer *a = e->answer;
 	char time[UNITS_SIZE], size[UNITS_SIZE];
 
+	domains_print_request(e->req);
 	if (e->env) {
 		printf("%-12sreused: it is there, %s\n", "resolution",
 		       aq_env_kind_name(e->env->kind));
@@ -114,6 +117,7 @@ static void write_json(const struct explanation *e)
 	struct json j;
 
 	json_begin(&j, stdout);
+	domains_write_request(&j, e->req);
 	json_text(&j, "resolution", a->resolution);
 	json_text(&j, "key", a->key);
 	json_text(&j, "lock", a->lock);
@@ -149,6 +153,7 @@ int cli_explain(struct cli *cli)
 	if (obtain(cli, req, &answer, &err) != 0)
 		return cli_fail(&err);
 	e.answer = answer;
+	e.req = req;
 	if (look_around(cli, &e, &err) != 0)
 		return cli_fail(&err);
 	if (cli->has_json)

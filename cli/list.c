@@ -3,18 +3,22 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/domains.h"
 #include "cli/env.h"
 #include "cli/json.h"
 #include "cli/term.h"
 #include "cli/units.h"
 #include "common/index.h"
+#include "common/private.h"
 
 struct listing {
-	const struct cli *cli;
+	const struct cli *cli; /* its conf is of the domain that is listed */
 	struct json json;
 	bool has_begun;
+	uid_t head_of; /* the domain whose head was printed last; 0: the node's */
 	size_t width; /* of the terminal; 0: it is none */
 	uint64_t now;     /* Unix seconds */
 	uint64_t written; /* --shared: the index was, then */
@@ -160,7 +164,8 @@ static void begin(struct listing *l)
 		return;
 	l->has_begun = true;
 	if (!l->cli->has_json) {
-		print_head(l);
+		if (l->cli->conf->domain.kind == AQ_SHARED)
+			print_head(l);
 		return;
 	}
 	json_begin(&l->json, stdout);
@@ -170,14 +175,32 @@ static void begin(struct listing *l)
 	json_open(&l->json, "environments", '[');
 }
 
+/* A table of its own for each. */
+static void begin_domain(struct listing *l)
+{
+	const struct aq_domain *domain = &l->cli->conf->domain;
+	char owner[DOMAINS_OWNER_SIZE], text[DOMAINS_OWNER_SIZE + 16];
+
+	if (l->cli->has_json || domain->kind == AQ_SHARED ||
+	    l->head_of == domain->uid)
+		return;
+	snprintf(text, sizeof(text), "private to %s:\n",
+		 domains_owner(l->cli->conf, owner));
+	term_print_in(stdout, TERM_BOLD, text);
+	print_head(l);
+	l->head_of = domain->uid;
+}
+
 static int each(const struct aq_listed *e, void *arg, struct aq_err *err)
 {
 	struct listing *l = arg;
 
 	(void)err;
 	begin(l);
+	begin_domain(l);
 	if (l->cli->has_json) {
 		json_open(&l->json, NULL, '{');
+		domains_write(&l->json, l->cli->conf);
 		if (l->cli->is_shared) {
 			write_public(&l->json, e);
 		} else {
@@ -191,11 +214,28 @@ static int each(const struct aq_listed *e, void *arg, struct aq_err *err)
 	return 0;
 }
 
-static int list(struct listing *l, struct aq_err *err)
+/* The index of a private domain that its user may read. */
+static int list_own_index(struct cli *cli, void *arg, struct aq_err *err)
+{
+	struct listing *l = arg;
+	struct aq_conf *node = cli->conf;
+	int rc = aq_private_enter(&cli->conf, getuid(), err);
+
+	if (rc)
+		return rc;
+	rc = aq_index_read(cli->conf, cli->order, cli->is_reverse, &l->written,
+			   each, l, err);
+	cli->conf->site = NULL;
+	aq_conf_free(cli->conf);
+	cli->conf = node;
+	return rc;
+}
+
+static int list(struct cli *cli, void *arg, struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
 	cleanup_refs struct aq_refs *refs = NULL;
-	const struct cli *cli = l->cli;
+	struct listing *l = arg;
 	int rc;
 
 	if (cli->is_shared)
@@ -204,8 +244,10 @@ static int list(struct listing *l, struct aq_err *err)
 	rc = env_open_store(cli, &store, err);
 	if (!rc)
 		rc = aq_refs_open_to_look(cli->conf, &refs, err);
-	return rc ? rc : aq_store_list(store, refs, cli->order,
-				       cli->is_reverse, each, l, err);
+	if (!rc)
+		rc = aq_store_list(store, refs, cli->order, cli->is_reverse,
+				   each, l, err);
+	return rc == AQ_MISS ? 0 : rc; /* no cache yet is an empty one */
 }
 
 static void print_none(const struct cli *cli)
@@ -226,9 +268,11 @@ int cli_list(struct cli *cli)
 	struct listing l = { .cli = cli, .width = term_columns(stdout),
 			     .now = (uint64_t)time(NULL) };
 	struct aq_err err = { 0 };
-	int rc = list(&l, &err);
+	int rc = cli->is_shared ? list(cli, &l, &err) :
+				  domains_each(cli, list, &l, &err);
 
-	/* no cache yet is an empty one */
+	if ((!rc || rc == AQ_MISS) && cli->is_shared && getuid() != 0)
+		rc = list_own_index(cli, &l, &err);
 	if (rc && rc != AQ_MISS)
 		return cli_fail(&err);
 	if (cli->has_json) {

@@ -68,6 +68,12 @@ static bool set_user(struct cli *cli, const char *value)
 	return true;
 }
 
+static bool set_private(struct cli *cli, const char *value)
+{
+	cli->private_user = value;
+	return true;
+}
+
 static bool set_nodes(struct cli *cli, const char *value)
 {
 	cli->nodes = value;
@@ -170,6 +176,8 @@ static const struct spec {
 	{ OPTION_WAIT, "wait", set_wait, NULL,
 	  "wait for one that collects already, instead of leaving it to that" },
 	{ OPTION_USER, "user", set_user, "USER", "whose, as a name or number" },
+	{ OPTION_PRIVATE, "private", set_private, "USER",
+	  "what is private to USER, a name or number" },
 	{ OPTION_NODES, "nodes", set_nodes, "LIST",
 	  "on these nodes (n[1-3],n7), instead of on all that respond" },
 	{ OPTION_JSON, "json", set_json, NULL, "for programs" },

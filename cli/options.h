@@ -29,6 +29,7 @@ enum {
 	OPTION_WAIT = 1u << 15,
 	OPTION_USER = 1u << 16,
 	OPTION_NODES = 1u << 17,
+	OPTION_PRIVATE = 1u << 18,
 };
 
 enum options_outcome {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/domains.h"
 #include "cli/env.h"
 #include "cli/json.h"
 #include "cli/stats.h"
@@ -33,24 +34,46 @@ static int open_refs(const struct cli *cli, struct aq_refs **ret,
 	return access(path, F_OK) < 0 ? 0 : aq_refs_open(cli->conf, ret, err);
 }
 
-static int gather(const struct cli *cli, struct stats *s, struct aq_err *err)
+static void add_up(struct stats *s, const struct stats *one)
+{
+	struct aq_totals *to = &s->totals;
+	const struct aq_totals *from = &one->totals;
+
+	for (size_t i = 0; i < AQ_TALLY_N; i++)
+		s->tally.n[i] += one->tally.n[i];
+	if (one->tally.since &&
+	    (!s->tally.since || one->tally.since < s->tally.since))
+		s->tally.since = one->tally.since;
+	for (size_t k = 0; k < ARRAY_LEN(to->kinds); k++) {
+		to->kinds[k].n += from->kinds[k].n;
+		to->kinds[k].size_own += from->kinds[k].size_own;
+		to->kinds[k].size_shared += from->kinds[k].size_shared;
+	}
+	to->n_pinned += from->n_pinned;
+	to->n_bases += from->n_bases;
+	s->n_references += one->n_references;
+	s->n_private += one->n_private;
+}
+
+/* One domain. */
+static int gather(struct cli *cli, void *arg, struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
 	cleanup_refs struct aq_refs *refs = NULL;
+	struct stats one = { .n_private = cli->conf->site != NULL };
 	int rc = env_open_store(cli, &store, err);
 
 	if (rc == AQ_MISS) /* no cache yet */
 		rc = 0;
 	if (!rc && store)
-		rc = aq_store_totals(store, &s->totals, err);
+		rc = aq_store_totals(store, &one.totals, err);
 	if (!rc)
 		rc = open_refs(cli, &refs, err);
 	if (!rc)
-		rc = aq_store_tally(store, refs, &s->tally, err);
+		rc = aq_store_tally(store, refs, &one.tally, err);
 	if (!rc && refs)
-		rc = aq_refs_count(refs, NULL, &s->n_references, err);
-	s->has_free = aq_collect_get_free(cli->conf, &s->free, NULL) == 0;
-	s->last_collection = aq_collect_last(cli->conf);
+		rc = aq_refs_count(refs, NULL, &one.n_references, err);
+	add_up(arg, &one);
 	return rc;
 }
 
@@ -193,6 +216,7 @@ static void write_json(FILE *out, const struct stats *s)
 	json_number(&j, "pinned", s->totals.n_pinned);
 	json_number(&j, "bases", s->totals.n_bases);
 	json_number(&j, "references", s->n_references);
+	json_number(&j, "private_domains", s->n_private);
 	if (s->has_free)
 		json_number(&j, "free", s->free);
 	else
@@ -257,8 +281,10 @@ int cli_stats(struct cli *cli)
 			   .version = PACKAGE_VERSION,
 			   .now = (uint64_t)time(NULL) };
 	struct aq_err err = { 0 };
-	int rc = gather(cli, &s, &err);
+	int rc = domains_each(cli, gather, &s, &err);
 
+	s.has_free = aq_collect_get_free(cli->conf, &s.free, NULL) == 0;
+	s.last_collection = aq_collect_last(cli->conf);
 	if (!rc && cli->output)
 		rc = replace(cli, &s, &err);
 	else if (!rc)

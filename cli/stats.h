@@ -16,6 +16,7 @@ struct stats {
 	struct aq_tally tally;
 	struct aq_totals totals;
 	uint64_t n_references;
+	uint64_t n_private; /* domains that this is of too */
 	bool has_free;
 	uint64_t free;            /* bytes */
 	uint64_t last_collection; /* Unix seconds; 0: never */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/domains.h"
 #include "cli/env.h"
 #include "cli/json.h"
 #include "cli/term.h"
@@ -24,7 +25,8 @@ struct run {
 	unsigned int n_ticks;
 	int64_t last_ms;
 	struct json json;
-	uint64_t n_envs, n_findings, n_repaired;
+	uint64_t n_envs, n_findings, n_repaired, n_trash, n_work, n_unnoted;
+	size_t n_named;
 	int collect_fd; /* the collector's lock, while repairing; or -1 */
 };
 
@@ -60,11 +62,16 @@ static void hide_progress(struct run *r)
 /* -- output -- */
 
 /* 'env' NULL: of the cache as a whole; 'why' NULL: nobody tried to repair it. */
-static void print_text(const char *env, const char *text, bool is_repaired,
-		       const char *why)
+static void print_text(const struct aq_conf *conf, const char *env,
+		       const char *text, bool is_repaired, const char *why)
 {
-	char buf[AQ_SHOW_PATH_SIZE];
+	char buf[AQ_SHOW_PATH_SIZE], owner[DOMAINS_OWNER_SIZE];
 
+	if (conf->domain.kind == AQ_PRIVATE) {
+		fputs("private to ", stdout);
+		term_print(stdout, domains_owner(conf, owner));
+		fputs(": ", stdout);
+	}
 	if (env) {
 		term_print_in(stdout, TERM_BOLD, env);
 		fputs(": ", stdout);
@@ -88,11 +95,12 @@ static void print_finding(struct run *r, const char *env,
 	r->n_findings++;
 	r->n_repaired += is_repaired;
 	if (!r->cli->has_json) {
-		print_text(env, f->text, is_repaired, why);
+		print_text(r->cli->conf, env, f->text, is_repaired, why);
 		return;
 	}
 	json_open(&r->json, NULL, '{');
 	json_text(&r->json, "env", env);
+	domains_write(&r->json, r->cli->conf);
 	json_text(&r->json, "finding", aq_finding_word(f->kind));
 	json_text(&r->json, "package", f->package);
 	json_text(&r->json, "path", f->path);
@@ -119,9 +127,8 @@ static void print_findings(struct run *r, const char *env,
 static void summarise(struct run *r)
 {
 	uint64_t n_left = r->n_findings - r->n_repaired;
-	uint64_t n_trash = 0, n_work = 0;
+	uint64_t n_trash = r->n_trash, n_work = r->n_work;
 
-	(void)!aq_verify_leftovers(r->cli->conf, &n_trash, &n_work, NULL);
 	if (r->cli->has_json) {
 		json_close(&r->json, ']');
 		json_bool(&r->json, "contents", r->cli->has_contents);
@@ -129,7 +136,7 @@ static void summarise(struct run *r)
 		json_number(&r->json, "left", n_left);
 		json_number(&r->json, "trash", n_trash);
 		json_number(&r->json, "half_built", n_work);
-		json_number(&r->json, "not_noted", r->verify.n_unnoted);
+		json_number(&r->json, "not_noted", r->n_unnoted);
 		json_end(&r->json);
 		return;
 	}
@@ -142,9 +149,9 @@ static void summarise(struct run *r)
 		printf("%llu findings, %llu repaired\n",
 		       (unsigned long long)r->n_findings,
 		       (unsigned long long)r->n_repaired);
-	if (r->verify.n_unnoted)
+	if (r->n_unnoted)
 		printf("%llu of them were built just now: what is in their files is compared once it is noted\n",
-		       (unsigned long long)r->verify.n_unnoted);
+		       (unsigned long long)r->n_unnoted);
 	if (n_trash || n_work)
 		printf("%llu in trash/ and %llu half built wait to be removed: 'aq gc', or the next build, does it\n",
 		       (unsigned long long)n_trash, (unsigned long long)n_work);
@@ -261,23 +268,47 @@ static int choose(struct aq_strv *names, const char *beginning,
 	return aq_strv_done(ret, "environments", err);
 }
 
-static int look(struct run *r, struct aq_err *err)
+static int look(struct run *r, size_t *ret_n, struct aq_err *err)
 {
 	cleanup_strv struct aq_strv all = AQ_STRV_INIT(AQ_VERIFY_NAMES_MAX);
 	cleanup_strv struct aq_strv one = AQ_STRV_INIT(AQ_VERIFY_NAMES_MAX);
 	const struct aq_strv *names = &all;
 	int rc = look_at_cache(r, err);
 
+	*ret_n = 0;
 	if (!rc)
 		rc = aq_verify_names(r->cli->conf, &all, err);
 	if (!rc && r->cli->argc) {
 		rc = choose(&all, r->cli->argv[0], &one, err);
 		names = &one;
 	}
+	*ret_n = names->n;
 	for (size_t i = 0; !rc && i < names->n; i++)
 		rc = look_at_env(r, names->v[i], err);
 	/* of the database, which was said, and not repaired */
 	return rc == AQ_CORRUPT ? 0 : rc;
+}
+
+/* One domain.  A NAME may be in several: all that have it are looked at. */
+static int look_in(struct cli *cli, void *arg, struct aq_err *err)
+{
+	struct run *r = arg;
+	uint64_t n_trash = 0, n_work = 0;
+	size_t n = 0;
+	int rc;
+
+	r->verify = (struct aq_verify){ .conf = cli->conf,
+					.has_contents = cli->has_contents,
+					.tick = tick, .arg = r };
+	rc = look(r, &n, err);
+	(void)!aq_verify_leftovers(cli->conf, &n_trash, &n_work, NULL);
+	r->n_trash += n_trash;
+	r->n_work += n_work;
+	r->n_unnoted += r->verify.n_unnoted;
+	r->n_named += n;
+	aq_verify_end(&r->verify);
+	aq_close_fd(&r->collect_fd);
+	return rc == AQ_MISS && cli->argc ? 0 : rc;
 }
 
 int cli_verify(struct cli *cli)
@@ -286,18 +317,15 @@ int cli_verify(struct cli *cli)
 	struct aq_err err = { 0 };
 	int rc;
 
-	r.verify = (struct aq_verify){ .conf = cli->conf,
-				       .has_contents = cli->has_contents,
-				       .tick = tick, .arg = &r };
 	term_progress_begin(&r.progress);
 	if (cli->has_json) {
 		json_begin(&r.json, stdout);
 		json_open(&r.json, "findings", '[');
 	}
-	rc = look(&r, &err);
+	rc = domains_each(cli, look_in, &r, &err);
+	if (!rc && cli->argc && !r.n_named)
+		rc = AQ_MISS; /* its text is there */
 	term_progress_end(&r.progress);
-	aq_verify_end(&r.verify);
-	aq_close_fd(&r.collect_fd);
 	if (!rc || cli->has_json)
 		summarise(&r);
 	if (rc)

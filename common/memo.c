@@ -12,7 +12,9 @@
 
 #define PATH_SIZE 1024
 #define MAGIC 0x41516831u /* "AQh1" */
-#define SLOTS 512  /* of some 10 KiB each, whatever is asked for */
+/* Of some 10 KiB each, in memory, whatever is asked for; of one user fewer. */
+#define SLOTS 512
+#define SLOTS_PRIVATE 32
 #define COUNTER 24 /* where a database has it */
 
 /* A memo: this, the canonical bytes, and of the answer what is in use. */
@@ -52,7 +54,8 @@ static void make_path(const struct aq_conf *conf, const char *canonical,
 		      size_t len, char ret[PATH_SIZE])
 {
 	snprintf(ret, PATH_SIZE, "%s/hits/%03x", conf->run_dir,
-		 (unsigned int)(aq_hash(canonical, len) % SLOTS));
+		 (unsigned int)(aq_hash(canonical, len) %
+				(conf->site ? SLOTS_PRIVATE : SLOTS)));
 }
 
 int aq_memo_read(const struct aq_conf *conf, const char *canonical, size_t len,

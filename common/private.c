@@ -96,7 +96,7 @@ static int find_user(uid_t uid, char ret[USER_MAX], struct aq_err *err)
 
 	if (uid == 0)
 		return aq_fail(err, AQ_USER,
-			       "root has no environments of its own: as the user who needs it ask for what a repository, a local file or a source has");
+			       "root has no private environments: ask for a repository, a local file or a build from source as the user who needs it");
 	if (!buf)
 		return aq_fail(err, AQ_SYS, "out of memory for an account");
 	if (getpwuid_r(uid, &pw, buf, PASSWD_SIZE, &found) != 0 || !found ||
@@ -229,25 +229,36 @@ static int list(const struct aq_conf *site, struct uids *ret,
 	return rc;
 }
 
-/* As whom it was made: the account may be gone, or another's by now. */
-int aq_private_one(const struct aq_conf *site, uid_t uid,
-		   aq_private_each_fn *fn, void *arg, struct aq_err *err)
+int aq_private_open(struct aq_conf **conf, uid_t uid, struct aq_err *err)
 {
 	cleanup_str struct aq_str user = AQ_STR_INIT(USER_MAX);
-	cleanup_conf struct aq_conf *conf = NULL;
+	struct aq_conf *own = NULL;
 	char path[PATH_SIZE];
 	int rc;
 
 	snprintf(path, sizeof(path), "%s/" SUB "/%u/" USER_FILE,
-		 site->cache_dir, (unsigned int)uid);
+		 (*conf)->cache_dir, (unsigned int)uid);
 	rc = aq_read_file(AT_FDCWD, path, &user, err);
-	if (rc == AQ_MISS) /* it is just being made */
-		return 0;
 	if (!rc)
-		rc = load(site, uid, aq_str_get(&user), &conf, err);
+		rc = load(*conf, uid, aq_str_get(&user), &own, err);
+	if (rc)
+		return rc;
+	own->site = *conf;
+	*conf = own;
+	return 0;
+}
+
+int aq_private_one(const struct aq_conf *site, uid_t uid,
+		   aq_private_each_fn *fn, void *arg, struct aq_err *err)
+{
+	cleanup_conf struct aq_conf *conf = NULL;
+	int rc = aq_conf_load(site->path, site->node, &conf, err);
+
 	if (!rc)
-		rc = aq_conf_load(site->path, site->node, &conf->site, err);
-	return rc ? rc : fn(conf, arg, err);
+		rc = aq_private_open(&conf, uid, err);
+	if (rc) /* it is just being made */
+		return rc == AQ_MISS ? 0 : rc;
+	return fn(conf, arg, err);
 }
 
 int aq_private_each(const struct aq_conf *site, aq_private_each_fn *fn,

@@ -25,6 +25,12 @@
 AQ_CHECK int aq_private_enter(struct aq_conf **conf, uid_t uid,
 			      struct aq_err *err);
 
+/* The same as whoever it was made for, who may be no account any more; AQ_MISS:
+ * there is none.
+ */
+AQ_CHECK int aq_private_open(struct aq_conf **conf, uid_t uid,
+			     struct aq_err *err);
+
 /* Whether 'uid' has one on this node: since the boot, or at all. */
 bool aq_private_is_in_use(const struct aq_conf *site, uid_t uid);
 bool aq_private_exists(const struct aq_conf *site, uid_t uid);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/collect.h"
+#include "common/share.h"
 
 #define NOW 1000000
 #define DAY (24 * 3600)
@@ -257,6 +258,28 @@ static void sizes_that_overflow_nothing(void **state)
 	expect(v, 2, &conf, &full, "a:room");
 }
 
+/* Who used theirs least lately gives it, whoever that is. */
+static void domains_share_what_room_is_wanted(void **state)
+{
+	struct aq_claim v[] = {
+		{ .last_used = 5, .bytes = 10, .uid = 7 },
+		{ .last_used = 1, .bytes = 10, .uid = 0 },
+		{ .last_used = 2, .bytes = 30, .uid = 7 },
+		{ .last_used = 3, .bytes = 20, .uid = 8 },
+	};
+	struct aq_claims claims = { v, ARRAY_LEN(v) }, none = { 0 };
+
+	(void)state;
+	assert_int_equal(aq_claims_share(&none, 7, 100), 0);
+	assert_int_equal(aq_claims_share(&claims, 7, 0), 0);
+	assert_int_equal(aq_claims_share(&claims, 7, 10), 0);
+	assert_int_equal(aq_claims_share(&claims, 7, 11), 30);
+	assert_int_equal(aq_claims_share(&claims, 8, 40), 0);
+	assert_int_equal(aq_claims_share(&claims, 8, 41), 20);
+	assert_int_equal(aq_claims_share(&claims, 7, 1000), 40);
+	assert_int_equal(aq_claims_share(&claims, 0, 1000), 10);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +293,7 @@ int main(void)
 		cmocka_unit_test(children_go_before_bases),
 		cmocka_unit_test(what_workflows_left_goes_first_and_without_grace),
 		cmocka_unit_test(sizes_that_overflow_nothing),
+		cmocka_unit_test(domains_share_what_room_is_wanted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

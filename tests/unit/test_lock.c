@@ -133,6 +133,48 @@ static void improper_items_are_refused(void **state)
 	assert_int_equal(add(lock, "https://x/@s/a", SUM, "a", "1", "h"), 0);
 }
 
+#define COMMIT "0123456789abcdef0123456789abcdef01234567"
+#define GIT "git+https://h.example/p.git@" COMMIT
+
+static void what_is_built_from_source_is_named_by_its_content(void **state)
+{
+	static const struct {
+		enum aq_lock_kind kind;
+		const char *url, *sum;
+	} bad[] = {
+		{ AQ_LOCK_VCS, GIT, SUM }, /* another commit */
+		{ AQ_LOCK_VCS, GIT, "0123456789abcdef" },
+		{ AQ_LOCK_VCS, "git+https://h.example/p.git@main", COMMIT },
+		{ AQ_LOCK_VCS, "git+https://h.example/" COMMIT, COMMIT },
+		{ AQ_LOCK_VCS, "git+https://u:p@h.example/p@" COMMIT, COMMIT },
+		{ AQ_LOCK_VCS, "git+ssh://h.example/p@" COMMIT, COMMIT },
+		{ AQ_LOCK_VCS, "https://h.example/p.git@" COMMIT, COMMIT },
+		{ AQ_LOCK_SOURCE, "https://h.example/a.tar.gz", COMMIT },
+		{ AQ_LOCK_SOURCE, GIT, SUM },
+		{ AQ_LOCK_WHEEL, GIT, SUM },
+	};
+	cleanup_lock struct aq_lock *lock = new_lock(), *again = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		if (aq_lock_add(lock, bad[i].kind, bad[i].url, bad[i].sum, "a",
+				"1", NULL, NULL) != AQ_CORRUPT)
+			fail_msg("item %zu was taken", i);
+	assert_int_equal(aq_lock_add(lock, AQ_LOCK_VCS, GIT "#subdirectory=s",
+				     COMMIT, "b", "1", NULL, NULL), 0);
+	assert_int_equal(aq_lock_add(lock, AQ_LOCK_SOURCE,
+				     "https://h.example/a.tar.gz", SUM, "a",
+				     "1", NULL, NULL), 0);
+	assert_int_equal(aq_lock_finish(lock, NULL), 0);
+	assert_non_null(strstr(lock->text, "\nsource https://h.example/a.tar.gz "
+					   SUM " a 1\nvcs " GIT
+					   "#subdirectory=s " COMMIT " b 1\n"));
+	assert_int_equal(aq_lock_parse(lock->text, lock->text_len, &again,
+				       NULL), 0);
+	assert_string_equal(again->digest, lock->digest);
+	assert_int_equal(aq_lock_count_python(again), 2);
+}
+
 static void improper_heads_are_refused(void **state)
 {
 	static const char *const virtuals[] = { "", "glibc", "__a\n", "__a ",
@@ -323,6 +365,7 @@ int main(void)
 		cmocka_unit_test(the_text_is_sorted_and_its_digest_names_it),
 		cmocka_unit_test(two_of_one_package_are_refused),
 		cmocka_unit_test(improper_items_are_refused),
+		cmocka_unit_test(what_is_built_from_source_is_named_by_its_content),
 		cmocka_unit_test(improper_heads_are_refused),
 		cmocka_unit_test(there_are_no_more_items_than_the_cap),
 		cmocka_unit_test(hostile_texts_are_refused),

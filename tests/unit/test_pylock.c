@@ -57,6 +57,51 @@ static void a_package_without_a_wheel_is_the_users_to_mend(void **state)
 	}
 }
 
+#define COMMIT "0123456789abcdef0123456789abcdef01234567"
+#define VCS "vcs = { type = \"git\", url = \"https://h/p\", "
+
+static void sources_are_what_was_asked_for(void **state)
+{
+	cleanup_strv struct aq_strv names = AQ_STRV_INIT(4);
+	cleanup_str struct aq_str lines = AQ_STR_INIT(10000);
+	cleanup_str struct aq_str again = AQ_STR_INIT(10000);
+	cleanup_str struct aq_str text = AQ_STR_INIT(10000);
+	cleanup_lock struct aq_lock *lock = NULL;
+	struct aq_err err = { 0 };
+	static const char sdist[] =
+		PACKAGE("sdist = { url = \"https://x/a.tgz\", hashes = { sha256 = \"" SHA "\" } }\n");
+
+	(void)state;
+	aq_strv_add(&names, "b");
+	assert_int_equal(pylock_read(sdist, NULL, &names, &lines, &err), AQ_USER);
+	assert_non_null(strstr(err.text, "'--no-binary a'"));
+	aq_strv_add(&names, "a");
+	assert_int_equal(pylock_read(sdist, NULL, &names, &lines, &err), 0);
+	assert_int_equal(pylock_read(PACKAGE(VCS "subdirectory = \"s/t\", commit-id = \"" COMMIT "\" }\n"),
+				     NULL, NULL, &lines, &err), 0);
+	assert_int_equal(pylock_read(PACKAGE("archive = { path = \"/w/a.whl\", hashes = { sha256 = \"" SHA "\" } }\n"),
+				     NULL, NULL, &lines, &err), 0);
+	assert_string_equal(aq_str_get(&lines),
+			    "source https://x/a.tgz " SHA " a 1\n"
+			    "vcs git+https://h/p@" COMMIT "#subdirectory=s/t " COMMIT " a 1\n"
+			    "wheel file:///w/a.whl " SHA " a 1\n");
+	/* only git's, and only with a commit */
+	assert_int_equal(read_text(PACKAGE("vcs = { type = \"hg\", url = \"https://h/p\", commit-id = \"" COMMIT "\" }\n"),
+				   &again), AQ_CORRUPT);
+	assert_int_equal(read_text(PACKAGE(VCS "}\n"), &again), AQ_CORRUPT);
+	/* and as it is installed */
+	assert_int_equal(aq_lock_new("linux-64", &lock, NULL), 0);
+	assert_int_equal(aq_lock_add(lock, AQ_LOCK_SOURCE, "https://x/a.tgz",
+				     SHA, "a", "1", NULL, NULL), 0);
+	assert_int_equal(aq_lock_add(lock, AQ_LOCK_VCS, "git+https://h/p@" COMMIT "#subdirectory=s",
+				     COMMIT, "b", "1", NULL, NULL), 0);
+	pylock_write(lock, &text);
+	assert_int_equal(pylock_read(aq_str_get(&text), NULL, &names, &again, &err), 0);
+	assert_string_equal(aq_str_get(&again),
+			    "source https://x/a.tgz " SHA " a 1\n"
+			    "vcs git+https://h/p@" COMMIT "#subdirectory=s " COMMIT " b 1\n");
+}
+
 static void what_is_no_pylock_is_said_to_be_none(void **state)
 {
 	static const char *const texts[] = {
@@ -96,6 +141,7 @@ int main(void)
 		cmocka_unit_test(first_wheel_of_each_package),
 		cmocka_unit_test(nothing_to_install_is_fine),
 		cmocka_unit_test(a_package_without_a_wheel_is_the_users_to_mend),
+		cmocka_unit_test(sources_are_what_was_asked_for),
 		cmocka_unit_test(what_is_no_pylock_is_said_to_be_none),
 		cmocka_unit_test(what_is_written_reads_the_same),
 	};

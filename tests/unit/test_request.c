@@ -383,6 +383,50 @@ static void test_includes(void **state)
 		       "does not take: leave them out");
 }
 
+/* SHA-256 of "abc", FIPS 180-4's example. */
+#define ABC "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+static void test_private(void **state)
+{
+	char want[1024];
+
+	(void)state;
+	expect_refused("requirements: [x @ git+https://h/p]\n",
+		       "%:1:16: 'x @ git+https://h/p' is a repository, which "
+		       "this site refuses (aq.conf's policy: vcs=refuse): name "
+		       "a released package, or ask the administrator for "
+		       "'vcs=private'");
+	for (size_t i = 0; i < AQ_INPUT_SCRIPT; i++)
+		example_conf.policy[i] = AQ_POLICY_PRIVATE;
+	write_file("x_y-1-py3-none-any.whl", TEXT_AND_SIZE("abc"));
+	snprintf(want, sizeof(want),
+		 "aq-request 1\npython 3.12.*\n"
+		 "pip b[c] @ git+https://h/p@v1#subdirectory=s ; "
+		 "os_name == \"a\"\npip x-y @ file://%s/x_y-1-py3-none-any.whl"
+		 "#sha256=" ABC "\nno-binary b\nno-binary d-e\n", dir);
+	expect("requirements: ['B[c]@git+https://h/p@v1#subdirectory=s ; "
+	       "os_name==\"a\"', ./x_y-1-py3-none-any.whl, "
+	       "'--no-binary D_e,b', --no-binary=b]\n", want);
+	write_file("r.txt", TEXT_AND_SIZE("x_y-1-py3-none-any.whl # of ours\n"));
+	snprintf(want, sizeof(want),
+		 "aq-request 1\npython 3.12.*\npip x-y @ file://%s/"
+		 "x_y-1-py3-none-any.whl#sha256=" ABC "\n", dir);
+	expect("requirements: [-r r.txt]\n", want);
+	/* nothing that it is about */
+	expect("dependencies: [a, {pip: [--no-binary b]}]\n",
+	       "aq-request 1\nconda a\n");
+	expect_refused("requirements: [./none.whl, x.tar.gz, '--no-binary :all:', "
+		       "x @ file:///none.whl]\n",
+		       "%:1:16: cannot find '%/./none.whl': No such file or directory\n"
+		       "%:1:28: 'x.tar.gz' is a local path, which the nodes may "
+		       "not have: name a released package\n"
+		       "%:1:38: ':all:' is no package: name those that are to "
+		       "be built from source\n"
+		       "%:1:59: cannot read '/none.whl': No such file or directory");
+	for (size_t i = 0; i < AQ_INPUT_SCRIPT; i++)
+		example_conf.policy[i] = AQ_POLICY_REFUSE;
+}
+
 static void test_include_itself(void **state)
 {
 	char big[70000];
@@ -451,6 +495,7 @@ int main(void)
 		cmocka_unit_test(test_many_errors),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_includes),
+		cmocka_unit_test(test_private),
 		cmocka_unit_test(test_include_itself),
 		cmocka_unit_test(test_include_fan),
 	};
