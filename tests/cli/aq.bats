@@ -91,6 +91,26 @@ completes() {
   [[ -z $stderr ]]
 }
 
+@test "check says of which domain a request is, and which rule refuses it" {
+  echo 'requirements: ["a @ git+https://h.example/a@v1", b, --no-binary b]' >private.yaml
+  run -1 --separate-stderr aq check private.yaml
+  has "$stderr" "private.yaml:1:16: 'a @ git+https://h.example/a@v1' is a repository, which this site refuses (aq.conf's policy: vcs=refuse)"
+  has "$stderr" "private.yaml:1:53: '--no-binary' is a build from source, which this site refuses (aq.conf's policy: source=refuse)"
+  run -0 aq check req.yaml
+  has "$output" "domain      shared"
+  echo "policy = vcs=private source=private" >>aq.conf
+  run -0 --separate-stderr aq check private.yaml
+  has "$output" "no-binary   b"
+  has "$output" "domain      private: a repository (vcs=private), a build from source (source=private)"
+  run -0 --separate-stderr aq check private.yaml --json
+  jq -e '.domain == "private" and .rules == ["vcs", "source"] and .no_binary == ["b"]
+    and .pip == ["a @ git+https://h.example/a@v1", "b"]' <<<"$output"
+  # what would let others use it is no rule
+  echo "policy = source=shared" >>aq.conf
+  run -3 --separate-stderr aq check req.yaml
+  has "$stderr" "'source' cannot be 'shared'"
+}
+
 @test "check --json has every member that design.md promises" {
   run -0 --separate-stderr aq check req.yaml --json
   jq -e '.schema == 1 and (.digest | test("^[0-9a-f]{64}$")) and .python == "3.9.*"

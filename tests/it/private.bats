@@ -74,6 +74,16 @@ mine() { aq --node n1 list --json --private "$1"; }
 name_of() { mine "$1" | python3 -c 'import json,sys; print(*(e["name"] for e in json.load(sys.stdin)["environments"]))'; }
 readonly SAY='import os, aq_vcs; print(os.environ["CONDA_PREFIX"], aq_vcs.BUILT_BY, os.environ["AQ_RESOLUTION"])'
 
+# age USER: what they have was used long ago.
+age() {
+  python3 - "$(private "$1")/cache.db" <<'PY'
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("UPDATE environments SET last_used = 1000, created = 1000")
+db.commit()
+PY
+}
+
 # is_closed PREFIX: everything of it is root's, linked once, and nobody writes it.
 is_closed() {
   assert_equal "$(find "$1" \( ! -uid 0 -o -perm /7222 -o -type f -links +1 \) ! -type l)" ""
@@ -211,10 +221,12 @@ SH
 }
 
 @test "what is built runs in the cage, as its user, and without the site's secrets" {
-  local file secret=$IT_DIR/canary-secret
+  local file
+  # of a place that its packages may come from
   printf 'machine 127.0.0.1 login builder password canary-password-1\n' >"$IT_DIR/etc/aq.credentials"
   chmod 600 "$IT_DIR/etc/aq.credentials"
-  sed -i '/^credentials /d' "$IT_DIR/etc/aq.conf"
+  cp "$IT_DIR/etc/aq.conf" "$IT_DIR/aq.conf.was"
+  sed -i "s|^find_links .*|& http://127.0.0.1:$(cat "$IT_DIR/port")/|" "$IT_DIR/etc/aq.conf"
   echo "credentials = $IT_DIR/etc/aq.credentials" >>"$IT_DIR/etc/aq.conf"
   "$AQ_LIB/make-source" "$SOURCES" aq-spy 1.0 --git --build 'import pathlib, subprocess' \
     --build 'def tried(path):' --build '    try: pathlib.Path(path).write_text("x"); return "wrote"' \
@@ -223,14 +235,14 @@ SH
     --build "out = tried('$IT_SUBMIT/aq-spy')" \
     --build 'caps = [l for l in open("/proc/self/status") if l.startswith(("CapEff", "NoNewPrivs", "Groups"))]' \
     --build 'procs = [p for p in os.listdir("/proc") if p.isdigit()]' \
-    --build 'env = {k: v for k, v in os.environ.items() if "canary" in v or k.startswith("SLURM")}' \
+    --build 'env = {k: v for k, v in os.environ.items() if "canary" in v or k in ("NETRC", "SLURM_JOB_ID")}' \
     --build 'mounts = open("/proc/self/mounts").read()' \
     --build 'print("SPY", home, out, [c.split() for c in caps], len(procs) < 20, env, "ramfs" in mounts, file=__import__("sys").stderr)' \
     --build 'raise SystemExit("done spying")' >/dev/null
   chmod 1777 "$IT_SUBMIT"
   file=$(asks spy "aq-spy @ $(url aq-spy)")
   runs "$AQ_TEST_USER" "$file" true
-  sed -i '/^credentials /d' "$IT_DIR/etc/aq.conf"
+  it_restore "$IT_DIR/aq.conf.was" "$IT_DIR/etc/aq.conf"
   assert_equal "$status" 125
   run -0 grep -h '^ *SPY' -r "$(private)/logs" <<<""
   assert_contains "$output" "SPY OSError OSError [['Groups:'], ['CapEff:', '0000000000000000'], ['NoNewPrivs:', '1']] True {} False"
@@ -275,18 +287,13 @@ SH
 @test "gc collects what is private too, but not what a job uses" {
   local file job name before
   file=$(vcs)
-  it_limits "max_age = 1" "grace = 0"
+  it_limits "max_age = 3600" "grace = 0"
   job=$(as_user sbatch --parsable -w n1 --output="$IT_SUBMIT/%j.out" --aq-requirements="$file" --wrap \
     "touch $IT_SUBMIT/up; until [ -e $IT_SUBMIT/down ]; do sleep 0.1; done; exec python -c 'import aq_vcs'")
   wait_until "$IT_JOB_SECONDS" test -e "$IT_SUBMIT/up"
   before=$(n_private "$AQ_TEST_USER")
-  python3 - "$(private)/cache.db" "$(private "$AQ_OTHER_USER")/cache.db" <<'PY'
-import sqlite3, sys
-for path in sys.argv[1:]:
-    db = sqlite3.connect(path)
-    db.execute("UPDATE environments SET last_used = 1000, created = 1000")
-    db.commit()
-PY
+  age "$AQ_TEST_USER"
+  age "$AQ_OTHER_USER"
   run -0 it_gc n1
   echo "$output"
   assert_contains "$output" "private to $AQ_OTHER_USER"
@@ -295,12 +302,8 @@ PY
   touch "$IT_SUBMIT/down"
   it_wait "$job"
   it_job_is COMPLETED "$job"
-  python3 - "$(private)/cache.db" <<'PY'
-import sqlite3, sys
-db = sqlite3.connect(sys.argv[1])
-db.execute("UPDATE environments SET last_used = 1000, created = 1000")
-db.commit()
-PY
+  run -0 it_gc n1 # its use is noted
+  age "$AQ_TEST_USER"
   run -0 it_gc n1
   assert_contains "$output" "$name"
   assert_equal "$(n_private "$AQ_TEST_USER")" 0
