@@ -41,7 +41,7 @@ const struct aq_conf_key aq_conf_keys[] = {
 	  "", 0, "file",
 	  "what private channels and indexes want, a netrc of root's alone" },
 	{ "policy", AQ_CONF_POLICY, offsetof(struct aq_conf, policy), "", 0,
-	  "KIND=private or KIND=refuse …",
+	  "KIND=WORD …",
 	  "what requests may ask for beyond channels and index, each for its "
 	  "user alone: vcs, local, source, script" },
 	{ "default_python", AQ_CONF_TEXT,

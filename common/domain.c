@@ -140,6 +140,8 @@ static unsigned int input_of_requirement(const char *line, const char *end)
 unsigned int aq_domain_inputs(const char *canonical, size_t len)
 {
 	const char *end = canonical + len, *next;
+	/* most requests have none, and need no look at their requirements */
+	bool has_at = memchr(canonical, '@', len);
 	unsigned int inputs = 0;
 
 	for (const char *line = canonical; line < end; line = next) {
@@ -147,7 +149,7 @@ unsigned int aq_domain_inputs(const char *canonical, size_t len)
 		const char *stop = newline ? newline : end;
 
 		next = newline ? newline + 1 : end;
-		if (has_prefix(line, stop, PIP))
+		if (has_at && has_prefix(line, stop, PIP))
 			inputs |= input_of_requirement(line, stop);
 		else if (has_prefix(line, stop, NO_BINARY))
 			inputs |= 1U << AQ_INPUT_SOURCE;

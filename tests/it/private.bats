@@ -333,13 +333,13 @@ SH
 }
 
 @test "two jobs of one user at once build it once" {
-  local file job
-  it_forget
-  file=$(vcs)
+  local file job before
+  before=$(n_private "$AQ_TEST_USER")
+  file=$(asks twice "aq-vcs @ $(url aq-vcs)" "six<2")
   job=$(as_user sbatch --parsable -w n1 --array=1-2 --output="$IT_SUBMIT/%A_%a.out" --aq-requirements="$file" --wrap \
     'echo "ran $AQ_RESOLUTION"')
   it_wait "$job"
   it_job_is COMPLETED "$job"
-  assert_equal "$(n_private "$AQ_TEST_USER")" 1
+  assert_equal "$(n_private "$AQ_TEST_USER")" $((before + 1))
   assert_equal "$(cat "$IT_SUBMIT/$job"_*.out | grep -c '^ran reused')" 1
 }
