@@ -222,15 +222,21 @@ static int look_at_bytecode(const char *python, void *arg, struct aq_err *err)
 	return rc;
 }
 
-/* -- what was interrupted -- */
+/* -- what was interrupted, and what sources were fetched and built -- */
 
-/* Where clients unpack before they rename, and what is such a place there. */
+/* Where clients unpack before they rename, and what is such a place there.  In a
+ * private domain also uv's repositories, and wheels that it built, which point to
+ * archives and of which nothing is linked.
+ */
 static const struct unfinished {
 	const char *sub, *prefix;
 } unfinished[] = {
 	{ "work/tmp", "" }, /* TMPDIR */
 	{ "work/wheels", ".tmp" },
 	{ "work/pkgs", "." }, /* rattler: "." and the package's name, too */
+	{ "work/wheels", "git-v" },
+	{ "work/wheels", "sdists-v" },
+	{ "work/wheels", "builds-v" },
 };
 
 struct leftovers {
@@ -301,10 +307,10 @@ int aq_collect_caches(const struct aq_conf *conf, bool is_dry,
 	c.mark = NULL;
 	if (!rc)
 		rc = aq_collect_each_entry(conf, c.sub, look_at_archive, &c, err);
+	if (!rc) /* some of it points to archives, which go next */
+		rc = collect_unfinished(&c, err);
 	if (!rc)
 		rc = collect_wheels(&c, err);
-	if (!rc)
-		rc = collect_unfinished(&c, err);
 	if (!rc)
 		rc = collect_bytecode(&c, err);
 	*ret_bytes = c.bytes;

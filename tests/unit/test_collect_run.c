@@ -167,7 +167,9 @@ static void add_dir(const struct aq_conf *conf, const char *sub)
 static void what_a_killed_client_left_goes(void **state)
 {
 	static const char *const places[] = { "work/tmp/x", "work/wheels/.tmpA",
-					      "work/pkgs/.tmpB" };
+					      "work/pkgs/.tmpB",
+					      "work/wheels/git-v2",
+					      "work/wheels/sdists-v11" };
 	struct aq_conf *conf = *state;
 	cleanup_close int builds = -1;
 	uint64_t bytes = 0;
