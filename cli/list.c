@@ -271,7 +271,8 @@ int cli_list(struct cli *cli)
 	int rc = cli->is_shared ? list(cli, &l, &err) :
 				  domains_each(cli, list, &l, &err);
 
-	if ((!rc || rc == AQ_MISS) && cli->is_shared && getuid() != 0)
+	if ((!rc || rc == AQ_MISS) && cli->is_shared &&
+	    aq_private_is_public(cli->conf, getuid()))
 		rc = list_own_index(cli, &l, &err);
 	if (rc && rc != AQ_MISS)
 		return cli_fail(&err);

@@ -142,6 +142,11 @@ bool aq_private_exists(const struct aq_conf *site, uid_t uid)
 	return is_there(site->cache_dir, uid);
 }
 
+bool aq_private_is_public(const struct aq_conf *site, uid_t uid)
+{
+	return is_there(site->public_dir, uid);
+}
+
 static int let_in(const char *dir, uid_t uid, struct aq_err *err)
 {
 	cleanup_close int fd = -1;

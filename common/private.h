@@ -34,6 +34,8 @@ AQ_CHECK int aq_private_open(struct aq_conf **conf, uid_t uid,
 /* Whether 'uid' has one on this node: since the boot, or at all. */
 bool aq_private_is_in_use(const struct aq_conf *site, uid_t uid);
 bool aq_private_exists(const struct aq_conf *site, uid_t uid);
+/* Whether it has a public part: for users, who cannot look at the others. */
+bool aq_private_is_public(const struct aq_conf *site, uid_t uid);
 
 /* aq_layout_prepare()'s last part: let the user in, and nobody else.  AQ_SYS: it
  * was made for another user, who had this uid.
