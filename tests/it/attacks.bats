@@ -115,7 +115,7 @@ open_copy() {
   other=$(id -u "$AQ_OTHER_USER")
   install -m 600 /dev/null "$IT_DIR/etc/aq.credentials"
   for node in "${NODES[@]}"; do
-    tries=(/usr/bin/python3 -I "$BATS_TEST_DIRNAME/attack_user.py" files)
+    tries=(env "IT_SUBMIT=$IT_SUBMIT" /usr/bin/python3 -I "$BATS_TEST_DIRNAME/attack_user.py" files)
     as_user -u "$AQ_OTHER_USER" srun -w "$node" --aq-workflow=w --aq-requirements="$IT_SUBMIT/victim.yaml" true
     wait_until "$IT_JOB_SECONDS" test -e "$IT_DIR/nodes/$node/run-public/workflows/$other"
     ln -s "$IT_DIR/etc/aq.credentials" "$IT_DIR/etc/aq.conf" "$IT_DIR/nodes/$node/"
