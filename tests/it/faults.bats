@@ -39,7 +39,8 @@ collect_program() {
 faults() {
   local every=${AQ_COUNT_FAULT_CALLS:-31}
   [[ $2 != memory ]] || every=${AQ_COUNT_FAULT_MEMORY:-499}
-  run -0 python3 "$BATS_TEST_DIRNAME/faults.py" "$AQ_CONF" "$IT_DIR/$1" "$2" "$every" "${@:3}"
+  run python3 "$BATS_TEST_DIRNAME/faults.py" "$AQ_CONF" "$IT_DIR/$1" "$2" "$every" "${@:3}"
+  [[ $status -eq 0 ]] || { echo "$output" >&2; return 1; }
   # it met some
   [[ $output =~ :\ [1-9] ]]
 }

@@ -66,7 +66,7 @@ def try_once(plan: mmap.mmap, program: list[str], kind: str, n: int, *, later: b
     done = run(program)
     happened = bool(PLAN.unpack(plan[:])[4])
     plan[:] = PLAN.pack(0, 0, 0, 0, 0)
-    if done.returncode < 0 or (done.returncode > SIGNALS and kind != "kill"):
+    if kind != "kill" and (done.returncode < 0 or done.returncode > SIGNALS):
         raise WrongError(f"a signal ended it: {done.returncode}\n{done.stderr}")
     if done.returncode and kind != "kill" and not done.stderr.strip():
         raise WrongError(f"exit code {done.returncode} without a reason")
