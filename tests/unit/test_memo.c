@@ -70,6 +70,11 @@ static void begin(struct node *n, void **state)
 
 static void end(struct node *n)
 {
+	free(n->conf->channels[0].name);
+	free(n->conf->channels[0].url);
+	free(n->conf->channels);
+	n->conf->channels = NULL;
+	n->conf->n_channels = 0;
 	aq_request_free(n->req);
 	aq_store_close(n->store);
 	sample_free(n->sample);
