@@ -5,10 +5,8 @@
  * ended is of a slurmstepd that was killed, whose tasks may run on: their
  * environment stays for as long as a process uses it.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/grow.h"
 #include "common/job.h"
@@ -17,7 +15,6 @@
 #include "common/refs_inside.h"
 #include "common/store.h"
 
-#define PATH_SIZE 1024
 /* Leases that end at once: an epilog has two seconds, and each takes some 30 us; the
  * next one goes on, and so does who collects, until there are none.
  */
@@ -32,15 +29,6 @@ struct lefts {
 	size_t n, n_gone;
 };
 
-/* A job whose mark is there has not had its epilog. */
-static bool has_mark(const struct aq_conf *conf, uint32_t job)
-{
-	char mark[PATH_SIZE];
-
-	aq_job_mark_name(conf, job, mark, sizeof(mark));
-	return access(mark, F_OK) == 0;
-}
-
 /* Many may be of the one job that is none of this: they cost a look at their name. */
 static bool is_left(const struct aq_lease *lease, void *arg)
 {
@@ -53,7 +41,8 @@ static bool is_left(const struct aq_lease *lease, void *arg)
 	if (lease->step.job != l->job || !l->is_known) {
 		l->job = lease->step.job;
 		l->is_known = true;
-		l->is_over = !has_mark(l->conf, l->job);
+		/* one whose mark is there has not had its epilog */
+		l->is_over = !aq_job_is_marked(l->conf, l->job);
 	}
 	return l->is_over;
 }

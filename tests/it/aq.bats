@@ -7,20 +7,13 @@
 load lib
 
 setup_file() {
-  [[ $EUID -eq 0 ]] || skip "needs root, for the accounts of a node's builds"
-  need_accounts
-  IT_DIR=$(mktemp -d /var/tmp/aq-it.XXXXXX)
-  chmod 755 "$IT_DIR"
-  [[ -z ${AQ_IT_DIRS-} ]] || echo "$IT_DIR" >>"$AQ_IT_DIRS"
-  install=${AQ_IT_INSTALL:-$AQ_CACHE/install-$(cache_recipe "=$AQ_LIB")}
-  [[ -n ${AQ_IT_INSTALL-} ]] || "$AQ_LIB/install-tree" "$install"
+  it_alone
   channel=$("$AQ_LIB/get-channel")
   tools=$("$AQ_LIB/get-tools")
-  mkdir "$IT_DIR/bin"
   printf '#!/bin/sh\nexec %q -I %q "$@"\n' "$tools/bin/python" \
-    "$install/libexec/slurm-aq/aq-rattler" >"$IT_DIR/bin/aq-rattler"
+    "$IT_INSTALL/libexec/slurm-aq/aq-rattler" >"$IT_DIR/bin/aq-rattler"
   chmod 755 "$IT_DIR/bin" "$IT_DIR/bin/aq-rattler"
-  cat >"$IT_DIR/aq.conf" <<CONF
+  cat >"$AQ_CONF" <<CONF
 cache_dir = $IT_DIR/lib
 run_dir = $IT_DIR/run
 builder_user = $AQ_BUILDER_USER
@@ -30,11 +23,11 @@ pip_client = $tools/bin/uv
 channels = conda-forge=file://$channel
 find_links = $channel/wheels
 CONF
-  chmod 644 "$IT_DIR/aq.conf"
+  chmod 644 "$AQ_CONF"
   IT_SUBMIT=$IT_DIR/submit
   install -d -o "$AQ_TEST_USER" -g "$AQ_TEST_USER" "$IT_SUBMIT" "$IT_DIR/home"
   install -m 644 "$BATS_TEST_DIRNAME"/../../examples/* "$IT_SUBMIT"
-  export IT_DIR IT_SUBMIT AQ_CONF=$IT_DIR/aq.conf PATH=$install/bin:$PATH
+  export IT_SUBMIT
 }
 
 teardown_file() {

@@ -50,9 +50,9 @@ it_up() {
   install -d -o "$AQ_TEST_USER" -g "$AQ_TEST_USER" "$IT_SUBMIT"
 }
 
-# it_node CLIENT: a node without Slurm whose builds have CLIENT, a program that takes
-# rattler's arguments: what aq alone can show.
-it_node() {
+# it_alone: IT_DIR, IT_INSTALL and AQ_CONF, still to be written, of a node without Slurm:
+# what aq alone can show.
+it_alone() {
   [[ $EUID -eq 0 ]] || skip "needs root, for the accounts of a node's builds"
   need_accounts
   IT_DIR=$(mktemp -d /var/tmp/aq-it.XXXXXX)
@@ -61,8 +61,15 @@ it_node() {
   IT_INSTALL=${AQ_IT_INSTALL:-$AQ_CACHE/install-$(cache_recipe "=$AQ_LIB")}
   [[ -n ${AQ_IT_INSTALL-} ]] || "$AQ_LIB/install-tree" "$IT_INSTALL"
   mkdir "$IT_DIR/bin"
+  export IT_DIR IT_INSTALL AQ_CONF=$IT_DIR/aq.conf PATH=$IT_INSTALL/bin:$PATH
+}
+
+# it_node CLIENT: one whose builds have CLIENT, a program that takes rattler's
+# arguments.
+it_node() {
+  it_alone
   install -m 755 "$1" "$IT_DIR/bin/rattler"
-  cat >"$IT_DIR/aq.conf" <<CONF
+  cat >"$AQ_CONF" <<CONF
 cache_dir = $IT_DIR/lib
 run_dir = $IT_DIR/run
 builder_user = $AQ_BUILDER_USER
@@ -70,9 +77,8 @@ probe_user = $AQ_PROBE_USER
 client = $IT_DIR/bin/rattler
 channels = conda-forge=file://$IT_DIR
 CONF
-  chmod 644 "$IT_DIR/aq.conf"
+  chmod 644 "$AQ_CONF"
   echo '{channels: [conda-forge], dependencies: [x]}' >"$IT_DIR/req.yaml"
-  export IT_DIR IT_INSTALL AQ_CONF=$IT_DIR/aq.conf PATH=$IT_INSTALL/bin:$PATH
 }
 
 # it_down: end it; whatever outlived it is a failure.
