@@ -18,6 +18,8 @@
 
 #define URL_MAX 2048
 #define FILE_SCHEME "file://"
+/* The user whom git's hosts give to everybody (PEP 610); http needs none. */
+#define ANYBODY "git@"
 #define HASH "#sha256="
 #define SUBDIRECTORY "#subdirectory="
 /* Of a wheel that a request names, in bytes: it is read at submission. */
@@ -56,13 +58,13 @@ static int fail_url(const char *url, const char *why, struct aq_err *err)
 	return aq_fail(err, AQ_USER, "'%s' %s", aq_show(url, show), why);
 }
 
-/* The text behind the scheme; NULL: it is no repository's that is known. */
-static const char *repository(const char *url)
+/* How much of it is a repository's scheme; 0: it is none that is known. */
+static size_t repository(const char *url)
 {
 	for (size_t i = 0; i < ARRAY_LEN(repositories); i++)
 		if (aq_starts_with(url, repositories[i]))
-			return url + strlen(repositories[i]);
-	return NULL;
+			return strlen(repositories[i]);
+	return 0;
 }
 
 static int judge_repository(const char *url, char *rest, struct aq_err *err)
@@ -70,7 +72,7 @@ static int judge_repository(const char *url, char *rest, struct aq_err *err)
 	char *fragment = strchr(rest, '#');
 	const char *revision;
 
-	if (aq_url_has_secret(url))
+	if (aq_url_userinfo(rest, strlen(rest)))
 		return aq_fail(err, AQ_USER,
 			       "a repository's URL has credentials in it: builds have none, name one that all can read");
 	if (fragment && (!aq_starts_with(fragment, SUBDIRECTORY) ||
@@ -83,7 +85,7 @@ static int judge_repository(const char *url, char *rest, struct aq_err *err)
 	if (fragment)
 		*fragment = '\0';
 	revision = strrchr(rest, '@');
-	if (!is_plain(rest) || *rest == '-' || *rest == '@' || !*rest ||
+	if (!is_plain(rest) || strchr("-@/", *rest) ||
 	    strchr("-/", revision ? revision[1] : 'x') ||
 	    (revision && !revision[1]))
 		return fail_url(url, "is no repository's URL: write 'git+https://HOST/PATH@REVISION'",
@@ -112,19 +114,21 @@ int aq_direct_url(const char *url, size_t len, struct aq_str *ret,
 		  struct aq_err *err)
 {
 	char whole[URL_MAX], copy[URL_MAX];
-	size_t scheme = strlen(FILE_SCHEME);
-	const char *rest;
+	size_t scheme, skip = strlen(ANYBODY);
 	int rc;
 
 	if (!aq_copy_mem(whole, sizeof(whole), url, len))
 		return aq_fail(err, AQ_USER, "a URL is over %d bytes",
 			       URL_MAX - 1);
+	scheme = repository(whole);
+	if (scheme && aq_starts_with(whole + scheme, ANYBODY))
+		memmove(whole + scheme, whole + scheme + skip,
+			strlen(whole + scheme + skip) + 1);
 	memcpy(copy, whole, sizeof(copy));
-	rest = repository(whole);
-	if (rest)
-		rc = judge_repository(whole, copy + (rest - whole), err);
+	if (scheme)
+		rc = judge_repository(whole, copy + scheme, err);
 	else if (aq_starts_with(whole, FILE_SCHEME "/"))
-		rc = judge_wheel(whole, copy + scheme, err);
+		rc = judge_wheel(whole, copy + strlen(FILE_SCHEME), err);
 	else
 		rc = fail_url(whole, "is a URL, which this site does not install from: name a released package, or a repository as 'NAME @ git+https://HOST/PATH'",
 			      err);

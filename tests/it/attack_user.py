@@ -13,6 +13,7 @@ first is a copy of TREE that is the attacker's own.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -190,7 +191,9 @@ def enter(pid: int) -> None:
 def reopen(pid: int) -> None:
     """Open its files anew, whatever their modes are where they lie."""
     for entry in Path(f"/proc/{pid}/fd").iterdir():
-        entry.stat()
+        # it may close one meanwhile
+        with contextlib.suppress(FileNotFoundError):
+            entry.stat()
 
 
 def limit(pid: int) -> None:
