@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON (RFC 8259) written as it comes, indented for people.  'name' is the
- * member's name inside an object, NULL inside an array and at the top.
+ * member's name inside an object, in which nothing is to be quoted; NULL inside an
+ * array and at the top.
  */
 #ifndef AQ_CLI_JSON_H
 #define AQ_CLI_JSON_H

@@ -29,6 +29,7 @@ enum what {
 	MARKS,
 };
 
+#define BUFFER_SIZE ((size_t)64 * 1024) /* of what no terminal reads: tens of MB */
 #define WIDE 100 /* columns of a terminal that has room for all */
 
 static const struct column {
@@ -268,7 +269,11 @@ int cli_list(struct cli *cli)
 	struct listing l = { .cli = cli, .width = term_columns(stdout),
 			     .now = (uint64_t)time(NULL) };
 	struct aq_err err = { 0 };
-	int rc = cli->is_shared ? list(cli, &l, &err) :
+	int rc;
+
+	if (!l.width)
+		setvbuf(stdout, NULL, _IOFBF, BUFFER_SIZE);
+	rc = cli->is_shared ? list(cli, &l, &err) :
 				  domains_each(cli, list, &l, &err);
 
 	if ((!rc || rc == AQ_MISS) && cli->is_shared &&
