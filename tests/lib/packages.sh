@@ -11,6 +11,7 @@ declare -grA AQ_PACKAGES=(
   [channel]="maven default-jre-headless"
   [check]="bats shellcheck jq mandoc libasan8 libubsan1 sqlite3 curl e2fsprogs xfsprogs xz-utils git"
   [chroot]="debootstrap"
+  [coverage]="gcovr"
 )
 
 # missing_packages GROUP... : print those packages that are not installed.
