@@ -9,26 +9,6 @@
 
 #include "common/str.h"
 
-bool mountinfo_is_unshared(const char *who, unsigned int id)
-{
-	cleanup_fclose FILE *f = NULL;
-	cleanup_free char *line = NULL;
-	char path[64];
-	size_t size = 0;
-
-	snprintf(path, sizeof(path), "/proc/%s/mountinfo", who);
-	f = fopen(path, "re");
-	while (f && getline(&line, &size, f) > 0) {
-		const char *shared = strstr(line, " shared:");
-		const char *dash = strstr(line, " - ");
-		unsigned int n;
-
-		if (sscanf(line, "%u ", &n) == 1 && n == id)
-			return !shared || (dash && shared > dash);
-	}
-	return false;
-}
-
 /* A space is "\040" there. */
 static void unescape(char *path)
 {

@@ -7,11 +7,6 @@
 
 #include "common/err.h"
 
-/* Whether the mounts that /proc/WHO shows have mount 'id' and it is not shared:
- * a mount made on it stays where it is made.
- */
-AQ_CHECK bool mountinfo_is_unshared(const char *who, unsigned int id);
-
 /* One line of it, cut up.  False: it is none. */
 struct mountinfo {
 	const char *root; /* what of its file system is mounted */

@@ -20,21 +20,29 @@
 
 /* -- private -- */
 
-/* The id of the mount that 'path' is on. */
-static bool get_mount_id(const char *path, unsigned int *ret)
+/* To the root of the namespace, from a chroot below: see chroot(2). */
+static bool go_up(const char *below)
 {
-	cleanup_close int fd = open(path, O_PATH | O_CLOEXEC);
-	cleanup_fclose FILE *f = NULL;
-	char name[64], line[128];
+	struct stat here, above;
 
-	if (fd < 0)
+	if (chdir("/") < 0 || chroot(below) < 0)
 		return false;
-	snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", fd);
-	f = fopen(name, "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "mnt_id: %u", ret) == 1)
-			return true;
-	return false;
+	do {
+		if (stat(".", &here) < 0 || chdir("..") < 0 ||
+		    stat(".", &above) < 0)
+			return false;
+	} while (here.st_dev != above.st_dev || here.st_ino != above.st_ino);
+	return chroot(".") == 0;
+}
+
+/* What a chroot is on cannot be named from inside. */
+static bool make_private_from_above(const struct build *b)
+{
+	cleanup_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	bool is_private = root >= 0 && go_up(b->work) &&
+			  mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+
+	return is_private && fchdir(root) == 0 && chroot(".") == 0;
 }
 
 /* In a chroot "/" may be no mount point, whose mounts cannot be closed all at
@@ -52,17 +60,9 @@ static bool take_own_root(const struct build *b)
 
 bool mounts_unshare(const struct build *b)
 {
-	unsigned int id;
-	/* asked for first: what a chroot is on cannot be named, and must be
-	 * unshared by itself (as the first process sees it, from outside)
-	 */
-	bool was_unshared = get_mount_id(b->inside, &id) &&
-			    (mountinfo_is_unshared("self", id) ||
-			     mountinfo_is_unshared("1", id));
-
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
-		return true;
-	return errno == EINVAL && was_unshared && take_own_root(b);
+	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 ||
+	       (errno == EINVAL && make_private_from_above(b) &&
+		take_own_root(b));
 }
 
 /* -- all of work/ -- */

@@ -304,3 +304,27 @@ script_is_stopped() {
   it_forget_failures n1
   run -0 --separate-stderr aq --node n1 build "$IT_SUBMIT/aq-nowhere.yaml"
 }
+
+@test "in a chroot that is no mount point nothing shows outside of what is mounted for a build" {
+  local root=$IT_DIR/plain request
+  request=$(it_file plain.yaml <<<'{channels: [conda-forge], dependencies: [activate-demo]}')
+  mkdir "$root"
+  # shared, so that it would show here; the first process is inside, where what the
+  # chroot is on cannot be seen
+  run -0 unshare --mount --propagation shared --pid --fork bash -euc '
+    for dir in /*; do
+      if [[ -L $dir ]]; then
+        cp -P "$dir" "$0"
+      elif [[ -d $dir ]]; then
+        mkdir "$0$dir"
+        mount --rbind "$dir" "$0$dir"
+      fi
+    done
+    mount -t proc proc "$0/proc"
+    cat /proc/self/mountinfo >"$0.before"
+    chroot "$0" aq --node n1 build "$1" </dev/null
+    cat /proc/self/mountinfo >"$0.after"' "$root" "$request"
+  run -0 diff "$root.before" "$root.after"
+  rmdir "$root"/*/
+  rm -r "$root"
+}
