@@ -9,9 +9,6 @@
 #include "common/memo.h"
 #include "common/private.h"
 
-/* A job's steps leave some KiB each until its epilog, or this many. */
-#define SWEEP_STEPS 64
-
 int aq_hit_load_conf(const struct aq_stage *stage, struct aq_conf **ret,
 		     struct aq_err *err)
 {
@@ -37,8 +34,6 @@ int aq_hit_take_lease(struct aq_stage *stage, const struct aq_conf *conf,
 			rc = aq_lease_acquire(conf, &stage->step,
 					      &stage->ret_lease_fd, err);
 	}
-	if (!rc && stage->step.step % SWEEP_STEPS == SWEEP_STEPS - 1)
-		rc = aq_lease_remove_ended(conf, stage->step.job, err);
 	return rc;
 }
 

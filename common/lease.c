@@ -342,34 +342,3 @@ int aq_lease_each_of(const struct aq_conf *conf, aq_lease_wants_fn *wants,
 		return rc == AQ_MISS ? 0 : rc;
 	return aq_each_entry(leases, path, call_one, &e, err);
 }
-
-struct of_job {
-	const struct aq_conf *conf;
-	uint32_t job;
-};
-
-static bool is_of_job(const struct aq_lease *lease, void *arg)
-{
-	const struct of_job *j = arg;
-
-	return lease->step.job == j->job &&
-	       strcmp(lease->node, j->conf->node) == 0;
-}
-
-static int remove_ended(const struct aq_lease *lease, void *arg,
-			struct aq_err *err)
-{
-	const struct of_job *j = arg;
-
-	return lease->state == AQ_LEASE_ENDED ?
-		       aq_lease_remove(j->conf, &lease->step, err) :
-		       0;
-}
-
-int aq_lease_remove_ended(const struct aq_conf *conf, uint32_t job,
-			  struct aq_err *err)
-{
-	struct of_job j = { conf, job };
-
-	return aq_lease_each_of(conf, is_of_job, remove_ended, &j, err);
-}

@@ -98,10 +98,5 @@ typedef bool aq_lease_wants_fn(const struct aq_lease *lease, void *arg);
 AQ_CHECK int aq_lease_each_of(const struct aq_conf *conf,
 			      aq_lease_wants_fn *wants, aq_lease_each_fn *fn,
 			      void *arg, struct aq_err *err);
-/* Remove the leases of 'job' on conf->node whose step has ended: a job of many steps
- * leaves no more than those since the last time.
- */
-AQ_CHECK int aq_lease_remove_ended(const struct aq_conf *conf, uint32_t job,
-				   struct aq_err *err);
 
 #endif

@@ -119,8 +119,12 @@ SH
   assert_equal "$(squeue -h)" ""
 }
 
-@test "the environment is dropped with the job: no reference stays" {
-  as_user srun -w n1 --aq-requirements="$A" true
+@test "a step drops its lease, a job what it referred to" {
+  local job
+  job=$(it_submit -w n1 --wrap "for i in 1 2 3; do srun --aq-requirements=$A true; done; touch $IT_SUBMIT/stepped; sleep 600")
+  wait_until "$IT_JOB_SECONDS" test -e "$IT_SUBMIT/stepped"
+  assert_equal "$(ls "$IT_DIR/nodes/n1/run/leases")" ""
+  as_user scancel "$job"
   wait_until 10 cluster_is_idle "$IT_DIR"
   assert_equal "$(ls "$IT_DIR/nodes/n1/run/leases")" ""
 }

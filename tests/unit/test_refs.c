@@ -212,10 +212,7 @@ static void who_has_ended_holds_nothing(void **state)
 {
 	static const char env[] = "0123456789abcdef0123-1";
 	const struct aq_conf *conf = *state;
-	cleanup_free char *leases = path_below(conf->run_dir, "leases");
 	cleanup_refs struct aq_refs *refs = must_open(conf);
-	cleanup_free char *path = NULL;
-	char name[AQ_LEASE_NAME_SIZE];
 	int fd = -1;
 
 	assert_int_equal(aq_lease_acquire(conf, &step0, &fd, NULL), 0);
@@ -224,7 +221,6 @@ static void who_has_ended_holds_nothing(void **state)
 	assert_int_equal(aq_lease_write(fd, DIGEST_A, "", NULL), 0);
 	assert_int_equal(aq_refs_check_leases(refs, NULL), 0);
 	assert_int_equal(take(refs, &batch, DIGEST_B), 0);
-	assert_int_equal(aq_lease_remove_ended(conf, step0.job, NULL), 0);
 	assert_int_equal(count(refs, NULL), 2);
 	assert_int_equal(aq_lease_end(fd, NULL), 0);
 	assert_int_equal(count(refs, NULL), 1);
@@ -240,14 +236,6 @@ static void who_has_ended_holds_nothing(void **state)
 	assert_int_equal(count(refs, DIGEST_A), 1);
 	assert_int_equal(aq_lease_end(fd, NULL), 0);
 	close(fd);
-	assert_false(has_lease_file(conf, &step0));
-	/* where its file could not go */
-	aq_lease_name(&step0, conf->node, name);
-	path = path_below(leases, name);
-	scribble(path, 0, "", 1);
-	assert_int_equal(aq_lease_remove_ended(conf, step0.job + 1, NULL), 0);
-	assert_true(has_lease_file(conf, &step0));
-	assert_int_equal(aq_lease_remove_ended(conf, step0.job, NULL), 0);
 	assert_false(has_lease_file(conf, &step0));
 	assert_int_equal(count(refs, NULL), 1);
 }
