@@ -20,7 +20,8 @@
  *   bytecode.c   byte-code that environments share; bytecode_*.c
  *   seal.c       root's walk over what was built; seal_*.c
  *   room.c       room on the disk for it
- *   run.c        a program in the cage, under a deadline; cage.h identity.c;
+ *   run.c        a program in the cage, under a deadline; run_child.c becomes it;
+ *                cage.h identity.c;
  *                held.c redacts what it says
  *   cgroup.c     what all programs of a build may take together
  *
