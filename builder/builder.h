@@ -10,6 +10,7 @@
  *   build.c      the build itself: resolve, make, probe, seal, commit
  *   resolve.c    which lock, of which kind; explain.c says it; again.c knows it
  *   prefix.c     where it is made
+ *   packages.c   what clients unpack: looked at, and closed; packages_judge.c
  *   client.c     the table of clients; rattler.c mamba.c bundled.c are dialects;
  *                clients.c finds them
  *   inherit.c    layers over a base; stubs.c bare.c layer.c
@@ -128,6 +129,7 @@ struct build {
 	char inside[BUILD_PATH_MAX]; /* seen in the cage: cache_dir */
 	/* Below either: files for programs in the cage, what a probe may write. */
 	char pass[32], scratch[32];
+	char view[64]; /* what clients see of work/, below it; "": all */
 
 	/* What this request would inherit from; base.env "": nothing. */
 	struct aq_base base;
@@ -207,6 +209,13 @@ AQ_CHECK int cage_run_pip(struct build *b, struct command *cmd,
 			  struct aq_err *err);
 /* Away with what programs left in their scratch. */
 void cage_clean(const struct build *b);
+/* From here on what clients see of work/ is a new one of this build's own, in which
+ * the client makes the prefix, until cage_end_alone(): no path leads from there to
+ * another build, and what was unpacked there goes with it.  For a client that links
+ * what nobody has looked at.
+ */
+AQ_CHECK int cage_begin_alone(struct build *b, struct aq_err *err);
+AQ_CHECK int cage_end_alone(struct build *b, struct aq_err *err);
 /* Write the file STEM.KEY.SUFFIX that a program in the cage is to read; its
  * path there.
  */
@@ -328,9 +337,15 @@ struct dialect {
 	 */
 	int (*solve)(struct build *b, const char *program, struct aq_str *lines,
 		     struct aq_err *err);
+	/* Unpack what b->lock says of conda packages into the package cache, and
+	 * link nothing; NULL: the client knows no such step.
+	 */
+	int (*fetch)(struct build *b, const char *program, struct aq_err *err);
 	/* Make b->prefix hold exactly what b->lock says of conda packages. */
 	int (*link)(struct build *b, const char *program, struct aq_err *err);
 	bool can_constrain; /* solve() knows AQ_ENV_LINKED */
+	/* before it links a package it looks whether that stays in the prefix */
+	bool looks_itself;
 };
 extern const struct dialect dialect_rattler, dialect_bundled;
 extern const struct dialect dialect_micromamba, dialect_mamba, dialect_conda;

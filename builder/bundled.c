@@ -3,10 +3,11 @@
  */
 #include <string.h>
 
-#include "builder/builder.h"
+#include "builder/packages.h"
 
 /* The request cannot be met, or what it asks for is not to be had by anybody. */
 #define EXIT_REFUSED 3
+#define INPUT_MAX (AQ_LOCK_MAX + PACKAGES_SAID_MAX)
 
 static void start(const struct build *b, struct command *cmd,
 		  const char *program, const char *verb)
@@ -52,14 +53,20 @@ static int link_prefix(struct build *b, const char *program,
 		       struct aq_err *err)
 {
 	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
+	cleanup_str struct aq_str input = AQ_STR_INIT(INPUT_MAX);
 	int rc;
 
+	aq_str_add_mem(&input, b->lock->text, b->lock->text_len);
+	packages_tell(b, &input);
+	rc = aq_str_done(&input, "a client's input", err);
+	if (rc)
+		return rc;
 	start(b, &cmd, program, "link");
 	aq_strv_add(&cmd.argv, "--prefix");
 	aq_strv_add(&cmd.argv, b->prefix);
 	client_add_channels(b, &cmd);
-	cmd.input = b->lock->text;
-	cmd.input_len = b->lock->text_len;
+	cmd.input = input.s;
+	cmd.input_len = input.len;
 	cmd.on_line = on_line;
 	rc = run(b, &cmd, err);
 	if (rc || cmd.exit_code == 0)
@@ -74,4 +81,5 @@ const struct dialect dialect_bundled = {
 	.solve = solve,
 	.link = link_prefix,
 	.can_constrain = true,
+	.looks_itself = true,
 };

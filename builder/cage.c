@@ -11,14 +11,16 @@
 #include <unistd.h>
 
 #include "builder/cage.h"
+#include "builder/packages.h"
 #include "common/io.h"
 #include "common/walk.h"
 
+#define ALONE_DIR "alone"
 /* Directories below work/ and whose they are. */
 static const char *const builder_dirs[] = { "pkgs", "wheels", "home", "tmp" };
 
 static const char *const root_dirs[] = { "pass", "stubs", "bare", "secrets",
-					 "probe", "root" };
+					 "probe", "root", PACKAGES_CHECKED };
 
 static int give_dir(int fd, const char *name, const struct identity *who,
 		    mode_t mode, struct aq_err *err)
@@ -96,8 +98,11 @@ int cage_prepare(struct build *b, struct aq_err *err)
 		rc = give_dir(fd, b->pass, &root, 0755, err);
 	if (!rc)
 		rc = make_scratch(b, fd, err);
-	if (!rc) /* what is in it can be reached by who knows its name */
+	/* what is in these can be reached by who knows its name */
+	if (!rc)
 		rc = give_dir(fd, "compile", &root, 0711, err);
+	if (!rc)
+		rc = give_dir(fd, ALONE_DIR, &root, 0711, err);
 	/* conda's clients make a prefix themselves */
 	if (!rc && !b->is_personal)
 		rc = give_dir(fd, "envs", &b->builder, 0755, err);
@@ -123,7 +128,7 @@ int cage_pass_file(struct build *b, const char *stem, const char *suffix,
 	char name[96], path[2 * BUILD_PATH_MAX];
 	int rc;
 
-	snprintf(path, sizeof(path), "%s/%s", b->work, b->pass);
+	snprintf(path, sizeof(path), "%s/%s/%s", b->work, b->view, b->pass);
 	rc = aq_open_dir(AT_FDCWD, path, &dir, err);
 	if (rc)
 		return rc;
@@ -136,6 +141,65 @@ int cage_pass_file(struct build *b, const char *stem, const char *suffix,
 		return aq_fail_errno(err, "cannot make '%s'", name);
 	snprintf(ret_inside, BUILD_PATH_MAX, "%s/%s/%s", b->inside, b->pass, name);
 	return aq_write_all(fd, text, len, err);
+}
+
+/* -- a work area of its own -- */
+
+/* Its prefix, if it made one, to 'b->site'. */
+static int take_prefix(const struct build *b, int work, const char *view,
+		       struct aq_err *err)
+{
+	char here[AQ_ENV_NAME_SIZE + 8], there[BUILD_PATH_MAX];
+
+	snprintf(here, sizeof(here), "envs/%s", b->name);
+	snprintf(there, sizeof(there), "%s/envs/%s", view, b->name);
+	return renameat(work, there, work, here) == 0 || errno == ENOENT ?
+		0 : aq_fail_errno(err, "cannot move '%s'", here);
+}
+
+int cage_begin_alone(struct build *b, struct aq_err *err)
+{
+	const struct identity root = { geteuid(), getegid(), "root" };
+	cleanup_close int work = -1, fd = -1;
+	char view[sizeof(b->view)];
+	int rc = aq_open_dir(AT_FDCWD, b->work, &work, err);
+
+	snprintf(view, sizeof(view), ALONE_DIR "/%.32s", b->key);
+	if (!rc)
+		rc = aq_remove_tree(work, view, err);
+	if (!rc)
+		rc = give_dir(work, view, &root, 0755, err);
+	if (!rc)
+		rc = aq_open_dir(work, view, &fd, err);
+	for (size_t i = 0; !rc && i < ARRAY_LEN(builder_dirs); i++)
+		rc = give_dir(fd, builder_dirs[i], &b->builder, 0755, err);
+	if (!rc)
+		rc = give_dir(fd, "envs", &b->builder, 0755, err);
+	if (!rc)
+		rc = give_dir(fd, "pass", &root, 0755, err);
+	if (!rc)
+		rc = give_dir(fd, b->pass, &root, 0755, err);
+	if (!rc)
+		rc = prefix_drop(b, err);
+	if (!rc)
+		memcpy(b->view, view, sizeof(view));
+	return rc;
+}
+
+int cage_end_alone(struct build *b, struct aq_err *err)
+{
+	cleanup_close int work = -1;
+	char view[sizeof(b->view)];
+	int rc;
+
+	if (!b->view[0])
+		return 0;
+	memcpy(view, b->view, sizeof(view));
+	b->view[0] = '\0';
+	rc = aq_open_dir(AT_FDCWD, b->work, &work, err);
+	if (!rc)
+		rc = take_prefix(b, work, view, err);
+	return rc ? rc : aq_remove_tree(work, view, err);
 }
 
 /* -- what package code may write of a prefix -- */

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "builder/builder.h"
+#include "builder/packages.h"
 #include "common/io.h"
 #include "common/sources.h"
 
@@ -100,18 +100,78 @@ static int check_scripts(struct build *b, struct aq_err *err)
 	return aq_each_entry(bin, "bin", refuse_script, b, err);
 }
 
+/* What it fetches it links at once, and nobody can look at that before: where it can
+ * harm none but its own build.
+ */
+static int link_alone(struct build *b, const struct dialect *d,
+		      const char *program, struct aq_err *err)
+{
+	struct aq_err ignored;
+	int end, rc = cage_begin_alone(b, err);
+
+	if (!rc)
+		rc = d->link(b, program, err);
+	end = cage_end_alone(b, rc ? &ignored : err);
+	return rc ? rc : end;
+}
+
+/* It failed: was it for what is in the cache? */
+static int look_again(struct build *b, int rc, struct aq_err *err)
+{
+	enum build_verdict verdict = b->verdict;
+	struct aq_err why = { 0 };
+	int found;
+
+	if (verdict != BUILD_FAULT)
+		return rc;
+	found = packages_check(b, true, &why);
+	if (found != AQ_USER && b->verdict != BUILD_NOT_KEPT) {
+		b->verdict = verdict;
+		return rc;
+	}
+	return aq_fail(err, (enum aq_class)found, "%s", why.text);
+}
+
+/* In the package cache that all builds have: what is linked from there was looked at
+ * before, or by the client itself, and then once more.
+ */
+static int link_shared(struct build *b, const struct dialect *d,
+		       const char *program, struct aq_err *err)
+{
+	bool is_in_the_way;
+	int rc = packages_prepare(b, &is_in_the_way, err);
+
+	if (!rc && is_in_the_way)
+		return link_alone(b, d, program, err);
+	if (!rc && d->fetch)
+		rc = d->fetch(b, program, err);
+	if (!rc && d->fetch)
+		rc = packages_check(b, false, err);
+	if (rc)
+		return rc;
+	rc = d->link(b, program, err);
+	if (rc)
+		return look_again(b, rc, err);
+	return d->fetch ? 0 : packages_check(b, false, err);
+}
+
 int client_link(struct build *b, struct aq_err *err)
 {
 	struct aq_err why = { 0 };
 	const struct dialect *d = NULL;
 	char program[BUILD_PATH_MAX];
+	bool is_shared;
 	int rc = choose(b, &d, program, sizeof(program), err);
 
 	if (rc)
 		return rc;
 	say(b, "installing %zu packages",
 	    aq_lock_count(b->lock, AQ_LOCK_CONDA));
-	rc = d->link(b, program, err);
+	/* its user's own caches, or where links are looked at in time */
+	is_shared = b->is_personal || b->is_private || d->fetch ||
+		    d->looks_itself;
+	rc = is_shared ? link_shared(b, d, program, err) :
+			 link_alone(b, d, program, err);
 	return check_scripts(b, &why) == AQ_USER ?
 		aq_fail(err, AQ_USER, "%s", why.text) : rc;
 }

@@ -20,9 +20,12 @@ static const struct {
 	{ "aq-rattler", SECRETS_RATTLER },
 };
 
-/* In the order in which `client = auto` looks for them. */
-static const char *const names[] = { "rattler", "micromamba", "mamba", "conda",
-				     "aq-rattler" };
+/* In the order in which `client = auto` looks for them: aq-rattler is always there.
+ * The last two link what they fetch before anybody can look at it, so that they share
+ * no packages; they must be named.
+ */
+static const char *const names[] = { "micromamba", "mamba", "aq-rattler",
+				     "conda", "rattler" };
 
 bool client_find(const char *name, char *ret, size_t size)
 {

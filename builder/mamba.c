@@ -8,8 +8,9 @@
  * - conda's LINK has neither URL nor hash; FETCH has, but leaves out what the
  *   package cache holds.  So they resolve over a package cache that stays
  *   empty, where FETCH is everything.
- * - With credentials (secrets.h) the mambas only fetch, into the package cache,
- *   and link without: what they link may be run.  conda knows no such step.
+ * - The mambas first only fetch, into the package cache: what they unpacked is
+ *   looked at before they link it, which they do without credentials, as what they
+ *   link may be run.  conda knows no such step of an explicit list.
  * - No rc file is read: CONDARC and MAMBARC name an empty one, MAMBA_NO_RC is
  *   `true` (`1` is not understood), HOME is in the scratch directory.
  */
@@ -142,13 +143,15 @@ static int write_explicit(struct build *b, char ret_inside[BUILD_PATH_MAX],
 					 ret_inside, err);
 }
 
-/* What the file says, into the package cache. */
-static int fetch(struct build *b, const char *program, const char *file,
-		 struct aq_err *err)
+static int fetch(struct build *b, const char *program, struct aq_err *err)
 {
 	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
 	cleanup_str struct aq_str json = AQ_STR_INIT(JSON_MAX);
+	char file[BUILD_PATH_MAX];
+	int rc = write_explicit(b, file, err);
 
+	if (rc)
+		return rc;
 	start(b, &cmd, program, "pkgs");
 	aq_strv_add_fmt(&cmd.argv, "%s/tmp/fetch-%.16s", b->inside, b->key);
 	aq_strv_add(&cmd.argv, "--download-only");
@@ -162,20 +165,16 @@ static int link_prefix(struct build *b, const char *program,
 {
 	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
 	cleanup_str struct aq_str json = AQ_STR_INIT(JSON_MAX);
-	bool is_fetched = takes(program) != SECRETS_NONE &&
-			  secrets_are_wanted(b, SECRETS_OF_CHANNELS);
 	char file[BUILD_PATH_MAX];
 	int rc = write_explicit(b, file, err);
 
-	if (!rc && is_fetched)
-		rc = fetch(b, program, file, err);
 	if (rc)
 		return rc;
 	if (rmdir(b->site) < 0 && errno != ENOENT)
 		return aq_fail_errno(err, "cannot make way for '%s'", b->site);
 	cmd.hides_shells = true;
 	start(b, &cmd, program, "pkgs");
-	if (is_fetched) /* nothing is left to fetch */
+	if (takes(program) != SECRETS_NONE) /* nothing is left to fetch */
 		secrets_for(&cmd.secrets, SECRETS_OF_NOTHING, SECRETS_NONE);
 	aq_strv_add(&cmd.argv, b->prefix);
 	aq_strv_add(&cmd.argv, "--file");
@@ -186,11 +185,13 @@ static int link_prefix(struct build *b, const char *program,
 const struct dialect dialect_micromamba = {
 	.name = "micromamba",
 	.solve = solve,
+	.fetch = fetch,
 	.link = link_prefix,
 };
 const struct dialect dialect_mamba = {
 	.name = "mamba",
 	.solve = solve,
+	.fetch = fetch,
 	.link = link_prefix,
 };
 const struct dialect dialect_conda = {

@@ -123,10 +123,13 @@ static bool divide_work(const struct build *b)
 
 bool mounts_bind_work(const struct build *b)
 {
-	for (size_t i = 0; i < ARRAY_LEN(b->shown); i++)
+	char work[BUILD_PATH_MAX + sizeof(b->view)];
+
+	for (size_t i = 0; !b->view[0] && i < ARRAY_LEN(b->shown); i++)
 		if (b->shown[i][0] && !show(b, b->shown[i]))
 			return false;
-	return mount(b->work, b->inside, NULL, MS_BIND | MS_REC, NULL) == 0 &&
+	snprintf(work, sizeof(work), "%s/%s", b->work, b->view);
+	return mount(work, b->inside, NULL, MS_BIND | MS_REC, NULL) == 0 &&
 	       (!b->is_private || divide_work(b));
 }
 

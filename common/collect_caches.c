@@ -232,6 +232,7 @@ static const struct unfinished {
 	const char *sub, *prefix;
 } unfinished[] = {
 	{ "work/tmp", "" }, /* TMPDIR */
+	{ "work/alone", "" }, /* of one build each */
 	{ "work/wheels", ".tmp" },
 	{ "work/pkgs", "." }, /* rattler: "." and the package's name, too */
 	{ "work/wheels", "git-v" },

@@ -36,7 +36,8 @@ PY
 
 calls() { cat "$(it_cache n1)/work/home/calls"; }
 
-# client_builds NAME: resolve, link, reuse, refuse.
+# client_builds NAME CALLS: resolve, link, reuse, refuse; so many calls until it is
+# linked can be read in the home of clients.
 client_builds() {
   local file
   be "$1"
@@ -46,19 +47,20 @@ client_builds() {
   assert_contains "$stderr" "resolving with $1"
   run -0 --separate-stderr as_user srun --aq-requirements="$file" printenv AQ_RESOLUTION
   assert_equal "$output" "reused"
-  assert_equal "$(calls | wc -l)" 2
+  assert_equal "$(calls | wc -l)" "$2"
 
   file=$(it_file impossible.yaml <<<'{channels: [conda-forge], dependencies: [numpy=1.99]}')
   run -125 --separate-stderr as_user srun --aq-requirements="$file" true
   assert_contains "$stderr" "1.99"
   run -125 --separate-stderr as_user srun --aq-requirements="$file" true
   assert_contains "$stderr" "1.99"
-  assert_equal "$(calls | wc -l)" 3
+  assert_equal "$(calls | wc -l)" $(($2 + 1))
 }
 
-@test "micromamba resolves, links and refuses" { client_builds micromamba; }
-@test "mamba resolves, links and refuses" { client_builds mamba; }
-@test "conda resolves, links and refuses" { client_builds conda; }
+@test "micromamba resolves, links and refuses" { client_builds micromamba 3; }
+@test "mamba resolves, links and refuses" { client_builds mamba 3; }
+# it links in a place of its own, home and all
+@test "conda resolves, links and refuses" { client_builds conda 1; }
 
 @test "one lock whichever client resolved it" {
   local client locks=

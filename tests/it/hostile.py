@@ -8,8 +8,12 @@
                                             what each does to a client that takes
                                             it at its word, in DIR: NAME REASON
     hostile.py harm PKGS ENVS CANARY        print what has been harmed there
+    hostile.py client NAME STAND_IN AQ_RATTLER ARGUMENT...
+                                            be a conda client that takes packages
+                                            at their word; solving is the stand-in's
 
-A victim, the package aq-victim, is in the package cache as PKGS/aq-victim-1.0-0.
+A victim, the package aq-victim, is in the package cache as PKGS/aq-victim-1.0-0, and
+what no environment may have is beside PKGS in home/aq-secret.
 What a client makes of an archive is judged by the same function in all cases: the
 victim is what it was, the directory CANARY, which everybody may write, is empty, and
 there is nothing that is set-id, has capabilities, or is neither file, directory nor
@@ -24,6 +28,7 @@ import hashlib
 import io
 import json
 import os
+import runpy
 import shutil
 import stat
 import sys
@@ -34,6 +39,7 @@ from pathlib import Path
 
 VICTIM = "aq-victim-1.0-0/share/aq-victim"
 GOOD = b"good\n"
+SECRET = b"secret\n"
 EVIL = b"evil\n"
 CAPABILITY = "SCHILY.xattr.security.capability"
 # cap_dac_override, version 2: linux/capability.h
@@ -162,6 +168,13 @@ def conda_packages(canary: Path) -> Iterator[tuple[str, dict[str, object]]]:
     escaped = path(LED.replace("..", "@@"))
     yield "paths-escaped", {"members": LEADS, "paths": [escaped]}
     yield "files-replace", {"members": LEADS, "paths": None, "files": [LED]}
+    # a directory of the package that is a link: what is in it is from elsewhere
+    home = Member("s", kind=tarfile.SYMTYPE, link="../../home")
+    yield "source-link", {"members": [home], "paths": [path("s/aq-secret", SECRET)]}
+    to_share = Member("d", kind=tarfile.SYMTYPE, link=f"../../pkgs/{VICTIM.rpartition('/')[0]}")
+    behind = Member("e/aq-victim", EVIL)
+    listed = [path("d", b"", "softlink"), path("d/aq-victim") | {"aq_source": "e/aq-victim"}]
+    yield "path-through-link", {"members": [to_share, behind], "paths": listed}
     entry = {"type": "python", "entry_points": [f"../../../pkgs/{VICTIM} = os:system"]}
     yield "entry-point", {"members": [Member("x", EVIL)], "paths": [path("x")], "link": entry}
     yield "tar-dots", {"members": [Member(out, EVIL)], "paths": []}
@@ -278,6 +291,9 @@ def harm(pkgs: Path, envs: Path, canary: Path) -> list[str]:
     """Say all that is not as it should be."""
     victim = pkgs / VICTIM
     found = []
+    for file in envs.rglob("aq-secret"):
+        if file.is_file() and file.read_bytes() == SECRET:
+            found.append(f"{file} is out")
     if victim.is_symlink() or not victim.is_file() or victim.read_bytes() != GOOD:
         found.append("the victim is another")
     if any(canary.iterdir()):
@@ -303,8 +319,8 @@ def place(source: Path, target: Path) -> None:
         os.link(source, target, follow_symlinks=False)
 
 
-def install_conda(archive: Path, package: Path, prefix: Path) -> None:
-    """Unpack and link it."""
+def unpack(archive: Path, package: Path) -> None:
+    """Unpack it, wherever that leads."""
     with tarfile.open(archive) as tar:
         tar.extraction_filter = lambda member, _: member  # nothing is filtered
         for member in tar:
@@ -312,9 +328,16 @@ def install_conda(archive: Path, package: Path, prefix: Path) -> None:
             cap = member.pax_headers.get(CAPABILITY)
             if cap:
                 os.setxattr(package / member.name, "security.capability", cap.encode("latin-1"))
+
+
+def link_conda(package: Path, prefix: Path) -> None:
+    """Link what it lists, wherever that leads."""
     info = package / "info"
+    sources = {}
     if (info / "paths.json").exists():
-        paths = [e["_path"] for e in json.loads((info / "paths.json").read_text())["paths"]]
+        entries = json.loads((info / "paths.json").read_text())["paths"]
+        paths = [e["_path"] for e in entries]
+        sources = {e["_path"]: e["aq_source"] for e in entries if "aq_source" in e}
     else:
         paths = (info / "files").read_text().splitlines()
     prefix.mkdir(parents=True, exist_ok=True)
@@ -323,13 +346,19 @@ def install_conda(archive: Path, package: Path, prefix: Path) -> None:
         if name.startswith("s/"):
             (prefix / "s").mkdir(exist_ok=True)
         with contextlib.suppress(FileNotFoundError):  # it has removed it by then
-            source = package / name.lstrip("/")
+            source = package / sources.get(name, name.lstrip("/"))
             place(source, Path(os.path.join(prefix, name)))  # noqa: PTH118
     link = info / "link.json"
     if link.exists():
         for entry in json.loads(link.read_text())["noarch"]["entry_points"]:
             (prefix / "bin").mkdir(exist_ok=True)
             (prefix / "bin" / entry.split(" = ")[0]).write_bytes(EVIL)
+
+
+def install_conda(archive: Path, package: Path, prefix: Path) -> None:
+    """Unpack and link it."""
+    unpack(archive, package)
+    link_conda(package, prefix)
 
 
 def install_wheel(archive: Path, prefix: Path) -> None:
@@ -367,6 +396,8 @@ def control(top: Path, channel: Path, wheels: Path, canary: Path) -> None:
         victim = top / "pkgs" / VICTIM
         victim.parent.mkdir(parents=True)
         victim.write_bytes(GOOD)
+        (top / "home").mkdir()
+        (top / "home" / "aq-secret").write_bytes(SECRET)
         archive = channel / "noarch" / f"{name}-1.0-0.tar.bz2"
         prefix = top / "envs" / "x"
         if archive.exists():
@@ -383,9 +414,37 @@ def control(top: Path, channel: Path, wheels: Path, canary: Path) -> None:
     shutil.rmtree(top)
 
 
+def client(name: str, stand_in: str, aq_rattler: str, *words: str) -> None:
+    """Be micromamba or conda, as aq-builder uses them."""
+    if "--dry-run" in words:
+        sys.argv = [stand_in, name, aq_rattler, *words]
+        runpy.run_path(stand_in, run_name="__main__")
+    pkgs = Path(os.environ["CONDA_PKGS_DIRS"])
+    prefix = Path(words[words.index("--prefix") + 1])
+    os.umask(0o022)
+    for line in Path(words[words.index("--file") + 1]).read_text().splitlines()[1:]:
+        url, _, digest = line.partition("#sha256:")
+        archive = Path(url.removeprefix("file://"))
+        stem = archive.name.removesuffix(".tar.bz2")
+        package = pkgs / stem
+        if not (package / "info").exists():
+            unpack(archive, package)
+        if "--download-only" in words:
+            continue
+        link_conda(package, prefix)
+        record = dict(zip(("name", "version", "build"), stem.rsplit("-", 2), strict=True))
+        record |= {"url": url, "sha256": digest, "depends": [], "files": []}
+        (prefix / "conda-meta").mkdir(exist_ok=True)
+        (prefix / "conda-meta" / f"{stem}.json").write_text(json.dumps(record))
+    print('{"success": true}')
+
+
 def main() -> None:
     """Do what the verb says."""
     verb, *words = sys.argv[1:]
+    if verb == "client":
+        client(*words)
+        return
     paths = [Path(word) for word in words]
     if verb == "make":
         make(*paths)

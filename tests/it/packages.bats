@@ -1,0 +1,192 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# The package cache that builds of all users share: whatever a client believes, no
+# package changes what another has there, and what is linked from it is what its
+# archive says.  That each archive is an attack on who believes it, attacks.bats shows.
+# shellcheck disable=SC2154,SC2030,SC2031 # bats sets stderr; each test is a subshell
+
+load lib
+
+setup_file() {
+  it_up
+  export HOSTILE=$IT_DIR/hostile CANARY=$IT_DIR/canary PKGS=$IT_DIR/nodes/n1/lib/work/pkgs
+  mkdir -m 755 "$HOSTILE" "$IT_DIR/clients" "$IT_DIR/hostile-wheels"
+  mkdir -m 1777 "$CANARY"
+  hostile make "$HOSTILE" "$IT_DIR/hostile-wheels" "$CANARY" | grep -v python >"$IT_DIR/archives"
+  echo "channels = conda-forge=$AQ_CHANNEL hostile=file://$HOSTILE" >>"$IT_DIR/etc/aq.conf"
+  cp "$IT_DIR/etc/aq.conf" "$IT_DIR/etc/aq.conf.first"
+  it_file victim.yaml <<<'{channels: [hostile], dependencies: [aq-victim]}' >/dev/null
+}
+teardown_file() { it_down; }
+setup() {
+  it_begin
+  it_forget
+  cp "$IT_DIR/etc/aq.conf.first" "$IT_DIR/etc/aq.conf"
+}
+teardown() { it_end; }
+
+hostile() { python3 "$BATS_TEST_DIRNAME/hostile.py" "$@"; }
+
+# believe NAME: aq.conf's client is NAME, who takes packages at their word.
+believe() {
+  local tools
+  tools=$("$AQ_LIB/get-tools")
+  cat >"$IT_DIR/clients/$1" <<PY
+#!$tools/bin/python -I
+import runpy, sys
+hostile = "$(readlink -f "$BATS_TEST_DIRNAME/hostile.py")"
+sys.argv[:1] = [hostile, "client", "$1", "$(readlink -f "$BATS_TEST_DIRNAME/../clients/stand-in")", "$IT_INSTALL/libexec/slurm-aq/aq-rattler"]
+runpy.run_path(hostile, run_name="__main__")
+PY
+  chmod 755 "$IT_DIR/clients/$1"
+  echo "client = $IT_DIR/clients/$1" >>"$IT_DIR/etc/aq.conf"
+}
+
+# attack [BUT]: all archives (but that one) on a node that has the victim; what became of each is in said/.
+attack() {
+  local name request
+  run -0 --separate-stderr as_user srun --aq-requirements="$IT_SUBMIT/victim.yaml" sh -c "cat \$AQ_ENV_PREFIX/share/aq-victim"
+  assert_equal "$output" good
+  [[ -d $PKGS/aq-victim-1.0-0 ]] || cp -r "$(it_victim)" "$PKGS/aq-victim-1.0-0"
+  printf 'secret\n' >"$(it_cache n1)/work/home/aq-secret"
+  chmod 644 "$(it_cache n1)/work/home/aq-secret"
+  rm -rf "$IT_DIR/said"
+  mkdir "$IT_DIR/said"
+  while read -r name request; do
+    echo "$request" | it_file "$name.yaml" >/dev/null
+    as_user srun --overlap --aq-requirements="$IT_SUBMIT/$name.yaml" true </dev/null >"$IT_DIR/said/$name" 2>&1 3>&- &
+  done < <(grep -v "^${1:-none} " "$IT_DIR/archives")
+  wait
+  assert_equal "$(hostile harm "$PKGS" "$(it_cache n1)/envs" "$CANARY")" ""
+}
+
+# it_victim: the victim as it would be unpacked, for a client that leaves nothing.
+it_victim() {
+  mkdir -p "$IT_DIR/unpacked"
+  tar -xjf "$HOSTILE/noarch/aq-victim-1.0-0.tar.bz2" -C "$IT_DIR/unpacked"
+  chown -R "$AQ_BUILDER_USER:" "$IT_DIR/unpacked"
+  echo "$IT_DIR/unpacked"
+}
+
+# said NAME TEXT: that is why it was refused.
+said() { assert_contains "$(cat "$IT_DIR/said/$1")" "$2"; }
+
+# all_refused: what leads out, and what is from elsewhere.
+all_refused() {
+  local name
+  for name in paths-{replace,rewrite,link,remove,absolute,escaped} files-replace; do
+    said "$name" "has a path that leads out of the prefix"
+  done
+  said path-through-link "link"
+  said source-link "only through a link"
+}
+
+@test "the bundled client" {
+  attack
+  all_refused
+}
+
+@test "a client that fetches first and believes all packages: they are looked at before it links" {
+  believe micromamba
+  # unpacking: who makes hard links to the outside can write what has no write bit
+  attack tar-hard-link
+  all_refused
+}
+
+@test "a client that links what it fetches and believes all packages: it harms its own build" {
+  believe conda
+  attack
+}
+
+@test "rattler's own command line harms its own build" {
+  local rattler
+  rattler=$(compgen -G "$AQ_CACHE/rattler-*/bin/rattler") || skip "rattler is not compiled (tests/lib/get-rattler)"
+  echo "client = $rattler" >>"$IT_DIR/etc/aq.conf"
+  attack
+}
+
+# changes: what a client tries on the package that was closed, a line each.
+tries_to_change() {
+  cat >"$IT_DIR/clients/aq-rattler" <<PY
+#!/usr/bin/python3 -I
+import os, sys
+victim = "$(it_cache n1)/pkgs/aq-victim-1.0-0"
+def attempt(name, fn):
+    try:
+        fn()
+        print("ATTACK", name, "through", file=sys.stderr)
+    except OSError as e:
+        print("ATTACK", name, "stopped", e, file=sys.stderr)
+def overwrite():
+    with open(victim + "/share/aq-victim", "w") as f:
+        f.write("evil\n")
+def replace():
+    os.rename(os.environ["TMPDIR"] + "/evil", victim + "/share/aq-victim")
+if "link" in sys.argv[1:2] and os.path.exists(victim):
+    with open(os.environ["TMPDIR"] + "/evil", "w") as f:
+        f.write("evil\n")
+    attempt("overwrite", overwrite)
+    attempt("replace", replace)
+    attempt("remove", lambda: os.unlink(victim + "/share/aq-victim"))
+    attempt("add", lambda: os.mkdir(victim + "/share/more"))
+    attempt("index", lambda: os.unlink(victim + "/info/paths.json"))
+    attempt("know", lambda: os.listdir("$(it_cache n1)/checked") and open("$(it_cache n1)/checked/aq-victim-1.0-0", "a"))
+os.execv("$IT_DIR/client/aq-rattler", ["aq-rattler", *sys.argv[1:]])
+PY
+  chmod 755 "$IT_DIR/clients/aq-rattler"
+  echo "client = $IT_DIR/clients/aq-rattler" >>"$IT_DIR/etc/aq.conf"
+}
+
+@test "an unpacked package that was looked at is closed to clients" {
+  run -0 aq --node n1 build "$IT_SUBMIT/victim.yaml"
+  assert_equal "$(stat -c '%U %a' "$PKGS/aq-victim-1.0-0/share" "$PKGS/aq-victim-1.0-0/share/aq-victim")" \
+    "root 755"$'\n'"$AQ_BUILDER_USER 444"
+  assert_equal "$(stat -c %U "$PKGS/../checked/aq-victim-1.0-0")" root
+  tries_to_change
+  run -0 --separate-stderr as_user srun --aq-requirements="$(it_small)" true
+  run -0 cat "$(it_cache n1)"/logs/*
+  assert_equal "$(grep -c '^ATTACK .* stopped' <<<"$output")" 6
+  # it is linked as it is, by another environment
+  it_file both.yaml <<<'{channels: [conda-forge, hostile], dependencies: [aq-victim, activate-demo]}' >/dev/null
+  run -0 --separate-stderr as_user srun --aq-requirements="$IT_SUBMIT/both.yaml" sh -c "cat \$AQ_ENV_PREFIX/share/aq-victim"
+  assert_equal "$output" good
+  [[ $(stat -c %h "$PKGS/aq-victim-1.0-0/share/aq-victim") -ge 3 ]]
+}
+
+@test "what is not what its archive says is not committed, and is fetched anew" {
+  it_gate after link
+  run_in_background
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
+  echo evil >"$PKGS/aq-victim-1.0-0/share/aq-victim"
+  it_open
+  wait_until "$IT_JOB_SECONDS" test -e "$IT_SUBMIT/status"
+  assert_equal "$(cat "$IT_SUBMIT/status")" 125
+  assert_contains "$(cat "$IT_SUBMIT/err")" "has in the package cache another file than its index says: 'share/aq-victim'; it is fetched anew"
+  assert_equal "$(it_builds n1)" 0
+  [[ ! -e $PKGS/aq-victim-1.0-0 ]]
+  run -0 --separate-stderr as_user srun --aq-requirements="$IT_SUBMIT/victim.yaml" sh -c "cat \$AQ_ENV_PREFIX/share/aq-victim"
+  assert_equal "$output" good
+}
+run_in_background() {
+  rm -f "$IT_SUBMIT/status"
+  { as_user srun --aq-requirements="$IT_SUBMIT/victim.yaml" true >/dev/null 2>"$IT_SUBMIT/err" || echo "$?" >"$IT_SUBMIT/status"; } 3>&- &
+}
+
+@test "a package of another channel that has the place of one's own is not replaced" {
+  it_file other.yaml <<<'{channels: [hostile], dependencies: [activate-demo]}' >/dev/null
+  local n
+  for n in 1 2; do
+    run -0 --separate-stderr as_user srun --aq-requirements="$(it_small)" sh -c "ls \$AQ_ENV_PREFIX/share || :"
+    refute_contains "$output" evil
+    run -0 --separate-stderr as_user srun --aq-requirements="$IT_SUBMIT/other.yaml" sh -c "cat \$AQ_ENV_PREFIX/share/aq-evil"
+    assert_equal "$output" evil
+    run ! grep -rq evil "$PKGS"/activate-demo-*/share
+    it_forget_environments
+  done
+}
+# it_forget_environments: the caches stay.
+it_forget_environments() {
+  it_begin
+  wait_while "$IT_JOB_SECONDS" it_has_workers n1
+  rm -rf "$(it_cache n1)"/{envs,meta,cache.db*} "$IT_DIR/nodes/n1/run" "$IT_DIR/nodes/n1/run-public"
+}
