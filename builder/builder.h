@@ -344,8 +344,6 @@ struct dialect {
 	/* Make b->prefix hold exactly what b->lock says of conda packages. */
 	int (*link)(struct build *b, const char *program, struct aq_err *err);
 	bool can_constrain; /* solve() knows AQ_ENV_LINKED */
-	/* before it links a package it looks whether that stays in the prefix */
-	bool looks_itself;
 };
 extern const struct dialect dialect_rattler, dialect_bundled;
 extern const struct dialect dialect_micromamba, dialect_mamba, dialect_conda;

@@ -81,5 +81,4 @@ const struct dialect dialect_bundled = {
 	.solve = solve,
 	.link = link_prefix,
 	.can_constrain = true,
-	.looks_itself = true,
 };

@@ -167,9 +167,7 @@ int client_link(struct build *b, struct aq_err *err)
 		return rc;
 	say(b, "installing %zu packages",
 	    aq_lock_count(b->lock, AQ_LOCK_CONDA));
-	/* its user's own caches, or where links are looked at in time */
-	is_shared = b->is_personal || b->is_private || d->fetch ||
-		    d->looks_itself;
+	is_shared = b->is_personal || b->is_private || !client_is_alone(d->name);
 	rc = is_shared ? link_shared(b, d, program, err) :
 			 link_alone(b, d, program, err);
 	return check_scripts(b, &why) == AQ_USER ?

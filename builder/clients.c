@@ -26,6 +26,7 @@ static const struct {
  */
 static const char *const names[] = { "micromamba", "mamba", "aq-rattler",
 				     "conda", "rattler" };
+#define N_SHARING 3
 
 bool client_find(const char *name, char *ret, size_t size)
 {
@@ -49,8 +50,9 @@ int client_choose(const char *client, const char **ret_name, char *program,
 	const char *slash = strrchr(client, '/');
 	const char *name = slash ? slash + 1 : client;
 	bool is_auto = strcmp(client, "auto") == 0;
+	size_t n = is_auto ? N_SHARING : ARRAY_LEN(names);
 
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+	for (size_t i = 0; i < n; i++) {
 		if (!is_auto && strcmp(name, names[i]) != 0)
 			continue;
 		if (client_find(is_auto ? names[i] : client, program, size)) {
@@ -64,8 +66,16 @@ int client_choose(const char *client, const char **ret_name, char *program,
 	if (is_auto)
 		return aq_fail(err, AQ_SYS, "no conda client is installed on this node: see 'client' in aq.conf");
 	return aq_fail(err, AQ_SYS,
-		       "'%s' is no conda client that is known: 'client' in aq.conf takes rattler, micromamba, mamba, conda, aq-rattler, or a path that ends in one",
+		       "'%s' is no conda client that is known: 'client' in aq.conf takes micromamba, mamba, aq-rattler, conda, rattler, or a path that ends in one",
 		       client);
+}
+
+bool client_is_alone(const char *name)
+{
+	for (size_t i = 0; i < N_SHARING; i++)
+		if (strcmp(name, names[i]) == 0)
+			return false;
+	return true;
 }
 
 int client_choose_pip(const char *client, char *program, size_t size,

@@ -22,6 +22,9 @@ bool client_find(const char *name, char *ret, size_t size);
 AQ_CHECK int client_choose(const char *client, const char **ret_name,
 			   char *program, size_t size, struct aq_err *err);
 
+/* Whether that one fetches and links in one go, so that it builds alone. */
+bool client_is_alone(const char *name);
+
 /* The same for 'pip_client'.  AQ_MISS: the environment's own pip. */
 AQ_CHECK int client_choose_pip(const char *client, char *program, size_t size,
 			       struct aq_err *err);

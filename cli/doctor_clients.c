@@ -70,12 +70,10 @@ static void check_version(struct doctor *d, const char *name,
 			   name, version, program, f->why);
 		return;
 	}
-	/* a path of info/paths.json is joined to the prefix as it is; the
-	 * bundled client looks at them before
-	 */
 	doctor_say(d, DOCTOR_OK, NULL, "%s %s (%s)%s", name, version, program,
-		   strcmp(name, "rattler") != 0 ? "" :
-		   "; with it a package's paths can lead out of its environment: use aq-rattler if you do not trust all channels alike");
+		   client_is_alone(name) ?
+			   "; it links what it fetches before that can be looked at, so environments share no packages: aq-rattler, micromamba and mamba do" :
+			   "");
 }
 
 void doctor_client(struct doctor *d)
@@ -89,7 +87,7 @@ void doctor_client(struct doctor *d)
 		check_version(d, name, program);
 	else
 		doctor_say(d, DOCTOR_ERROR,
-			   "install rattler, micromamba, mamba or conda in /usr/bin or /usr/local/bin, or py-rattler for the bundled client",
+			   "install micromamba or mamba in /usr/bin or /usr/local/bin, or py-rattler for the bundled client",
 			   "%s", err.text);
 }
 

@@ -22,7 +22,7 @@ const struct aq_conf_key aq_conf_keys[] = {
 	  "aq-probe", 0, "account",
 	  "runs a new environment's own programs when it is checked" },
 	{ "client", AQ_CONF_TEXT, offsetof(struct aq_conf, client), "auto", 0,
-	  "auto, rattler, micromamba, mamba, conda, aq-rattler or a path",
+	  "auto, micromamba, mamba, aq-rattler, conda, rattler or a path",
 	  "the conda client" },
 	{ "pip_client", AQ_CONF_TEXT, offsetof(struct aq_conf, pip_client),
 	  "auto", 0, "auto, uv, pip or a path",

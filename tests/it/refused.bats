@@ -1,7 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck disable=SC2154 # bats sets stderr
-# What is wrong with a request is said before anything is queued.
+# shellcheck disable=SC2030,SC2031 # each test is a subshell
+# What is wrong with a request, or made to be, is said before anything is queued.
 
 load lib
 setup_file() { it_up; }
@@ -65,4 +66,104 @@ SH
   )
   refused sbatch "$script"
   assert_contains "$stderr" "$file:1:1: "
+}
+
+# bomb NAME: a file that costs who expands it more than it is long.
+bomb() {
+  case $1 in
+    aliases)
+      echo 'a0: &a0 [x, x, x, x, x, x, x, x, x, x]'
+      for n in {1..9}; do echo "a$n: &a$n [$(printf "*a$((n - 1)), %.0s" {1..9})*a$((n - 1))]"; done
+      echo 'dependencies: *a9'
+      ;;
+    merge) printf '%s\n' 'a: &a {k: v}' 'dependencies: {<<: [*a, *a]}' ;;
+    self) echo 'dependencies: &a [*a]' ;;
+    deep) printf 'dependencies: %s' "$(head -c 30000 /dev/zero | tr '\0' '[')" ;;
+    deeper) for n in {0..300}; do printf '%*sa:\n' "$n" ''; done ;;
+    scalar) printf 'dependencies: [%s]\n' "$(head -c 60000 /dev/zero | tr '\0' x)" ;;
+    folded) printf 'dependencies:\n- >\n%s' "$(printf '  a\n\n%.0s' {1..9000})" ;;
+    key) printf '? %s\n: [x]\n' "$(head -c 60000 /dev/zero | tr '\0' x)" ;;
+    many) printf 'dependencies: [%s]\n' "$(printf 'a%d, ' {1..9000})" ;;
+    documents) printf -- '--- {}\n%.0s' {1..9000} ;;
+    tag) echo 'dependencies: !!python/object/apply:os.system ["true"]' ;;
+    nul) printf 'dependencies: [a\0b]\n' ;;
+    escapes) printf 'dependencies: ["%s"]\n' "$(printf '\\U0010FFFF%.0s' {1..6000})" ;;
+  esac
+}
+
+@test "what is made to grow is refused at once" {
+  local name file before
+  before=$(scontrol show config | grep -i '^NEXT_JOB_ID')
+  for name in aliases merge self deep deeper scalar folded key many documents tag nul escapes; do
+    file=$(bomb "$name" | it_file "$name.yaml")
+    (($(stat -c %s "$file") <= 65536))
+    # seconds of processor time and memory that none needs
+    run --separate-stderr as_user prlimit --cpu=5 --data=268435456 timeout 60 \
+      "$(command -v srun)" --aq-requirements="$file" true
+    [[ $status == 1 && $stderr == *"$file:"* ]] || { echo "$name: $status $stderr" >&2; false; }
+    ((${#stderr} < 4096))
+    [[ $stderr != *$'\e'* ]]
+  done
+  assert_equal "$(scontrol show config | grep -i '^NEXT_JOB_ID')" "$before"
+  # of that shape, and small
+  file=$(it_file small-shape.yaml <<<'dependencies: [ab, {pip: [x, y]}]')
+  run -0 aq check "$file"
+}
+
+# checked YAML: what it means, or "refused".
+checked() {
+  echo "$1" | it_file form.yaml >/dev/null
+  aq check "$IT_SUBMIT/form.yaml" --json 2>/dev/null || echo refused
+}
+digest_of() { [[ $1 == *refused ]] || jq -r .digest <<<"$1"; }
+
+@test "no request has the form of another: what separates lines and words is no part of a word" {
+  local honest file said
+  honest=$(digest_of "$(checked '{channels: [conda-forge], dependencies: [ab, cd, {pip: [ef]}], variables: {A: "1", B: "2"}}')")
+  # the same, written otherwise: that would be told
+  assert_equal "$(digest_of "$(checked '{dependencies: [CD, "ab ", {pip: [EF]}], channels: [conda-forge], variables: {B: "2", A: "1"}}')")" "$honest"
+  while IFS= read -r file; do
+    said=$(checked "$file")
+    [[ -n $said ]]
+    [[ $said == *refused || $(digest_of "$said") =~ ^[0-9a-f]{64}$ ]]
+    [[ $(digest_of "$said") != "$honest" ]] || { echo "$file has the form of another" >&2; false; }
+  done <<'FORMS'
+{channels: [conda-forge], dependencies: ["ab\nconda cd", {pip: [ef]}], variables: {A: "1", B: "2"}}
+{channels: [conda-forge], dependencies: ["ab\rconda cd", {pip: [ef]}], variables: {A: "1", B: "2"}}
+{channels: [conda-forge], dependencies: ["ab\Lconda cd", {pip: [ef]}], variables: {A: "1", B: "2"}}
+{channels: [conda-forge], dependencies: ["ab\0cd", cd, {pip: [ef]}], variables: {A: "1", B: "2"}}
+{channels: ["conda-forge\nconda ab"], dependencies: [cd, {pip: [ef]}], variables: {A: "1", B: "2"}}
+{channels: [conda-forge], dependencies: [ab, "cd\npip ef"], variables: {A: "1", B: "2"}}
+{channels: [conda-forge], dependencies: [ab, cd, {pip: ["ef\nvariable A=1"]}], variables: {B: "2"}}
+{channels: [conda-forge], dependencies: [ab, cd, {pip: [ef]}], variables: {A: "1\nvariable B=2"}}
+{channels: [conda-forge], dependencies: [ab, cd, {pip: [ef]}], variables: {"A=1\nvariable B": "2"}}
+{channels: [conda-forge], dependencies: [ab, cd, {pip: [ef]}], variables: {A: "1", "B=2": ""}}
+{channels: [conda-forge], dependencies: [a, bcd, {pip: [ef]}], variables: {A: "1", B: "2"}}
+{channels: [conda-forge], dependencies: [ab, cd, ef], variables: {A: "1", B: "2"}}
+{channels: [conda-forge], dependencies: [{pip: [ab, cd, ef]}], variables: {A: "1", B: "2"}}
+{dependencies: ["conda-forge::ab", "conda-forge::cd", {pip: [ef]}], variables: {A: "1", B: "2"}}
+FORMS
+}
+
+@test "a refresh that somebody made up is one at most, and a job's own" {
+  local file other job value before values=("" 0 1 2 yes ../x $'1\nused x' "$(printf '1%.0s' {1..5000})")
+  file=$(it_small)
+  other=$(it_file other.yaml <<<'{channels: [conda-forge], dependencies: [activate-demo], variables: {OTHER: "1"}}')
+  run -0 --separate-stderr as_user srun --aq-requirements="$file" printenv AQ_RESOLUTION
+  before=$(it_attempts n1)
+  {
+    printf '#!/bin/bash\n'
+    for value in "${values[@]}"; do
+      printf 'SLURM_AQ_REFRESH=%q %q --aq-requirements=%q printenv AQ_RESOLUTION\n' "$value" "$(command -v srun)" "$file"
+    done
+  } | it_file refresh.sh >/dev/null
+  job=$(it_submit "$IT_SUBMIT/refresh.sh")
+  it_wait "$job"
+  assert_equal "$(cat "$IT_SUBMIT/$job"_*.out | grep -cxE 'reused|created|linked|inherited')" "${#values[@]}"
+  # once in that job, however often it says so and what
+  assert_equal "$(($(it_attempts n1) - before))" 1
+  # others have what they had
+  run -0 --separate-stderr as_user -u "$AQ_OTHER_USER" srun --aq-requirements="$other" printenv AQ_RESOLUTION
+  assert_equal "$output" reused
+  assert_equal "$(($(it_attempts n1) - before))" 1
 }
