@@ -137,11 +137,11 @@ open_copy() {
 # client that it runs.
 pids_of_build() {
   local watcher
-  watcher=$(pgrep -u "$AQ_TEST_USER" -x aq-watch | head -n 1)
+  watcher=$(it_watchers | head -n 1)
   echo "task=$(ps -o ppid= -p "$watcher" | tr -d ' ') watcher=$watcher" \
     "supervisor=$(it_builders "$1" | head -n 1) client=$(pgrep -f -u "$AQ_BUILDER_USER" "$IT_DIR/client/" | head -n 1)"
 }
-is_watched() { pgrep -u "$AQ_TEST_USER" -x aq-watch >/dev/null; }
+is_watched() { [[ -n $(it_watchers) ]]; }
 
 @test "processes: the waiting task, its watcher, the supervisor and the client" {
   local node job pids said

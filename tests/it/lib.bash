@@ -273,6 +273,16 @@ it_builders() {
   done
 }
 
+# it_watchers: the pids of what tasks of this cluster wait with; others have the same
+# account.
+it_watchers() {
+  local pid
+  for pid in $(pgrep -u "$AQ_TEST_USER" -x aq-watch); do
+    ! tr '\0' '\n' 2>/dev/null <"/proc/$(ps -o ppid= -p "$pid" | tr -d ' ')/environ" |
+      grep -qxF "AQ_CLUSTER=$IT_DIR" || echo "$pid"
+  done
+}
+
 # it_has_workers NODE: whether there is a builder, or anything that one of
 # them started: both accounts do nothing but build.  Clusters share them, so
 # it is the path of the node's cache or our own client that tells.

@@ -169,7 +169,11 @@ PY
 }
 run_in_background() {
   rm -f "$IT_SUBMIT/status"
-  { as_user srun --aq-requirements="$IT_SUBMIT/victim.yaml" true >/dev/null 2>"$IT_SUBMIT/err" || echo "$?" >"$IT_SUBMIT/status"; } 3>&- &
+  {
+    local status=0
+    as_user srun --aq-requirements="$IT_SUBMIT/victim.yaml" true >/dev/null 2>"$IT_SUBMIT/err" || status=$?
+    echo "$status" >"$IT_SUBMIT/status"
+  } 3>&- &
 }
 
 @test "a package of another channel that has the place of one's own is not replaced" {
