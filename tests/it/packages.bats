@@ -47,7 +47,7 @@ attack() {
   local name request
   run -0 --separate-stderr as_user srun --aq-requirements="$IT_SUBMIT/victim.yaml" sh -c "cat \$AQ_ENV_PREFIX/share/aq-victim"
   assert_equal "$output" good
-  [[ -d $PKGS/aq-victim-1.0-0 ]] || cp -r "$(it_victim)" "$PKGS/aq-victim-1.0-0"
+  [[ -d $PKGS/aq-victim-1.0-0 ]] || cp -a "$(it_victim)" "$PKGS/aq-victim-1.0-0"
   printf 'secret\n' >"$(it_cache n1)/work/home/aq-secret"
   chmod 644 "$(it_cache n1)/work/home/aq-secret"
   rm -rf "$IT_DIR/said"

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* builder/packages_judge: what an unpacked package may say of itself. */
+#include "tests/unit/unit.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "builder/packages.h"
+#include "common/io.h"
+
+#define DIR "aq-x-1.0-0"
+/* sha256sum of "x" */
+#define SHA_X                                                                  \
+	"2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+#define FILE_X(path) "{\"_path\": \"" path "\", \"sha256\": \"" SHA_X "\"}"
+
+static void put(const char *top, const char *path, const char *text)
+{
+	char whole[512];
+	FILE *f;
+
+	snprintf(whole, sizeof(whole), "%s/pkgs/" DIR "/%s", top, path);
+	f = fopen(whole, "we");
+	assert_non_null(f);
+	assert_int_equal(fputs(text, f) < 0, 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void put_link(const char *top, const char *path, const char *target)
+{
+	char whole[512];
+
+	snprintf(whole, sizeof(whole), "%s/pkgs/" DIR "/%s", top, path);
+	assert_int_equal(symlink(target, whole), 0);
+}
+
+/* A package that has a/x, a/b, and the links a/l to 'target', s to a. */
+static void begin(char top[64], const char *target)
+{
+	static const char *const dirs[] = { "pkgs", "pkgs/" DIR,
+					    "pkgs/" DIR "/info",
+					    "pkgs/" DIR "/a",
+					    "pkgs/" DIR "/a/b" };
+	char path[128];
+
+	snprintf(top, 64, "/tmp/aq-packages.XXXXXX");
+	assert_non_null(mkdtemp(top));
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		snprintf(path, sizeof(path), "%s/%s", top, dirs[i]);
+		assert_int_equal(mkdir(path, 0755), 0);
+	}
+	put(top, "a/x", "x");
+	put_link(top, "a/l", target);
+	put_link(top, "s", "a");
+}
+
+/* What is said of it, in 'said': 'name' of info/ holds 'text'. */
+static void judge(const char *target, const char *name, const char *text,
+		  char said[1024])
+{
+	cleanup_strv struct aq_strv dirs = AQ_STRV_INIT(4);
+	cleanup_str struct aq_str out = AQ_STR_INIT(4096);
+	char top[64], info[64];
+	struct packages_judge p = { top, &dirs };
+	struct aq_err err = { 0 };
+
+	begin(top, target);
+	if (strcmp(name, "paths.json") != 0 && strcmp(name, "files") != 0)
+		put(top, "info/paths.json", "{\"paths\": []}");
+	snprintf(info, sizeof(info), "info/%s", name);
+	put(top, info, text);
+	aq_strv_add(&dirs, DIR);
+	if (packages_judge(&p, &out, &err) != 0)
+		fail_msg("%s", err.text);
+	snprintf(said, 1024, "%s", aq_str_get(&out));
+	assert_int_equal(aq_remove_tree(AT_FDCWD, top, NULL), 0);
+}
+
+static void expect(const char *target, const char *name, const char *text,
+		   const char *what)
+{
+	char said[1024];
+
+	judge(target, name, text, said);
+	if (*what ? !strstr(said, what) : *said)
+		fail_msg("%s: '%s' instead of '%s'", text, said, what);
+}
+
+static void paths_stay_in_the_prefix(void **state)
+{
+	static const char *const bad[] = {
+		"{\"paths\": [{\"_path\": \"../x\"}]}",
+		"{\"paths\": [{\"_path\": \"a/../../x\"}]}",
+		"{\"paths\": [{\"_path\": \"a/..\"}]}",
+		"{\"paths\": [{\"_path\": \"/a\"}]}",
+		"{\"paths\": [{\"_path\": \"\\u002e\\u002e/x\"}]}",
+		/* parsers differ in which of two they take */
+		"{\"paths\": [{\"_path\": \"a/x\", \"_path\": \"../x\"}]}",
+		"{\"paths\": [], \"paths\": [{\"_path\": \"../x\"}]}",
+		"{\"paths\": [{\"\\u005fpath\": \"../x\"}]}",
+		"{\"paths\": [{\"_path\": \"a/x\", \"other\": \"/x\"}]}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		expect("x", "paths.json", bad[i],
+		       "r " DIR " has a path that leads out of the prefix:");
+	expect("x", "files", "a/x\n../x\n", "leads out of the prefix");
+	expect("x", "files", "a/x\r\n/x\r\n", "leads out of the prefix");
+	expect("x", "files", "a/x\na/..", "leads out of the prefix");
+	expect("x", "files", "a/x\n", "");
+	expect("x", "paths.json",
+	       "{\"paths\": [{\"_path\": \"a/x\", \"prefix_placeholder\": \"/opt/x\"}]}",
+	       "");
+	expect("x", "paths.json", "{\"paths\": []}", "");
+}
+
+static void an_index_says_each_thing_once_and_plainly(void **state)
+{
+	(void)state;
+	expect("x", "paths.json",
+	       "{\"paths\": [" FILE_X("a/x") "], \"paths\": [" FILE_X("s/x") "]}",
+	       "hides something");
+	expect("x", "paths.json",
+	       "{\"paths\": [{\"_path\": \"a/x\", \"_path\": \"s/x\"}]}",
+	       "hides something");
+	expect("x", "paths.json",
+	       "{\"paths\": [" FILE_X("a/x") ", {\"\\u005fpath\": \"s/x\"}]}",
+	       "hides something");
+	expect("x", "paths.json", "{\"paths\": [", "cannot be read");
+	expect("x", "files", "", "");
+	/* a letter that has to be escaped nowhere but in ASCII */
+	expect("x", "paths.json", "{\"paths\": [{\"_path\": \"a/\\u00e9\"}]}",
+	       "lacks");
+}
+
+static void files_are_the_packages_own_and_what_it_says(void **state)
+{
+	(void)state;
+	expect("x", "paths.json", "{\"paths\": [" FILE_X("a/x") "]}", "");
+	expect("x", "paths.json", "{\"paths\": [" FILE_X("s/x") "]}",
+	       "only through a link");
+	expect("x", "files", "s/x\n", "only through a link");
+	expect("x", "paths.json", "{\"paths\": [" FILE_X("a/none") "]}", "lacks");
+	expect("x", "paths.json",
+	       "{\"paths\": [{\"_path\": \"a/x\", \"sha256\": \"" SHA_X "\"},"
+	       " {\"_path\": \"info/paths.json\", \"sha256\": \"" SHA_X "\"}]}",
+	       "d " DIR " has in the package cache another file");
+}
+
+static void links_stay_in_the_prefix(void **state)
+{
+	static const char *const bad[] = { "../..",	 "../../x", "b/../..",
+					   "b/../x",	 "/proc/1", "/dev/fd/3",
+					   "/usr/../x", "//x",	    "../x/.." };
+	static const char *const good[] = { "x", "../x", "..", "../a/b",
+					    "/dev/null", "/usr/bin/env" };
+	static const char index[] = "{\"paths\": [{\"_path\": \"a/l\"}]}";
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		expect(bad[i], "paths.json", index, "r " DIR " has a link");
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		char said[1024];
+
+		judge(good[i], "paths.json", index, said);
+		assert_string_equal(said, "l " DIR " a/l\n");
+	}
+}
+
+static void programs_have_names(void **state)
+{
+	(void)state;
+	expect("x", "link.json",
+	       "{\"noarch\": {\"entry_points\": [\"../x = a:b\"]}}",
+	       "has a program whose name is a path");
+	expect("x", "link.json",
+	       "{\"noarch\": {\"type\": \"python\", \"entry_points\": [\"x = a.b:c\"]}}",
+	       "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(paths_stay_in_the_prefix),
+		cmocka_unit_test(an_index_says_each_thing_once_and_plainly),
+		cmocka_unit_test(files_are_the_packages_own_and_what_it_says),
+		cmocka_unit_test(links_stay_in_the_prefix),
+		cmocka_unit_test(programs_have_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
