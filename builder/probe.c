@@ -93,16 +93,31 @@ static bool is_below(int root, const char *path)
 	return aq_open_below(root, path, &fd, NULL) == 0;
 }
 
-/* A layer's are links to the base's. */
-static bool has_scripts(const struct build *b)
+static bool has_scripts(int root)
 {
-	static const char scripts[] = "etc/conda/activate.d";
+	return is_below(root, "etc/conda/activate.d");
+}
+
+static bool has_json(int root)
+{
+	cleanup_close int meta = -1;
+
+	return is_below(root, "etc/conda/env_vars.d") ||
+	       (aq_open_below(root, "conda-meta", &meta, NULL) == 0 &&
+		faccessat(meta, "state", F_OK, AT_SYMLINK_NOFOLLOW) == 0);
+}
+
+/* Most have none of what would need a cage to be read.  A layer's are links to the
+ * base's.
+ */
+static bool is_in(const struct build *b, bool (*has)(int root))
+{
 	cleanup_close int root = -1, base = -1;
 
-	return (prefix_open(b, &root, NULL) == 0 && is_below(root, scripts)) ||
+	return (prefix_open(b, &root, NULL) == 0 && has(root)) ||
 	       (b->kind == AQ_ENV_INHERITED &&
 		aq_open_dir(AT_FDCWD, b->base_prefix, &base, NULL) == 0 &&
-		is_below(base, scripts));
+		has(base));
 }
 
 static int capture_scripts(struct build *b, struct aq_str *ops,
@@ -112,7 +127,7 @@ static int capture_scripts(struct build *b, struct aq_str *ops,
 	__attribute__((cleanup(free_world))) struct world other = { 0 };
 	int rc;
 
-	if (!has_scripts(b))
+	if (!is_in(b, has_scripts))
 		return 0;
 	first_world(b, &one.before);
 	rc = run_scripts(b, &one, err);
@@ -200,7 +215,8 @@ static int capture_json(struct build *b, struct aq_str *ops,
 {
 	cleanup_str struct aq_str out = AQ_STR_INIT(OUTPUT_MAX);
 	cleanup_envmap struct aq_envmap map = { 0 };
-	int rc = run_function(b, PHASE_PROBE, read_json, b, &out, err);
+	int rc = is_in(b, has_json) ?
+		run_function(b, PHASE_PROBE, read_json, b, &out, err) : 0;
 
 	if (rc)
 		return aq_fail_prefix(err, "the environment's variables");
