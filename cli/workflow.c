@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/domains.h"
 #include "cli/env.h"
 #include "cli/json.h"
 #include "cli/term.h"
@@ -200,6 +201,7 @@ static int list_one(const struct aq_workflow_state *w, void *arg,
 		    struct aq_err *err)
 {
 	char key[KEY_DIGITS + 1], ago[UNITS_SIZE], user[USER_NAME_SIZE];
+	char when[UNITS_SIZE + sizeof(", private")];
 	struct listing *l = arg;
 
 	(void)err;
@@ -207,14 +209,25 @@ static int list_one(const struct aq_workflow_state *w, void *arg,
 	if (l->cli->has_json) {
 		json_open(&l->json, NULL, '{');
 		write_members(&l->json, w);
+		domains_write(&l->json, l->cli->conf);
 		json_close(&l->json, '}');
 		return 0;
 	}
 	snprintf(key, sizeof(key), "%.*s", KEY_DIGITS, w->key);
+	units_ago(w->submitted / NANOSECONDS, l->now, ago);
+	snprintf(when, sizeof(when), "%s%s", ago,
+		 l->cli->conf->domain.kind == AQ_PRIVATE ? ", private" : "");
 	printf(LINE_FORMAT, w->name, user_name(w->uid, user),
-	       *w->env ? w->env : "-", key, state_of(w),
-	       units_ago(w->submitted / NANOSECONDS, l->now, ago));
+	       *w->env ? w->env : "-", key, state_of(w), when);
 	return 0;
+}
+
+/* A user has a workflow of the same name in each domain. */
+static int list_domain(struct cli *cli, void *arg, struct aq_err *err)
+{
+	int rc = workflow_each(cli, NULL, list_one, arg, err);
+
+	return rc == AQ_MISS ? 0 : rc;
 }
 
 static int list(struct cli *cli)
@@ -225,15 +238,15 @@ static int list(struct cli *cli)
 
 	if (cli->argc != 1)
 		return usage("'list' takes no name");
-	rc = workflow_each(cli, NULL, list_one, &l, &err);
-	if (rc && rc != AQ_MISS)
+	rc = domains_each(cli, list_domain, &l, &err);
+	if (rc)
 		return cli_fail(&err);
 	if (cli->has_json) {
 		begin(&l);
 		json_close(&l.json, ']');
 		json_end(&l.json);
-	} else if (rc == AQ_MISS) {
-		puts(err.text);
+	} else if (!l.has_begun) {
+		puts("no workflows on this node");
 	}
 	return CLI_OK;
 }

@@ -372,3 +372,16 @@ assert p["aq-part"]["url"].endswith("@" + p["aq-part"]["sha256"] + "#subdirector
   it_job_is COMPLETED "$job"
   assert_equal "$(grep -h '^ran ' "$IT_SUBMIT/$job"_*.out | sort | tr '\n' ' ')" "ran created ran reused "
 }
+
+@test "a workflow is one in each domain, and aq workflow list has both" {
+  local file
+  file=$(asks twice "aq-vcs @ $(url aq-vcs)" idna)
+  run -0 --separate-stderr as_user srun -w n1 --aq-workflow=mine --aq-requirements="$file" true
+  run -0 --separate-stderr as_user srun -w n1 --aq-workflow=mine --aq-requirements="$(it_small)" true
+  wait_while "$IT_JOB_SECONDS" it_has_builders n1
+  run -0 --separate-stderr aq --node n1 workflow list --json
+  assert_equal "$(jq -c '[.workflows[] | [.name, .private_to]] | sort' <<<"$output")" \
+    "[[\"mine\",null],[\"mine\",$(id -u "$AQ_TEST_USER")]]"
+  run -0 --separate-stderr aq --node n1 workflow list
+  assert_equal "$(grep -c ', private$' <<<"$output")" 1
+}
