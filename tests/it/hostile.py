@@ -233,6 +233,11 @@ def make(channel: Path, wheels: Path, canary: Path) -> None:
         conda(channel, name, **parts)  # type: ignore[arg-type]
         python = "python=3.12, " if "link" in parts else ""
         print(name, f"{{channels: [conda-forge, hostile], dependencies: [{python}{name}]}}")
+    # each stays in the prefix; together the second one's link is elsewhere
+    here = Member("m", kind=tarfile.SYMTYPE, link="n")
+    conda(channel, "two-a", [here], [path("m", b"", "softlink")])
+    there = Member("m/s", kind=tarfile.SYMTYPE, link="../y")
+    conda(channel, "two-b", [there], [path("m/s", b"", "softlink")])
     into = f"../../../../../pkgs/{VICTIM.rpartition('/')[0]}"
     linked = Member(f"{SITE}/aq_linked", kind=tarfile.SYMTYPE, link=into)
     conda(channel, "a-link", [linked], [path(linked.info.name, b"", "softlink")])

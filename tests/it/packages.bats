@@ -105,6 +105,29 @@ all_refused() {
   attack
 }
 
+@test "a link that is where another package's link leads" {
+  local client
+  it_file a.yaml <<<'{channels: [hostile], dependencies: [two-a]}' >/dev/null
+  it_file b.yaml <<<'{channels: [hostile], dependencies: [two-b]}' >/dev/null
+  it_file both.yaml <<<'{channels: [hostile], dependencies: [two-a, two-b]}' >/dev/null
+  for client in aq-rattler micromamba; do
+    [[ $client == aq-rattler ]] || believe "$client"
+    it_forget
+    run -1 --separate-stderr aq --node n1 build "$IT_SUBMIT/both.yaml"
+    assert_contains "$stderr" "a link where another link"
+    # one of them is there, and looked at
+    it_forget
+    run -0 aq --node n1 build "$IT_SUBMIT/a.yaml"
+    run -1 --separate-stderr aq --node n1 build "$IT_SUBMIT/both.yaml"
+    assert_contains "$stderr" "a link where another link"
+    run -0 aq --node n1 build "$IT_SUBMIT/b.yaml"
+    # both are
+    it_forget_failures n1
+    run -1 --separate-stderr aq --node n1 build "$IT_SUBMIT/both.yaml"
+    assert_contains "$stderr" "a link where another link"
+  done
+}
+
 # changes: what a client tries on the package that was closed, a line each.
 tries_to_change() {
   cat >"$IT_DIR/clients/aq-rattler" <<PY
