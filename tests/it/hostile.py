@@ -419,10 +419,10 @@ def control(top: Path, channel: Path, wheels: Path, canary: Path) -> None:
     shutil.rmtree(top)
 
 
-def client(name: str, stand_in: str, aq_rattler: str, *words: str) -> None:
+def client(which: str, stand_in: str, aq_rattler: str, *words: str) -> None:
     """Be micromamba or conda, as aq-builder uses them."""
     if "--dry-run" in words:
-        sys.argv = [stand_in, name, aq_rattler, *words]
+        sys.argv = [stand_in, which, aq_rattler, *words]
         runpy.run_path(stand_in, run_name="__main__")
     pkgs = Path(os.environ["CONDA_PKGS_DIRS"])
     prefix = Path(words[words.index("--prefix") + 1])
@@ -437,8 +437,8 @@ def client(name: str, stand_in: str, aq_rattler: str, *words: str) -> None:
         if "--download-only" in words:
             continue
         link_conda(package, prefix)
-        record = dict(zip(("name", "version", "build"), stem.rsplit("-", 2), strict=True))
-        record |= {"url": url, "sha256": digest, "depends": [], "files": []}
+        name, version, build = stem.rsplit("-", 2)
+        record = {"name": name, "version": version, "build": build, "url": url, "sha256": digest}
         (prefix / "conda-meta").mkdir(exist_ok=True)
         (prefix / "conda-meta" / f"{stem}.json").write_text(json.dumps(record))
     print('{"success": true}')

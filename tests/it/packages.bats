@@ -201,8 +201,7 @@ run_in_background() {
 
 @test "a package of another channel that has the place of one's own is not replaced" {
   it_file other.yaml <<<'{channels: [hostile], dependencies: [activate-demo]}' >/dev/null
-  local n
-  for n in 1 2; do
+  for _ in 1 2; do
     run -0 --separate-stderr as_user srun --aq-requirements="$(it_small)" sh -c "ls \$AQ_ENV_PREFIX/share || :"
     refute_contains "$output" evil
     run -0 --separate-stderr as_user srun --aq-requirements="$IT_SUBMIT/other.yaml" sh -c "cat \$AQ_ENV_PREFIX/share/aq-evil"
