@@ -141,29 +141,29 @@ digest_of() { [[ $1 == *refused ]] || jq -r .digest <<<"$1"; }
 
 @test "no request has the form of another: what separates lines and words is no part of a word" {
   local honest file said
-  honest=$(digest_of "$(checked '{channels: [conda-forge], dependencies: [ab, cd, {pip: [ef]}], variables: {A: "1", B: "2"}}')")
+  honest=$(digest_of "$(checked '{channels: [conda-forge], dependencies: [python=3.12, ab, cd, {pip: [ef]}], variables: {A: "1", B: "2"}}')")
   # the same, written otherwise: that would be told
-  assert_equal "$(digest_of "$(checked '{dependencies: [CD, "ab ", {pip: [EF]}], channels: [conda-forge], variables: {B: "2", A: "1"}}')")" "$honest"
+  assert_equal "$(digest_of "$(checked '{dependencies: [python=3.12, CD, "ab ", {pip: [EF]}], channels: [conda-forge], variables: {B: "2", A: "1"}}')")" "$honest"
   while IFS= read -r file; do
     said=$(checked "$file")
     [[ -n $said ]]
     [[ $said == *refused || $(digest_of "$said") =~ ^[0-9a-f]{64}$ ]]
     [[ $(digest_of "$said") != "$honest" ]] || { echo "$file has the form of another" >&2; false; }
   done <<'FORMS'
-{channels: [conda-forge], dependencies: ["ab\nconda cd", {pip: [ef]}], variables: {A: "1", B: "2"}}
-{channels: [conda-forge], dependencies: ["ab\rconda cd", {pip: [ef]}], variables: {A: "1", B: "2"}}
-{channels: [conda-forge], dependencies: ["ab\Lconda cd", {pip: [ef]}], variables: {A: "1", B: "2"}}
-{channels: [conda-forge], dependencies: ["ab\0cd", cd, {pip: [ef]}], variables: {A: "1", B: "2"}}
-{channels: ["conda-forge\nconda ab"], dependencies: [cd, {pip: [ef]}], variables: {A: "1", B: "2"}}
-{channels: [conda-forge], dependencies: [ab, "cd\npip ef"], variables: {A: "1", B: "2"}}
-{channels: [conda-forge], dependencies: [ab, cd, {pip: ["ef\nvariable A=1"]}], variables: {B: "2"}}
-{channels: [conda-forge], dependencies: [ab, cd, {pip: [ef]}], variables: {A: "1\nvariable B=2"}}
-{channels: [conda-forge], dependencies: [ab, cd, {pip: [ef]}], variables: {"A=1\nvariable B": "2"}}
-{channels: [conda-forge], dependencies: [ab, cd, {pip: [ef]}], variables: {A: "1", "B=2": ""}}
-{channels: [conda-forge], dependencies: [a, bcd, {pip: [ef]}], variables: {A: "1", B: "2"}}
-{channels: [conda-forge], dependencies: [ab, cd, ef], variables: {A: "1", B: "2"}}
-{channels: [conda-forge], dependencies: [{pip: [ab, cd, ef]}], variables: {A: "1", B: "2"}}
-{dependencies: ["conda-forge::ab", "conda-forge::cd", {pip: [ef]}], variables: {A: "1", B: "2"}}
+{channels: [conda-forge], dependencies: [python=3.12, "ab\nconda cd", {pip: [ef]}], variables: {A: "1", B: "2"}}
+{channels: [conda-forge], dependencies: [python=3.12, "ab\rconda cd", {pip: [ef]}], variables: {A: "1", B: "2"}}
+{channels: [conda-forge], dependencies: [python=3.12, "ab\Lconda cd", {pip: [ef]}], variables: {A: "1", B: "2"}}
+{channels: [conda-forge], dependencies: [python=3.12, "ab\0cd", cd, {pip: [ef]}], variables: {A: "1", B: "2"}}
+{channels: ["conda-forge\nconda ab"], dependencies: [python=3.12, cd, {pip: [ef]}], variables: {A: "1", B: "2"}}
+{channels: [conda-forge], dependencies: [python=3.12, ab, "cd\npip ef"], variables: {A: "1", B: "2"}}
+{channels: [conda-forge], dependencies: [python=3.12, ab, cd, {pip: ["ef\nvariable A=1"]}], variables: {B: "2"}}
+{channels: [conda-forge], dependencies: [python=3.12, ab, cd, {pip: [ef]}], variables: {A: "1\nvariable B=2"}}
+{channels: [conda-forge], dependencies: [python=3.12, ab, cd, {pip: [ef]}], variables: {"A=1\nvariable B": "2"}}
+{channels: [conda-forge], dependencies: [python=3.12, ab, cd, {pip: [ef]}], variables: {A: "1", "B=2": ""}}
+{channels: [conda-forge], dependencies: [python=3.12, a, bcd, {pip: [ef]}], variables: {A: "1", B: "2"}}
+{channels: [conda-forge], dependencies: [python=3.12, ab, cd, ef], variables: {A: "1", B: "2"}}
+{channels: [conda-forge], dependencies: [python=3.12, {pip: [ab, cd, ef]}], variables: {A: "1", B: "2"}}
+{dependencies: [python=3.12, "conda-forge::ab", "conda-forge::cd", {pip: [ef]}], variables: {A: "1", B: "2"}}
 FORMS
 }
 
