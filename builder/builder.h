@@ -22,8 +22,7 @@
  *   seal.c       root's walk over what was built; seal_*.c
  *   room.c       room on the disk for it
  *   run.c        a program in the cage, under a deadline; run_child.c becomes it;
- *                cage.h identity.c;
- *                held.c redacts what it says
+ *                cage.h identity.c; held.c redacts what it says
  *   cgroup.c     what all programs of a build may take together
  *
  * A private build (common/private.h) is in a cage as any, and its job's user is

@@ -206,6 +206,22 @@ static int look_at_archive(const char *name, void *arg, struct aq_err *err)
 	return 0;
 }
 
+/* What is known of packages that are not there any more: builder/packages.h. */
+static int look_at_checked(const char *name, void *arg, struct aq_err *err)
+{
+	const struct caches *c = arg;
+	cleanup_close int checked = -1, pkgs = -1;
+	int rc = aq_collect_open(c->conf, "work/checked", &checked, err);
+
+	if (!rc)
+		rc = aq_collect_open(c->conf, "work/pkgs", &pkgs, err);
+	if (rc || c->is_dry ||
+	    faccessat(pkgs, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return rc == AQ_MISS ? 0 : rc;
+	return unlinkat(checked, name, 0) < 0 && errno != ENOENT ?
+		aq_fail_errno(err, "cannot remove '%s'", name) : 0;
+}
+
 static int look_at_bytecode(const char *python, void *arg, struct aq_err *err)
 {
 	struct caches *c = arg;
@@ -308,6 +324,9 @@ int aq_collect_caches(const struct aq_conf *conf, bool is_dry,
 	c.mark = NULL;
 	if (!rc)
 		rc = aq_collect_each_entry(conf, c.sub, look_at_archive, &c, err);
+	if (!rc)
+		rc = aq_collect_each_entry(conf, "work/checked", look_at_checked,
+					   &c, err);
 	if (!rc) /* some of it points to archives, which go next */
 		rc = collect_unfinished(&c, err);
 	if (!rc)

@@ -174,6 +174,10 @@ PY
   run -0 --separate-stderr as_user srun --aq-requirements="$IT_SUBMIT/both.yaml" sh -c "cat \$AQ_ENV_PREFIX/share/aq-victim"
   assert_equal "$output" good
   [[ $(stat -c %h "$PKGS/aq-victim-1.0-0/share/aq-victim") -ge 3 ]]
+  # what is known of it goes with it
+  rm -r "$PKGS/aq-victim-1.0-0"
+  run -0 it_gc n1
+  assert_equal "$(ls "$PKGS/../checked")" "$(cd "$PKGS" && find activate-demo-* -maxdepth 0 -type d)"
 }
 
 @test "what is not what its archive says is not committed, and is fetched anew" {
