@@ -3,7 +3,7 @@
 # Packages whose code attacks while their environment is built, as tests/it/attack.py
 # has it.  What the cage stops goes through without it (it_uncaged), so that each
 # attack is known to be one.
-# shellcheck disable=SC2154 # bats sets stderr
+# shellcheck disable=SC2154,SC2016 # bats sets stderr; a shell of its own
 
 load lib
 
