@@ -15,11 +15,13 @@
 
 #include "builder/builder.h"
 #include "builder/bytecode.h"
+#include "builder/caches.h"
 #include "builder/inherit.h"
 #include "common/answer_fill.h"
 #include "common/clock.h"
 #include "common/flock.h"
 #include "common/io.h"
+#include "common/layout.h"
 #include "common/manifest.h"
 #include "common/refs_asked.h"
 
@@ -192,13 +194,17 @@ static void take_back(struct build *b, const struct aq_env *env)
 		b->site[0] = '\0';
 }
 
-/* The manifest first, then the row: only the row makes it an environment. */
+/* Files, then the manifest, from which a row may be made, then the row: only that
+ * makes it an environment.
+ */
 static int commit(struct build *b, const struct aq_env *env, struct aq_err *err)
 {
 	const struct aq_binding tie = binding(b);
 	cleanup_store struct aq_store *store = NULL;
-	int rc = aq_manifest_write(b->conf, env, &tie, b->lock, err);
+	int rc = aq_layout_flush(b->conf, err);
 
+	if (!rc)
+		rc = aq_manifest_write(b->conf, env, &tie, b->lock, err);
 	if (!rc)
 		rc = prefix_move_in(b, err);
 	if (!rc)
@@ -282,8 +288,7 @@ int build(struct build *b, struct aq_err *err)
 {
 	cleanup_close int caches = -1;
 	size_t reason_len = strlen(b->reason);
-	int rc = aq_flock_wait(b->conf, AQ_FLOCK_CACHES, AQ_FLOCK_SHARED,
-			       build_is_over, b, &caches, err);
+	int rc = caches_enter(b, &caches, err);
 
 	if (!rc) {
 		b->verdict = BUILD_FAULT;
@@ -307,8 +312,12 @@ int build(struct build *b, struct aq_err *err)
 int build_become_base(struct build *b, struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
+	cleanup_close int caches = -1;
 	struct aq_bases bases;
-	int rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
+	int rc = caches_enter(b, &caches, err);
+
+	if (!rc)
+		rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
 
 	if (!rc)
 		rc = aq_store_base_set(store, b->as_base, b->name, err);

@@ -11,10 +11,12 @@
 #include <unistd.h>
 
 #include "builder/bytecode_inside.h"
+#include "builder/caches.h"
 #include "common/base.h"
 #include "common/clock.h"
 #include "common/flock.h"
 #include "common/io.h"
+#include "common/layout.h"
 #include "common/sums.h"
 #include "common/text.h"
 
@@ -197,6 +199,18 @@ static bool has_one(const bool *v, size_t n)
 	return false;
 }
 
+/* What an environment that is ready gets is on disk before it has its name there:
+ * of half a file of byte-code an interpreter makes an error.
+ */
+static int compile(struct build *b, const bool *missing, struct aq_err *err)
+{
+	int rc = bytecode_compile(b, missing, err);
+
+	if (!rc && !b->compiler[0])
+		rc = bytecode_take(b, err);
+	return rc ? rc : aq_layout_flush(b->conf, err);
+}
+
 static int link_compiled(struct build *b, struct aq_err *err)
 {
 	bool missing[AQ_LOCK_ITEMS_MAX];
@@ -206,7 +220,7 @@ static int link_compiled(struct build *b, struct aq_err *err)
 	if (!rc)
 		rc = bytecode_link_all(b, b->work, b->prefix, missing, err);
 	if (!rc && has_one(missing, b->lock->n_items)) {
-		rc = bytecode_compile(b, missing, err);
+		rc = compile(b, missing, err);
 		if (!rc)
 			rc = bytecode_link_all(b, b->work, b->prefix, missing,
 					       err);
@@ -326,15 +340,25 @@ static int catch_up_mark(const char *name, void *arg, struct aq_err *err)
 	return 0;
 }
 
+static int find_mark(const char *name, void *arg, struct aq_err *err)
+{
+	(void)arg;
+	(void)err;
+	return aq_env_is_name(name) ? AQ_BUSY : 0;
+}
+
 void bytecode_catch_up(struct build *b)
 {
-	cleanup_close int lock = -1, pending = -1;
+	cleanup_close int lock = -1, pending = -1, caches = -1;
 	struct marks marks = { .b = b };
 	char path[BUILD_PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s/" AQ_SUMS_PENDING, b->work);
-	if (aq_open_dir(AT_FDCWD, path, &pending, NULL) != 0)
+	if (aq_open_dir(AT_FDCWD, path, &pending, NULL) != 0 ||
+	    aq_each_entry(pending, path, find_mark, NULL, NULL) != AQ_BUSY ||
+	    caches_enter(b, &caches, NULL) != 0)
 		return;
+	aq_close_fd(&caches); /* a collector looks at the next lock, too */
 	(void)setpriority(PRIO_PROCESS, 0, NICE);
 	umask(022); /* directories that it makes are for everybody */
 	if (aq_flock_wait(b->conf, AQ_FLOCK_BYTECODE, AQ_FLOCK_EXCLUSIVE, NULL,

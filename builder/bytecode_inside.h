@@ -26,5 +26,9 @@ AQ_CHECK int bytecode_compile(struct build *b, const bool *missing,
 AQ_CHECK int bytecode_link_all(const struct build *b, const char *work,
 			       const char *site, bool *missing,
 			       struct aq_err *err);
+/* What only this environment has: copy it to a directory of our own, from which it is
+ * linked from now on.  Whoever compiled it may still have the file open.
+ */
+AQ_CHECK int bytecode_take(struct build *b, struct aq_err *err);
 
 #endif

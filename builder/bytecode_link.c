@@ -138,34 +138,6 @@ static bool is_plain(const struct linking *l, const char *name)
 	       !(st.st_mode & (S_ISUID | S_ISGID | 0222)); /* nobody writes it */
 }
 
-/* What only this environment has is copied, as root's: whoever compiled it may
- * still have the file open.
- */
-static bool copy_as(const struct linking *l, int tree, const char *file,
-		    const char *name)
-{
-	cleanup_str struct aq_str text = AQ_STR_INIT(SOURCE_MAX);
-	cleanup_close int fd = -1;
-	bool is_done;
-	int saved;
-
-	if (aq_read_file(tree, file, &text, NULL) != 0) {
-		errno = ENOENT;
-		return false;
-	}
-	fd = openat(l->cache, name,
-		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
-	if (fd < 0)
-		return false;
-	is_done = aq_write_all(fd, aq_str_get(&text), text.len, NULL) == 0 &&
-		  fchmod(fd, 0444) == 0;
-	saved = errno;
-	if (!is_done)
-		(void)unlinkat(l->cache, name, 0);
-	errno = saved == EEXIST ? EIO : saved;
-	return is_done;
-}
-
 static bool is_linked(const struct linking *l, int tree, const char *file,
 		      const char *name)
 {
@@ -180,8 +152,6 @@ static bool is_linked(const struct linking *l, int tree, const char *file,
 static bool link_as(const struct linking *l, int tree, const char *file,
 		    const char *name)
 {
-	if (!l->b->compiler[0])
-		return copy_as(l, tree, file, name);
 	if (linkat(tree, file, l->cache, name, 0) < 0)
 		return false;
 	if (is_plain(l, name))
@@ -256,7 +226,9 @@ int bytecode_link_all(const struct build *b, const char *work,
 		      const char *site, bool *missing, struct aq_err *err)
 {
 	struct linking l = { .b = b, .dir = -1, .cache = -1,
-			     .uid = phase_identity(b, bytecode_compiler_phase(b))->uid };
+			     .uid = b->compiler[0] ?
+				     phase_identity(b, PHASE_CLIENT)->uid :
+				     geteuid() };
 	char python[AQ_BASE_PYTHON_SIZE];
 	cleanup_close int prefix = -1, trees = -1;
 	char path[BUILD_PATH_MAX];
@@ -276,4 +248,62 @@ int bytecode_link_all(const struct build *b, const char *work,
 	}
 	leave_dir(&l);
 	return rc;
+}
+
+/* -- of one environment alone -- */
+
+struct taking {
+	int from, to;
+};
+
+static int take_file(const char *name, void *arg, struct aq_err *err)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(SOURCE_MAX);
+	const struct taking *t = arg;
+	cleanup_close int fd = -1;
+	int rc = aq_read_file(t->from, name, &text, err);
+
+	if (rc)
+		return rc;
+	fd = openat(t->to, name,
+		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
+	if (fd < 0 || fchmod(fd, 0444) < 0)
+		return aq_fail_errno(err, "cannot make '%s'", name);
+	return aq_write_all(fd, aq_str_get(&text), text.len, err);
+}
+
+static int take_tree(const char *name, void *arg, struct aq_err *err)
+{
+	const struct taking *t = arg;
+	cleanup_close int from = -1, to = -1;
+	struct taking below;
+	int rc = aq_open_dir(t->from, name, &from, err);
+
+	if (!rc)
+		rc = aq_make_dir(t->to, name, 0700, err);
+	if (!rc)
+		rc = aq_open_dir(t->to, name, &to, err);
+	below = (struct taking){ from, to };
+	return rc ? rc : aq_each_entry(from, name, take_file, &below, err);
+}
+
+int bytecode_take(struct build *b, struct aq_err *err)
+{
+	cleanup_close int from = -1, to = -1;
+	char path[BUILD_PATH_MAX];
+	struct taking t;
+	int rc;
+
+	bytecode_name_trees(b, b->work, path);
+	rc = aq_open_dir(AT_FDCWD, path, &from, err);
+	if (rc)
+		return rc;
+	snprintf(b->open_dir + strlen(b->open_dir),
+		 sizeof(b->open_dir) - strlen(b->open_dir), ".taken");
+	bytecode_name_trees(b, b->work, path);
+	rc = aq_make_dir(AT_FDCWD, path, 0700, err);
+	if (!rc)
+		rc = aq_open_dir(AT_FDCWD, path, &to, err);
+	t = (struct taking){ from, to };
+	return rc ? rc : aq_each_entry(from, path, take_tree, &t, err);
 }

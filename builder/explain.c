@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "builder/builder.h"
+#include "builder/caches.h"
 
 /* What the base does not have; of a layer that is all. */
 static void add_difference(const struct build *b, struct aq_str *out)
@@ -42,7 +43,11 @@ int explain(struct build *b, struct aq_err *err)
 		AQ_STR_INIT(sizeof(b->answer->text) - 1);
 	cleanup_env struct aq_env *same = NULL;
 	struct aq_answer *a = b->answer;
-	int rc = cage_prepare(b, err);
+	cleanup_close int caches = -1;
+	int rc = caches_enter(b, &caches, err);
+
+	if (!rc)
+		rc = cage_prepare(b, err);
 
 	if (!rc)
 		rc = resolve(b, err);

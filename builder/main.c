@@ -18,6 +18,7 @@
 #include "builder/allowance.h"
 #include "builder/builder.h"
 #include "builder/bytecode.h"
+#include "builder/caches.h"
 #include "builder/inherit.h"
 #include "builder/queue.h"
 #include "common/build.h"
@@ -399,11 +400,16 @@ static int answer(const struct options *o, struct aq_answer *a,
 	}
 	if (rc && b.conf)
 		outcome_failed(&b, rc);
+	if (rc) {
+		aq_text_make_printable_text(err->text);
+		aq_answer_fail(a, (enum aq_class)rc, err->text);
+	}
+	let_go(&b);
 	if (!rc) {
-		let_go(&b);
 		publish(&b);
 		bytecode_catch_up(&b);
 	}
+	caches_settle(&b);
 	aq_str_free(&b.metadata);
 	aq_strv_free(&b.records);
 	queue_leave(&b);
@@ -419,7 +425,6 @@ int main(int argc, char **argv)
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	struct aq_answer *a = map_answer();
 	struct options options;
-	int rc;
 
 	if (!a || !read_options(argc, argv, &options)) {
 		fprintf(stderr, "aq-builder: run by the plugin and by aq, not by hand\n");
@@ -430,10 +435,5 @@ int main(int argc, char **argv)
 	sigaction(SIGPIPE, &ignore, NULL); /* nobody reads progress any more */
 	for (int fd = AQ_BUILDER_FD_ANSWER; fd <= AQ_BUILDER_FD_ALIVE; fd++)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-	rc = answer(&options, a, &err);
-	if (rc) {
-		aq_text_make_printable_text(err.text);
-		aq_answer_fail(a, (enum aq_class)rc, err.text);
-	}
-	return rc;
+	return answer(&options, a, &err);
 }

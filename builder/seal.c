@@ -12,6 +12,7 @@
 #include "builder/seal_inside.h"
 #include "common/flock.h"
 #include "common/io.h"
+#include "common/layout.h"
 #include "common/sums.h"
 #include "common/text.h"
 #include "common/usage.h"
@@ -265,6 +266,8 @@ static int note(const struct build *b, const struct aq_manifest *m,
 		rc = aq_store_find_exact(store, b->name, &env, err);
 	if (!rc && env->created != m->env->created)
 		rc = AQ_MISS; /* another has its name by now */
+	if (!rc) /* what is noted is so after a power cut, too */
+		rc = aq_layout_flush(b->conf, err);
 	if (!rc)
 		rc = aq_sums_write(b->conf, b->name, sums, err);
 	if (!rc)

@@ -106,6 +106,8 @@ static int is_text(const struct aq_db_row *row, void *arg, struct aq_err *err)
 /* Rollback, as made: somebody may have tried WAL, which several releases of
  * SQLite corrupt with two writers (https://www.sqlite.org/wal.html).  Nothing
  * is kept in files of SQLite's own choice: TMPDIR is a user's.
+ * EXTRA (3): with FULL the removal of the journal, which is the commit, is not
+ * flushed (https://www.sqlite.org/pragma.html#pragma_synchronous).
  */
 static int set_up(struct aq_db *db, const struct aq_db_kind *kind,
 		  const struct aq_db_how *how, struct aq_err *err)
@@ -121,7 +123,7 @@ static int set_up(struct aq_db *db, const struct aq_db_kind *kind,
 		rc = aq_db_run(db, "PRAGMA journal_mode=DELETE", NULL, 0,
 			       is_text, rollback, err);
 	if (!rc)
-		rc = set_pragma(db, "synchronous", kind->is_durable ? 2 : 0,
+		rc = set_pragma(db, "synchronous", kind->is_durable ? 3 : 0,
 				err);
 	if (!rc && how->mode == AQ_DB_READ)
 		rc = set_pragma(db, "query_only", 1, err);

@@ -113,6 +113,16 @@ int aq_layout_prepare(const struct aq_conf *conf, struct aq_err *err)
 	return rc || !conf->site ? rc : aq_private_settle(conf, err);
 }
 
+int aq_layout_flush(const struct aq_conf *conf, struct aq_err *err)
+{
+	cleanup_close int fd = -1;
+	int rc = aq_open_dir(AT_FDCWD, conf->cache_dir, &fd, err);
+
+	if (!rc && syncfs(fd) < 0)
+		rc = aq_fail_errno(err, "cannot flush '%s'", conf->cache_dir);
+	return rc;
+}
+
 void aq_layout_each(const struct aq_conf *conf,
 		    void (*fn)(const char *path, mode_t mode, void *arg),
 		    void *arg)

@@ -19,6 +19,12 @@
  */
 AQ_CHECK int aq_layout_prepare(const struct aq_conf *conf, struct aq_err *err);
 
+/* All that was written below cache_dir is on disk when it returns 0: clients flush
+ * nothing.  What others wrote to that file system is flushed with it, so no hook may
+ * wait for this.
+ */
+AQ_CHECK int aq_layout_flush(const struct aq_conf *conf, struct aq_err *err);
+
 /* Call 'fn' for each of them, the outer ones first. */
 void aq_layout_each(const struct aq_conf *conf,
 		    void (*fn)(const char *path, mode_t mode, void *arg),

@@ -6,7 +6,7 @@
  * migrations): environments; keys (key -> environment, several locks a key);
  * requests ((digest, context) -> key, with the canonical bytes); failures
  * (key -> reason, until); workflows (common/workflows.h).
- * Rollback journal, synchronous=FULL: several SQLite releases can corrupt a
+ * Rollback journal, synchronous=EXTRA: several SQLite releases can corrupt a
  * WAL with two writers.  No transaction is open during a build; no handle
  * crosses a fork or outlives a hook's worker.
  */

@@ -4,7 +4,7 @@
 # place that lists them.  Sourced; see need_packages.
 
 declare -grA AQ_PACKAGES=(
-  [build]="gcc make autoconf automake libtool pkg-config libyaml-dev libsqlite3-dev libssl-dev libcmocka-dev"
+  [build]="gcc make autoconf automake libtool pkg-config libyaml-dev libsqlite3-dev libssl-dev libcmocka-dev libfuse3-dev"
   [slurm]="slurmctld slurmd slurm-client libslurm-dev"
   [munge]="munge"
   [tools]="python3 python3-venv ca-certificates"

@@ -140,6 +140,9 @@ static void another_schema_is_damage(void **state)
 /* No setting of the file or of a user's environment changes how we work. */
 static void settings_are_ours(void **state)
 {
+	cleanup_free char *path = NULL;
+	cleanup_db struct aq_db *durable = NULL;
+	struct aq_db_kind kept = kind(1);
 	struct aq_db *db = NULL;
 
 	assert_int_equal(open_it(*state, 2, &to_write, &db), 0);
@@ -153,6 +156,10 @@ static void settings_are_ours(void **state)
 	assert_int_equal(number(db, "PRAGMA trusted_schema"), 0);
 	assert_int_equal(number(db, "PRAGMA foreign_keys"), 1);
 	assert_int_equal(number(db, "PRAGMA synchronous"), 0);
+	kept.is_durable = true;
+	path = path_below(((const struct aq_conf *)*state)->run_dir, "kept.db");
+	assert_int_equal(aq_db_open(path, &kept, &to_write, &durable, NULL), 0);
+	assert_int_equal(number(durable, "PRAGMA synchronous"), 3);
 	assert_int_equal(aq_db_run(db, "PRAGMA mmap_size", NULL, 0, NULL, NULL,
 				   NULL), 0);
 	assert_int_not_equal(aq_db_script(db, "DELETE FROM a", NULL), 0);

@@ -1,0 +1,381 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""unshare --mount power.py CONF FILE-SYSTEM OPERATION EVERY: the power goes while OPERATION changes a
+cache on a disk of its own (tests/it/disk.c).  What the disk holds then is mounted and
+looked at as after a boot, once for each EVERY-th write: all that was written before
+it, and once more without some of what the disk was not told to flush.  What had been
+answered is there and whole, every row's files are, and one more run heals the rest.
+
+Prints how many cuts there were, and exits 1 at the first that is wrong.  AQ_SEED is
+where the choice of what is lost begins.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import random
+import shutil
+import struct
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from faults import WrongError, heal, must, run
+
+RECORD = struct.Struct("=3Q")  # struct record
+WRITE, FLUSH, MARK = range(3)
+SECTOR = 512  # bytes that a disk writes whole
+SECONDS = 60  # until what goes on after an answer is over, on a loaded machine
+
+# name: size of the image, how it is made
+FILE_SYSTEMS = {
+    "ext4": (64 << 20, ["mkfs.ext4", "-q", "-b", "4096", "-E", "nodiscard"]),
+    "xfs": (320 << 20, ["mkfs.xfs", "-q", "-K"]),
+    "btrfs": (128 << 20, ["mkfs.btrfs", "-q", "-K"]),
+}
+
+Files = dict[str, str]  # of an environment: what is in each, by its path
+
+
+@dataclasses.dataclass
+class Promises:
+    """What somebody was told: environments that are ready, which of them are pinned."""
+
+    ready: set[str] = dataclasses.field(default_factory=set)
+    pinned: set[str] = dataclasses.field(default_factory=set)
+
+    def text(self) -> str:
+        """As a mark."""
+        return json.dumps([sorted(self.ready), sorted(self.pinned)])
+
+    @staticmethod
+    def of(text: str) -> Promises:
+        """From a mark."""
+        ready, pinned = json.loads(text)
+        return Promises(set(ready), set(pinned))
+
+
+@dataclasses.dataclass
+class Operation:
+    """Verbs before the disk is watched, and those that the power goes in."""
+
+    before: list[str]
+    verbs: list[str]
+    limits: list[str] = dataclasses.field(default_factory=list)  # for aq.conf
+
+
+ALL_GO = ["max_size = 1", "grace = 0"]
+OPERATIONS = {
+    "build": Operation(["build 1"], ["build 2"]),
+    "hit": Operation(["build 1"], ["build 1", "gc"]),
+    "collect": Operation(["build 1", "build 2", "pin 2"], ["gc"], ALL_GO),
+    "pin": Operation(["build 1"], ["pin 1", "unpin 1"]),
+}
+
+
+def command(*argv: str | Path) -> str:
+    """It ends well."""
+    return must(*(str(a) for a in argv)).strip()
+
+
+# -- what the cache is asked --
+
+
+class Cache:
+    """The cache of a node, through aq."""
+
+    def __init__(self, conf: Path) -> None:
+        """As 'conf' says."""
+        self.conf = conf
+        settings = dict(
+            line.split(" = ", 1) for line in conf.read_text().splitlines() if " = " in line
+        )
+        self.dir = Path(settings["cache_dir"])
+        self.run_dir = Path(settings["run_dir"])
+        self.has_booted = False
+        self.names: dict[str, str] = {}  # of requests: the environment of each
+
+    def boot(self) -> None:
+        """Another boot, which nothing of run_dir outlives; in a mount namespace of ours."""
+        boot_id = self.conf.with_name("boot_id")
+        boot_id.write_text(f"{uuid.uuid4()}\n")
+        if not self.has_booted:
+            command("mount", "--bind", boot_id, "/proc/sys/kernel/random/boot_id")
+            self.has_booted = True
+        for path in (self.run_dir, self.run_dir.with_name(f"{self.run_dir.name}-public")):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def build(self, n: str) -> str:
+        """The environment of request 'n'."""
+        file = self.conf.with_name("req.yaml")
+        file.write_text(f"{{channels: [conda-forge], dependencies: [x={n}]}}\n")
+        prefix = json.loads(must("aq", "build", "--json", str(file)))["prefix"]
+        return os.path.basename(prefix)
+
+    def do(self, verb: str, promises: Promises, tell: Callable[[], None]) -> None:
+        """One verb; 'tell' what is promised as it goes."""
+        word, *rest = verb.split()
+        name = self.names.get(rest[0], "") if rest else ""
+        if word == "build":
+            self.names[rest[0]] = name = self.build(rest[0])
+            promises.ready.add(name)
+        elif word == "pin":
+            must("aq", "pin", name)
+            promises.pinned.add(name)
+        elif word == "unpin":
+            promises.pinned.discard(name)
+            tell()
+            must("aq", "unpin", name)
+        elif word == "gc":
+            if ALL_GO[0] in self.conf.read_text().splitlines():
+                promises.ready &= promises.pinned
+            tell()
+            must("aq", "gc")
+        tell()
+
+    def rows(self) -> dict[str, bool]:
+        """Environments that have one, and whether they are pinned."""
+        if not (self.dir / "cache.db").exists():
+            return {}
+        listed = json.loads(must("aq", "list", "--json"))["environments"]
+        return {e["name"]: e["pinned"] for e in listed}
+
+    def files(self, name: str) -> Files:
+        """What an environment has."""
+        top = self.dir / "envs" / name
+        return {
+            str(path.relative_to(top)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(top.rglob("*"))
+            if path.is_file()
+        }
+
+
+def check(cache: Cache, known: dict[str, Files], promises: Promises) -> None:
+    """What somebody was told is so, and what has a row is whole."""
+    rows = cache.rows()
+    if lost := promises.ready - rows.keys():
+        raise WrongError(f"lost: {lost}")
+    if unpinned := {n for n in promises.pinned if not rows[n]}:
+        raise WrongError(f"not pinned any more: {unpinned}")
+    for name in rows:
+        files = cache.files(name)
+        # a generation is not part of what an environment holds
+        want = known[name.split("-")[0]]
+        if wrong := {p for p, text in want.items() if files.get(p) != text}:
+            raise WrongError(f"{name} is not what it was: {wrong}")
+
+
+# -- the disk --
+
+
+def wait_until(what: str, condition: Callable[[], bool]) -> None:
+    """For it to be so."""
+    end = time.monotonic() + SECONDS
+    while not condition():
+        if time.monotonic() > end:
+            raise WrongError(f"still not so after {SECONDS} s: {what}")
+        time.sleep(0.02)
+
+
+def unmount(where: Path) -> None:
+    """Once what goes on after an answer has ended."""
+    wait_until(f"{where} is unmounted", lambda: run(["umount", str(where)]).returncode == 0)
+
+
+@contextlib.contextmanager
+def mounted(device: Path, where: Path) -> Iterator[None]:
+    """A file, or a loop device."""
+    options = "nosuid,nodev" + (",loop" if device.is_file() else "")
+    command("mount", "-o", options, device, where)
+    try:
+        yield
+    finally:
+        unmount(where)
+
+
+@contextlib.contextmanager
+def watched(program: Path, image: Path, log: Path, where: Path) -> Iterator[Path]:
+    """The image as a device, of which 'log' gets all writes."""
+    where.mkdir()
+    with subprocess.Popen([program, image, log, where]) as disk:
+        try:
+            wait_until("the disk is there", (where / "image").exists)
+            device = command("losetup", "--find", "--show", where / "image")
+            try:
+                yield Path(device)
+            finally:  # if it is not in use; else with its unmount
+                run(["losetup", "--detach", device])
+        finally:
+            unmount(where)
+            disk.wait(SECONDS)
+
+
+@dataclasses.dataclass
+class Cut:
+    """The power goes before what is next in the log."""
+
+    writes: int  # that had been made
+    unflushed: list[tuple[int, bytes]]  # the last of them, that may not be on disk
+    promises: Promises
+
+
+def read_log(path: Path, image: bytearray) -> Iterator[Cut]:
+    """Every place where it can go; 'image' is what the disk holds but for the unflushed."""
+    data = memoryview(path.read_bytes())
+    at = writes = 0
+    unflushed: list[tuple[int, bytes]] = []
+    promises = Promises()
+    while at < len(data):
+        kind, offset, size = RECORD.unpack_from(data, at)
+        at += RECORD.size
+        if kind == WRITE:
+            yield Cut(writes, list(unflushed), promises)
+            unflushed.append((offset, bytes(data[at : at + size])))
+            writes += 1
+        elif kind == FLUSH:
+            for where, what in unflushed:
+                image[where : where + len(what)] = what
+            unflushed = []
+        else:
+            promises = Promises.of(bytes(data[at : at + size]).decode())
+        at += size
+    yield Cut(writes, list(unflushed), promises)
+
+
+def lose(unflushed: list[tuple[int, bytes]], dice: random.Random) -> list[tuple[int, bytes]]:
+    """Some of them, and the last in part: a disk writes in what order it likes."""
+    kept = [w for w in unflushed if dice.random() < 0.5]
+    if kept:
+        where, what = kept.pop()
+        kept.append((where, what[: dice.randrange(len(what) // SECTOR + 1) * SECTOR]))
+    return kept
+
+
+def write_image(path: Path, image: bytearray, more: list[tuple[int, bytes]]) -> None:
+    """Sparse."""
+    path.unlink(missing_ok=True)
+    step = 1 << 16
+    with path.open("wb") as file:
+        file.truncate(len(image))
+        view = memoryview(image)
+        zero = bytes(step)
+        for at in range(0, len(image), step):
+            if view[at : at + step] != zero:
+                file.seek(at)
+                file.write(view[at : at + step])
+        for where, what in more:
+            file.seek(where)
+            file.write(what)
+
+
+# -- all of it --
+
+
+class Trial:
+    """An operation on a file system."""
+
+    def __init__(self, conf: Path, file_system: str, operation: str) -> None:
+        """With its files beside 'conf'."""
+        self.operation = OPERATIONS[operation]
+        self.dir = conf.parent / "power"
+        self.dir.mkdir()
+        self.image, self.log, self.cut = (self.dir / n for n in ("image", "log", "cut"))
+        self.disk = Path(os.environ["IT_INSTALL"], "tests/disk")
+        self.size, self.mkfs = FILE_SYSTEMS[file_system]
+        conf.write_text(conf.read_text() + "".join(f"{x}\n" for x in self.operation.limits))
+        self.cache = Cache(conf)
+        self.cache.dir.mkdir(exist_ok=True)
+        self.known: dict[str, Files] = {}
+
+    def learn(self) -> None:
+        """What environments are when they are whole."""
+        for name in self.cache.rows():
+            self.known[name.split("-")[0]] = self.cache.files(name)
+
+    def prepare(self) -> Promises:
+        """A disk, and what is done before it is watched."""
+        promises = Promises()
+        with self.image.open("wb") as file:
+            file.truncate(self.size)
+        command(*self.mkfs, self.image)
+        self.cache.boot()
+        with mounted(self.image, self.cache.dir):
+            self.cache.dir.chmod(0o755)
+            for verb in self.operation.before:
+                self.cache.do(verb, promises, lambda: None)
+            self.learn()
+        return promises
+
+    def record(self, promises: Promises) -> None:
+        """The operation, on a disk that remembers."""
+        copy = self.dir / "watched"
+        command("cp", "--sparse=always", self.image, copy)
+        where = self.dir / "disk"
+        mark = where / "mark"
+        with (
+            watched(self.disk, copy, self.log, where) as device,
+            mounted(device, self.cache.dir),
+        ):
+            mark.write_text(promises.text())
+            for verb in self.operation.verbs:
+                self.cache.do(verb, promises, lambda: mark.write_text(promises.text()) and None)
+            self.learn()
+        copy.unlink()
+
+    def look(self, image: bytearray, more: list[tuple[int, bytes]], promises: Promises) -> None:
+        """Boot from it, look, and go on."""
+        write_image(self.cut, image, more)
+        self.cache.boot()
+        with mounted(self.cut, self.cache.dir):
+            check(self.cache, self.known, promises)
+            again = Promises(set(promises.ready), set(promises.pinned))
+            for verb in self.operation.verbs:
+                self.cache.do(verb, again, lambda: None)
+            check(self.cache, self.known, again)
+            heal(self.cache.dir)
+            check(self.cache, self.known, again)
+
+    def cuts(self, every: int, dice: random.Random) -> int:
+        """One after the other; returns how many."""
+        image = bytearray(self.image.read_bytes())
+        n = 0
+        for cut in read_log(self.log, image):
+            if cut.writes % every:
+                continue
+            for lost in (False, True) if cut.unflushed else (False,):
+                more = lose(cut.unflushed, dice) if lost else cut.unflushed
+                try:
+                    self.look(image, more, cut.promises)
+                except WrongError as wrong:
+                    what = f"{len(more)} of {len(cut.unflushed)} unflushed" if lost else "all"
+                    raise WrongError(f"after write {cut.writes} ({what}): {wrong}") from wrong
+                n += 1
+        return n
+
+
+def main(conf: str, file_system: str, operation: str, every: str) -> int:
+    """See above."""
+    trial = Trial(Path(conf), file_system, operation)
+    seed = int(os.environ.get("AQ_SEED", "1"))
+    try:
+        trial.record(trial.prepare())
+        n = trial.cuts(int(every), random.Random(seed))
+    except WrongError as wrong:
+        print(f"{operation} on {file_system}, seed {seed}: {wrong}")
+        return 1
+    finally:
+        if "AQ_IT_KEEP" not in os.environ:
+            shutil.rmtree(trial.dir)
+    print(f"{operation} on {file_system}: {n} cuts")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
