@@ -22,6 +22,8 @@ struct aq_db_kind {
 	const char *const *migrations;
 	uint32_t version; /* how many of them */
 	bool is_durable;  /* flushed at each commit */
+	/* looks at what is in the rows, when the pages are sound; or NULL */
+	int (*examine)(struct aq_db *db, struct aq_err *err);
 	/* fills a new one, in the transaction that makes it; or NULL */
 	int (*populate)(struct aq_db *db, void *arg, struct aq_err *err);
 };

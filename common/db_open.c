@@ -176,7 +176,9 @@ int aq_db_examine(struct aq_db *db, const struct aq_db_kind *kind,
 	int rc = aq_db_run(db, "PRAGMA integrity_check(1)", NULL, 0, is_text,
 			   ok, err);
 
-	return rc ? rc : compare_schema(db, kind, err);
+	if (!rc)
+		rc = compare_schema(db, kind, err);
+	return rc || !kind->examine ? rc : kind->examine(db, err);
 }
 
 /* -- the file -- */
@@ -219,7 +221,9 @@ static int make_file(const char *path, struct aq_err *err)
 	return 0;
 }
 
-/* Whoever can read a file can hold its lock. */
+/* What others may have written is no more ours than what is damaged, and whoever can
+ * read a file can hold its lock.
+ */
 static int check_file(const char *path, struct aq_err *err)
 {
 	struct stat st;
@@ -230,17 +234,32 @@ static int check_file(const char *path, struct aq_err *err)
 		return aq_fail_errno(err, "cannot examine '%s'", path);
 	}
 	if (!S_ISREG(st.st_mode))
-		return aq_fail(err, AQ_SYS,
-			       "'%s' is no regular file: remove it", path);
+		return aq_fail(err, AQ_CORRUPT, "'%s' is no regular file", path);
 	if (st.st_uid != geteuid())
-		return aq_fail(err, AQ_SYS,
-			       "'%s' belongs to user %u: chown it to %u or remove it",
-			       path, st.st_uid, geteuid());
+		return aq_fail(err, AQ_CORRUPT, "'%s' belongs to user %u", path,
+			       st.st_uid);
 	if (st.st_mode & 077)
-		return aq_fail(err, AQ_SYS,
-			       "'%s' can be opened by others: chmod it to 0600",
+		return aq_fail(err, AQ_CORRUPT, "'%s' can be opened by others",
 			       path);
 	return 0;
+}
+
+/* SQLite opens these whatever they are, and would wait for a FIFO's other end. */
+static int check_files(const char *path, struct aq_err *err)
+{
+	char beside[PATH_MAX];
+	int rc = check_file(path, err);
+
+	for (size_t i = 0; !rc && i < AQ_DB_N_BESIDE; i++) {
+		if (snprintf(beside, PATH_MAX, "%s%s", path,
+			     aq_db_beside[i]) >= PATH_MAX)
+			return aq_fail(err, AQ_SYS, "'%s' is too long a path",
+				       path);
+		rc = check_file(beside, err);
+		if (rc == AQ_MISS)
+			rc = 0;
+	}
+	return rc;
 }
 
 /* Opened, made ours, and examined if that is wanted. */
@@ -254,7 +273,7 @@ static int open_file(const char *real, const struct aq_db_kind *kind,
 	if (how->mode == AQ_DB_WRITE)
 		rc = make_file(real, err);
 	if (!rc)
-		rc = check_file(real, err);
+		rc = check_files(real, err);
 	if (!rc)
 		rc = aq_db_open_raw(real, how->busy_ms, &db, err);
 	if (!rc)

@@ -14,7 +14,13 @@ AQ_CHECK int aq_db_open_raw(const char *path, int busy_ms, struct aq_db **ret,
 /* Close 'fd', a lock, with 'db'. */
 void aq_db_keep(struct aq_db *db, int fd);
 
-/* Rename 'path' and its journal to PATH.corrupt-N; nobody may have it open. */
+/* What SQLite keeps beside a database: it belongs to that alone. */
+#define AQ_DB_N_BESIDE 3
+extern const char *const aq_db_beside[AQ_DB_N_BESIDE];
+
+/* Rename 'path' and what is beside it to PATH.corrupt-N, whatever they are; nobody may
+ * have it open.
+ */
 AQ_CHECK int aq_db_set_aside(const char *path, struct aq_err *err);
 
 #endif

@@ -37,8 +37,7 @@ void aq_memo_look(const struct aq_conf *conf, struct aq_memo_state *ret)
 
 	memset(ret, 0, sizeof(*ret)); /* it is compared as bytes */
 	snprintf(path, sizeof(path), "%s/cache.db", conf->cache_dir);
-	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0 ||
+	if (aq_open_file(AT_FDCWD, path, &fd, NULL) != 0 || fstat(fd, &st) < 0 ||
 	    pread(fd, ret->counter, sizeof(ret->counter), COUNTER) !=
 		    (ssize_t)sizeof(ret->counter))
 		return;

@@ -95,6 +95,25 @@ static void note_failure(int *first, int rc, const struct aq_err *why,
 	(void)aq_fail(err, (enum aq_class)rc, "%s", why->text);
 }
 
+static int end_references(const struct aq_conf *conf, const struct aq_job *job,
+			  struct aq_strv *uses, struct aq_refs **ret,
+			  struct aq_err *err)
+{
+	static struct aq_err why;
+	struct aq_refs *refs;
+	int rc = aq_refs_open(conf, ret, err);
+
+	if (rc)
+		return rc;
+	refs = *ret;
+	note_failure(&rc, aq_refs_note_uses(refs, uses, (uint64_t)time(NULL),
+					    &why), &why, err);
+	note_failure(&rc, aq_refs_drop_job(refs, job->job, &why), &why, err);
+	note_failure(&rc, aq_refs_sweep(refs, &why), &why, err);
+	note_failure(&rc, keep_notes(conf, refs, &why), &why, err);
+	return rc;
+}
+
 /* In one domain. */
 static int end_job(const struct aq_conf *conf, const struct aq_job *job,
 		   struct aq_err *err)
@@ -103,20 +122,19 @@ static int end_job(const struct aq_conf *conf, const struct aq_job *job,
 	cleanup_refs struct aq_refs *refs = NULL;
 	cleanup_strv struct aq_strv uses = AQ_STRV_INIT(AQ_JOB_USES_MAX);
 	bool has_workflow = aq_job_has_workflow(conf, job->job);
-	int rc = 0;
+	int end, rc = 0;
 
 	note_failure(&rc, aq_job_uses(conf, job->job, &uses, &why), &why, err);
 	/* first: what is left without a mark the next one sweeps */
 	note_failure(&rc, aq_job_unmark(conf, job->job, &why), &why, err);
-	note_failure(&rc, aq_refs_open(conf, &refs, &why), &why, err);
-	if (refs) {
-		note_failure(&rc, aq_refs_note_uses(refs, &uses, (uint64_t)time(NULL),
-						    &why), &why, err);
-		note_failure(&rc, aq_refs_drop_job(refs, job->job, &why), &why,
-			     err);
-		note_failure(&rc, aq_refs_sweep(refs, &why), &why, err);
-		note_failure(&rc, keep_notes(conf, refs, &why), &why, err);
+	end = end_references(conf, job, &uses, &refs, &why);
+	if (end == AQ_CORRUPT) { /* only opened, it looked sound */
+		aq_refs_close(steal(&refs));
+		end = aq_refs_heal(conf, &why);
+		if (!end)
+			end = end_references(conf, job, &uses, &refs, &why);
 	}
+	note_failure(&rc, end, &why, err);
 	note_failure(&rc, aq_collect_start_if_due(conf, job->uid,
 						  has_workflow ? refs : NULL,
 						  &why), &why, err);

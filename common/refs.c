@@ -48,10 +48,11 @@ void aq_refs_close(struct aq_refs *refs)
 }
 
 static int open_db(const struct aq_conf *conf, enum aq_db_mode mode,
-		   struct aq_refs **ret, struct aq_err *err)
+		   bool is_checked, struct aq_refs **ret, struct aq_err *err)
 {
 	const struct aq_db_how how = { .mode = mode,
 				       .busy_ms = BUSY_MS,
+				       .is_checked = is_checked,
 				       .replaces_damaged = mode == AQ_DB_WRITE };
 	cleanup_refs struct aq_refs *refs = calloc(1, sizeof(*refs));
 	char path[PATH_SIZE];
@@ -75,7 +76,7 @@ static int open_db(const struct aq_conf *conf, enum aq_db_mode mode,
 int aq_refs_open_to_look(const struct aq_conf *conf, struct aq_refs **ret,
 			 struct aq_err *err)
 {
-	int rc = open_db(conf, AQ_DB_READ, ret, err);
+	int rc = open_db(conf, AQ_DB_READ, false, ret, err);
 
 	if (rc != AQ_MISS)
 		return rc;
@@ -90,7 +91,14 @@ int aq_refs_open_to_look(const struct aq_conf *conf, struct aq_refs **ret,
 int aq_refs_open(const struct aq_conf *conf, struct aq_refs **ret,
 		 struct aq_err *err)
 {
-	return open_db(conf, AQ_DB_WRITE, ret, err);
+	return open_db(conf, AQ_DB_WRITE, false, ret, err);
+}
+
+int aq_refs_heal(const struct aq_conf *conf, struct aq_err *err)
+{
+	cleanup_refs struct aq_refs *refs = NULL;
+
+	return open_db(conf, AQ_DB_WRITE, true, &refs, err);
 }
 
 int aq_refs_begin(struct aq_refs *refs, struct aq_err *err)

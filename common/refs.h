@@ -34,6 +34,10 @@ struct aq_tally; /* common/tally.h */
  */
 AQ_CHECK int aq_refs_open(const struct aq_conf *conf, struct aq_refs **ret,
 			  struct aq_err *err);
+/* For who met AQ_CORRUPT later: read every page, and do as above with what is damaged
+ * anywhere.
+ */
+AQ_CHECK int aq_refs_heal(const struct aq_conf *conf, struct aq_err *err);
 /* To look only (aq_refs_each(), aq_refs_each_held(), aq_refs_count()): nothing is
  * made or set aside; not there is empty.  AQ_CORRUPT: damaged.
  */

@@ -125,10 +125,10 @@ int aq_store_open(const struct aq_conf *conf, enum aq_store_mode mode,
 
 /* -- reading environments -- */
 
+#define OF_ENV " FROM activations a WHERE a.env = e.name)"
 #define ENV_COLUMNS                                                            \
-	AQ_STORE_ENV_COLUMNS("(SELECT ops FROM activations a"                  \
-			     " WHERE a.env = e.name)")
-#define ENV_N_COLUMNS 17
+	AQ_STORE_ENV_COLUMNS("(SELECT ops" OF_ENV) ", (SELECT sum" OF_ENV
+#define ENV_N_COLUMNS 18
 
 int aq_store_read_env(const struct aq_db_row *row, struct aq_env **ret,
 		      struct aq_err *err)
@@ -173,9 +173,52 @@ int aq_store_read_env(const struct aq_db_row *row, struct aq_env **ret,
 	return 0;
 }
 
+uint64_t aq_store_sum(const struct aq_env *env)
+{
+	char text[sizeof(*env) + 32];
+
+	snprintf(text, sizeof(text), "%s %s %s %s %016" PRIx64, env->name,
+		 env->lock, env->base, env->python,
+		 aq_hash(env->ops ? env->ops : "", env->ops_len));
+	return aq_hash(text, strlen(text)) >> 1; /* SQLite's are signed */
+}
+
+/* For who runs something in it. */
+static int read_whole(const struct aq_db_row *row, struct aq_env **ret,
+		      struct aq_err *err)
+{
+	cleanup_env struct aq_env *env = NULL;
+	int rc = aq_store_read_env(row, &env, err);
+
+	if (rc)
+		return rc;
+	if (aq_db_number(row, ENV_N_COLUMNS - 1) != aq_store_sum(env))
+		return aq_fail(err, AQ_CORRUPT, "the row of environment '%s' is damaged",
+			       env->name);
+	*ret = steal(&env);
+	return 0;
+}
+
 static int take_env(const struct aq_db_row *row, void *arg, struct aq_err *err)
 {
-	return aq_store_read_env(row, arg, err);
+	return read_whole(row, arg, err);
+}
+
+static int examine_env(const struct aq_db_row *row, void *arg,
+		       struct aq_err *err)
+{
+	cleanup_env struct aq_env *env = NULL;
+
+	(void)arg;
+	return read_whole(row, &env, err);
+}
+
+int aq_store_examine_envs(struct aq_db *db, struct aq_err *err)
+{
+	int rc = aq_db_run(db, "SELECT " ENV_COLUMNS " FROM environments e",
+			   NULL, 0, examine_env, NULL, err);
+
+	return rc == AQ_MISS ? 0 : rc;
 }
 
 static int find_one(struct aq_store *store, const char *sql,
@@ -206,7 +249,7 @@ static int take_if_equal(const struct aq_db_row *row, void *arg,
 	/* the digest is the user's claim: the bytes decide */
 	if (strcmp(aq_db_text(row, ENV_N_COLUMNS), f->canonical) != 0)
 		return aq_fail(err, AQ_MISS, "not there");
-	return aq_store_read_env(row, &f->env, err);
+	return read_whole(row, &f->env, err);
 }
 
 int aq_store_find(struct aq_store *store, const char *digest,

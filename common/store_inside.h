@@ -24,6 +24,11 @@ struct aq_store {
 AQ_CHECK int aq_store_read_env(const struct aq_db_row *row,
 			       struct aq_env **ret, struct aq_err *err);
 
+/* Of what an environment is and does to a job, and never changes: a row that says
+ * something else is damaged.
+ */
+uint64_t aq_store_sum(const struct aq_env *env);
+
 /* Insert an environment / what ties a request to one, inside a transaction.
  * AQ_BUSY: another of that name is there already (the very same is accepted);
  * AQ_MISS: the environment to bind to is not.
@@ -43,6 +48,9 @@ AQ_CHECK int aq_store_mark_plain(struct aq_db *db, const char *key,
  */
 AQ_CHECK int aq_store_delete(struct aq_db *db, const char *env_name,
 			     struct aq_err *err);
+
+/* Read every environment: AQ_CORRUPT where one is not what it was. */
+AQ_CHECK int aq_store_examine_envs(struct aq_db *db, struct aq_err *err);
 
 /* Insert what conf->cache_dir's manifests say is there, inside a transaction:
  * each whole manifest whose prefix is in envs/.  What is damaged is left out.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/store_schema.h"
 
+#include "common/store_inside.h"
 #include "common/workflow_rows.h"
 
 /* Only append: a step that was released is never changed. */
@@ -22,7 +23,8 @@ static const char *const migrations[] = {
 	"CREATE TABLE activations("
 	"  env TEXT PRIMARY KEY REFERENCES environments(name)"
 	"    ON DELETE CASCADE,"
-	"  ops BLOB NOT NULL"
+	/* of the environment, aq_store_sum(): SQLite tells no flipped bit */
+	"  ops BLOB NOT NULL, sum INTEGER NOT NULL"
 	") WITHOUT ROWID;"
 	"CREATE TABLE keys("
 	"  key TEXT NOT NULL,"
@@ -60,4 +62,5 @@ const struct aq_db_kind aq_store_kind = {
 	.migrations = migrations,
 	.version = ARRAY_LEN(migrations),
 	.is_durable = true,
+	.examine = aq_store_examine_envs,
 };

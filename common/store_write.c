@@ -46,6 +46,7 @@ int aq_store_insert(struct aq_db *db, const struct aq_env *e,
 	const struct aq_db_value activation[] = {
 		AQ_TEXT(e->name),
 		AQ_BLOB(e->ops ? e->ops : "", e->ops_len),
+		AQ_NUMBER(aq_store_sum(e)),
 	};
 	int rc;
 
@@ -60,7 +61,7 @@ int aq_store_insert(struct aq_db *db, const struct aq_env *e,
 	if (!rc && aq_db_changes(db) == 0)
 		return check_same(db, e, err);
 	return rc ? rc :
-		    aq_db_run(db, "INSERT INTO activations VALUES(?1, ?2)",
+		    aq_db_run(db, "INSERT INTO activations VALUES(?1, ?2, ?3)",
 			      activation, ARRAY_LEN(activation), NULL, NULL,
 			      err);
 }

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""unshare --mount power.py CONF FILE-SYSTEM OPERATION EVERY: the power goes while OPERATION changes a
-cache on a disk of its own (tests/it/disk.c).  What the disk holds then is mounted and
-looked at as after a boot, once for each EVERY-th write: all that was written before
-it, and once more without some of what the disk was not told to flush.  What had been
-answered is there and whole, every row's files are, and one more run heals the rest.
+"""power.py CONF FILE-SYSTEM OPERATION EVERY, in a mount namespace of its own: the power
+goes while OPERATION changes a cache on a disk of its own (tests/it/disk.c).  What the
+disk holds then is mounted and looked at as after a boot, once for each EVERY-th write:
+all that was written before it, and once more without some of what the disk was not
+told to flush.  What had been answered is there and whole, so is what has a row, and
+one more run heals the rest.
 
 Prints how many cuts there were, and exits 1 at the first that is wrong.  AQ_SEED is
 where the choice of what is lost begins.
@@ -27,11 +28,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from faults import WrongError, heal, must, run
+from faults import WrongError, forget_failures, heal, must, run
 
 RECORD = struct.Struct("=3Q")  # struct record
 WRITE, FLUSH, MARK = range(3)
-SECTOR = 512  # bytes that a disk writes whole
+SECTOR = 4096  # bytes that a disk writes whole
 SECONDS = 60  # until what goes on after an answer is over, on a loaded machine
 
 # name: size of the image, how it is made
@@ -74,6 +75,7 @@ class Operation:
 ALL_GO = ["max_size = 1", "grace = 0"]
 OPERATIONS = {
     "build": Operation(["build 1"], ["build 2"]),
+    "failure": Operation(["build 1"], ["fail 2", "build 2"]),
     "hit": Operation(["build 1"], ["build 1", "gc"]),
     "collect": Operation(["build 1", "build 2", "pin 2"], ["gc"], ALL_GO),
     "pin": Operation(["build 1"], ["pin 1", "unpin 1"]),
@@ -112,12 +114,16 @@ class Cache:
         for path in (self.run_dir, self.run_dir.with_name(f"{self.run_dir.name}-public")):
             shutil.rmtree(path, ignore_errors=True)
 
-    def build(self, n: str) -> str:
-        """The environment of request 'n'."""
+    def request(self, n: str) -> str:
+        """A file for it."""
         file = self.conf.with_name("req.yaml")
         file.write_text(f"{{channels: [conda-forge], dependencies: [x={n}]}}\n")
-        prefix = json.loads(must("aq", "build", "--json", str(file)))["prefix"]
-        return os.path.basename(prefix)
+        return str(file)
+
+    def build(self, n: str) -> str:
+        """The environment of request 'n'."""
+        prefix: str = json.loads(must("aq", "build", "--json", self.request(n)))["prefix"]
+        return prefix.rpartition("/")[2]
 
     def do(self, verb: str, promises: Promises, tell: Callable[[], None]) -> None:
         """One verb; 'tell' what is promised as it goes."""
@@ -126,6 +132,12 @@ class Cache:
         if word == "build":
             self.names[rest[0]] = name = self.build(rest[0])
             promises.ready.add(name)
+        elif word == "fail":
+            client = self.conf.with_name("bin") / "FAULT"
+            client.write_text("cached-half")
+            run(["aq", "build", self.request(rest[0])])
+            client.write_text("cached")
+            forget_failures(self.dir)
         elif word == "pin":
             must("aq", "pin", name)
             promises.pinned.add(name)
@@ -146,6 +158,16 @@ class Cache:
             return {}
         listed = json.loads(must("aq", "list", "--json"))["environments"]
         return {e["name"]: e["pinned"] for e in listed}
+
+    def findings(self) -> list[dict[str, str]]:
+        """What is damaged: not what waits for the next builder or collector."""
+        if not (self.dir / "cache.db").exists():
+            return []
+        done = run(["aq", "verify", "--contents", "--json"])
+        if done.returncode not in (0, 3):
+            raise WrongError(f"aq verify: {done.stderr}")
+        found: list[dict[str, str]] = json.loads(done.stdout)["findings"]
+        return [f for f in found if f["finding"] != "orphan"]
 
     def files(self, name: str) -> Files:
         """What an environment has."""
@@ -170,6 +192,8 @@ def check(cache: Cache, known: dict[str, Files], promises: Promises) -> None:
         want = known[name.split("-")[0]]
         if wrong := {p for p, text in want.items() if files.get(p) != text}:
             raise WrongError(f"{name} is not what it was: {wrong}")
+    if found := cache.findings():
+        raise WrongError(f"damaged: {found}")
 
 
 # -- the disk --
@@ -226,7 +250,15 @@ class Cut:
     promises: Promises
 
 
-def read_log(path: Path, image: bytearray) -> Iterator[Cut]:
+def write_to(path: Path, writes: list[tuple[int, bytes]]) -> None:
+    """In their order."""
+    with path.open("r+b") as file:
+        for where, what in writes:
+            file.seek(where)
+            file.write(what)
+
+
+def read_log(path: Path, image: Path) -> Iterator[Cut]:
     """Every place where it can go; 'image' is what the disk holds but for the unflushed."""
     data = memoryview(path.read_bytes())
     at = writes = 0
@@ -240,8 +272,7 @@ def read_log(path: Path, image: bytearray) -> Iterator[Cut]:
             unflushed.append((offset, bytes(data[at : at + size])))
             writes += 1
         elif kind == FLUSH:
-            for where, what in unflushed:
-                image[where : where + len(what)] = what
+            write_to(image, unflushed)
             unflushed = []
         else:
             promises = Promises.of(bytes(data[at : at + size]).decode())
@@ -256,23 +287,6 @@ def lose(unflushed: list[tuple[int, bytes]], dice: random.Random) -> list[tuple[
         where, what = kept.pop()
         kept.append((where, what[: dice.randrange(len(what) // SECTOR + 1) * SECTOR]))
     return kept
-
-
-def write_image(path: Path, image: bytearray, more: list[tuple[int, bytes]]) -> None:
-    """Sparse."""
-    path.unlink(missing_ok=True)
-    step = 1 << 16
-    with path.open("wb") as file:
-        file.truncate(len(image))
-        view = memoryview(image)
-        zero = bytes(step)
-        for at in range(0, len(image), step):
-            if view[at : at + step] != zero:
-                file.seek(at)
-                file.write(view[at : at + step])
-        for where, what in more:
-            file.seek(where)
-            file.write(what)
 
 
 # -- all of it --
@@ -316,7 +330,7 @@ class Trial:
     def record(self, promises: Promises) -> None:
         """The operation, on a disk that remembers."""
         copy = self.dir / "watched"
-        command("cp", "--sparse=always", self.image, copy)
+        command("cp", self.image, copy)
         where = self.dir / "disk"
         mark = where / "mark"
         with (
@@ -329,9 +343,10 @@ class Trial:
             self.learn()
         copy.unlink()
 
-    def look(self, image: bytearray, more: list[tuple[int, bytes]], promises: Promises) -> None:
+    def look(self, more: list[tuple[int, bytes]], promises: Promises) -> None:
         """Boot from it, look, and go on."""
-        write_image(self.cut, image, more)
+        command("cp", self.image, self.cut)
+        write_to(self.cut, more)
         self.cache.boot()
         with mounted(self.cut, self.cache.dir):
             check(self.cache, self.known, promises)
@@ -344,15 +359,14 @@ class Trial:
 
     def cuts(self, every: int, dice: random.Random) -> int:
         """One after the other; returns how many."""
-        image = bytearray(self.image.read_bytes())
         n = 0
-        for cut in read_log(self.log, image):
+        for cut in read_log(self.log, self.image):
             if cut.writes % every:
                 continue
             for lost in (False, True) if cut.unflushed else (False,):
                 more = lose(cut.unflushed, dice) if lost else cut.unflushed
                 try:
-                    self.look(image, more, cut.promises)
+                    self.look(more, cut.promises)
                 except WrongError as wrong:
                     what = f"{len(more)} of {len(cut.unflushed)} unflushed" if lost else "all"
                     raise WrongError(f"after write {cut.writes} ({what}): {wrong}") from wrong

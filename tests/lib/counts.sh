@@ -22,6 +22,7 @@ FAULT_CALLS      31         1
 FAULT_MEMORY    499        11
 FAULT_HOOKS       5         1
 POWER_CUTS       17         1
+DAMAGE          150     10000
 '
 readonly AQ_COUNTS
 
