@@ -21,6 +21,7 @@ cuts() {
 
 @test "a build, on ext4" { cuts ext4 build; }
 @test "a build, on xfs" { cuts xfs build; }
+@test "a build that fails and then does not, on ext4" { cuts ext4 failure; }
 @test "a hit, on ext4" { cuts ext4 hit; }
 @test "a collection, on ext4" { cuts ext4 collect; }
 @test "a collection, on xfs" { cuts xfs collect; }

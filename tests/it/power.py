@@ -337,9 +337,13 @@ class Trial:
             watched(self.disk, copy, self.log, where) as device,
             mounted(device, self.cache.dir),
         ):
-            mark.write_text(promises.text())
+
+            def tell() -> None:
+                mark.write_text(promises.text())
+
+            tell()
             for verb in self.operation.verbs:
-                self.cache.do(verb, promises, lambda: mark.write_text(promises.text()) and None)
+                self.cache.do(verb, promises, tell)
             self.learn()
         copy.unlink()
 
@@ -380,7 +384,7 @@ def main(conf: str, file_system: str, operation: str, every: str) -> int:
     seed = int(os.environ.get("AQ_SEED", "1"))
     try:
         trial.record(trial.prepare())
-        n = trial.cuts(int(every), random.Random(seed))
+        n = trial.cuts(int(every), random.Random(seed))  # noqa: S311
     except WrongError as wrong:
         print(f"{operation} on {file_system}, seed {seed}: {wrong}")
         return 1
