@@ -25,4 +25,5 @@ cuts() {
 @test "a hit, on ext4" { cuts ext4 hit; }
 @test "a collection, on ext4" { cuts ext4 collect; }
 @test "a collection, on xfs" { cuts xfs collect; }
+@test "a workflow moves on, on ext4" { cuts ext4 workflow; }
 @test "a pin, on ext4" { cuts ext4 pin; }

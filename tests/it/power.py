@@ -20,6 +20,7 @@ import json
 import os
 import random
 import shutil
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -79,6 +80,7 @@ OPERATIONS = {
     "hit": Operation(["build 1"], ["build 1", "gc"]),
     "collect": Operation(["build 1", "build 2", "pin 2"], ["gc"], ALL_GO),
     "pin": Operation(["build 1"], ["pin 1", "unpin 1"]),
+    "workflow": Operation(["build 1", "flow 1", "gc"], ["build 2", "flow 2", "gc"]),
 }
 
 
@@ -103,6 +105,7 @@ class Cache:
         self.run_dir = Path(settings["run_dir"])
         self.has_booted = False
         self.names: dict[str, str] = {}  # of requests: the environment of each
+        self.answers: dict[str, dict[str, str]] = {}
 
     def boot(self) -> None:
         """Another boot, which nothing of run_dir outlives; in a mount namespace of ours."""
@@ -122,8 +125,17 @@ class Cache:
 
     def build(self, n: str) -> str:
         """The environment of request 'n'."""
-        prefix: str = json.loads(must("aq", "build", "--json", self.request(n)))["prefix"]
-        return prefix.rpartition("/")[2]
+        answer: dict[str, str] = json.loads(must("aq", "build", "--json", self.request(n)))
+        self.answers[n] = answer
+        return answer["prefix"].rpartition("/")[2]
+
+    def move_workflow(self, n: str) -> None:
+        """As a step of it notes that it asks for 'n' now, and nobody else did."""
+        row = (1000, "w", self.answers[n]["key"], self.answers[n]["digest"], time.time_ns())
+        with contextlib.closing(sqlite3.connect(self.run_dir / "refs.db")) as refs, refs:
+            refs.execute("INSERT OR REPLACE INTO workflows VALUES(?, ?, ?, ?, ?)", row)
+        with contextlib.closing(sqlite3.connect(self.dir / "cache.db")) as cache, cache:
+            cache.execute("UPDATE keys SET plain = 0")
 
     def do(self, verb: str, promises: Promises, tell: Callable[[], None]) -> None:
         """One verb; 'tell' what is promised as it goes."""
@@ -138,6 +150,10 @@ class Cache:
             run(["aq", "build", self.request(rest[0])])
             client.write_text("cached")
             forget_failures(self.dir)
+        elif word == "flow":
+            promises.ready &= {name}  # what it leaves goes with the next collection
+            tell()
+            self.move_workflow(rest[0])
         elif word == "pin":
             must("aq", "pin", name)
             promises.pinned.add(name)
