@@ -252,6 +252,7 @@ int bytecode_link_all(const struct build *b, const char *work,
 
 /* -- of one environment alone -- */
 
+/* The packages' own code may have made this: what is no plain file is left there. */
 struct taking {
 	int from, to;
 };
@@ -261,10 +262,9 @@ static int take_file(const char *name, void *arg, struct aq_err *err)
 	cleanup_str struct aq_str text = AQ_STR_INIT(SOURCE_MAX);
 	const struct taking *t = arg;
 	cleanup_close int fd = -1;
-	int rc = aq_read_file(t->from, name, &text, err);
 
-	if (rc)
-		return rc;
+	if (aq_read_file(t->from, name, &text, NULL) != 0)
+		return 0;
 	fd = openat(t->to, name,
 		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
 	if (fd < 0 || fchmod(fd, 0444) < 0)
@@ -277,10 +277,11 @@ static int take_tree(const char *name, void *arg, struct aq_err *err)
 	const struct taking *t = arg;
 	cleanup_close int from = -1, to = -1;
 	struct taking below;
-	int rc = aq_open_dir(t->from, name, &from, err);
+	int rc;
 
-	if (!rc)
-		rc = aq_make_dir(t->to, name, 0700, err);
+	if (aq_open_dir(t->from, name, &from, NULL) != 0)
+		return 0;
+	rc = aq_make_dir(t->to, name, 0700, err);
 	if (!rc)
 		rc = aq_open_dir(t->to, name, &to, err);
 	below = (struct taking){ from, to };
