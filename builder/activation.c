@@ -8,6 +8,21 @@
 
 #define VALUE_MAX (64 * 1024)
 
+void activation_read_env(const char *text, size_t len, struct aq_envmap *ret)
+{
+	const char *end = text + len;
+
+	while (text < end) {
+		size_t n = strnlen(text, (size_t)(end - text));
+		cleanup_free char *entry = strndup(text, n);
+		char *one[] = { entry, NULL };
+
+		ret->is_broken |= !entry;
+		aq_envmap_load(ret, one);
+		text += n + 1;
+	}
+}
+
 /* Variables that every shell changes by itself (bash(1)). */
 static bool is_the_shells(const char *name)
 {

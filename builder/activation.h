@@ -14,6 +14,11 @@ struct world {
 	struct aq_envmap before, after;
 };
 
+/* Read text[0..len), what a run printed of its world, into 'ret': NAME=VALUE, each
+ * ended by NUL, as env -0 prints them.  It may be anything.
+ */
+void activation_read_env(const char *text, size_t len, struct aq_envmap *ret);
+
 /* The other world for the second run: another HOME and USER, and for each
  * variable that the first run changed a former value of its own.
  */

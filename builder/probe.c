@@ -38,21 +38,6 @@ static void first_world(const struct build *b, struct aq_envmap *ret)
 	aq_envmap_set(ret, "CONDA_PREFIX", b->prefix);
 }
 
-/* NAME=VALUE, each ended by NUL, as env -0 prints them. */
-static void read_env0(const struct aq_str *text, struct aq_envmap *ret)
-{
-	const char *p = aq_str_get(text), *end = p + text->len;
-
-	while (p < end) {
-		size_t len = strnlen(p, (size_t)(end - p));
-		cleanup_free char *entry = strndup(p, len);
-		char *one[] = { entry, NULL };
-
-		aq_envmap_load(ret, one);
-		p += len + 1;
-	}
-}
-
 static int run_scripts(struct build *b, struct world *w, struct aq_err *err)
 {
 	cleanup_command struct command cmd = COMMAND_INIT(PHASE_PROBE);
@@ -76,7 +61,7 @@ static int run_scripts(struct build *b, struct world *w, struct aq_err *err)
 	if (cmd.exit_code != 0)
 		return run_failed(b, &cmd, "the environment's activation scripts failed",
 				  BUILD_REFUSED, err);
-	read_env0(&out, &w->after);
+	activation_read_env(aq_str_get(&out), out.len, &w->after);
 	return w->after.is_broken ? aq_fail(err, AQ_SYS, "out of memory") : 0;
 }
 
@@ -220,7 +205,9 @@ static int capture_json(struct build *b, struct aq_str *ops,
 
 	if (rc)
 		return aq_fail_prefix(err, "the environment's variables");
-	read_env0(&out, &map);
+	activation_read_env(aq_str_get(&out), out.len, &map);
+	if (map.is_broken)
+		return aq_fail(err, AQ_SYS, "out of memory");
 	for (size_t i = 0; i < map.n; i++)
 		aq_envops_add(ops, AQ_ENVOP_SET, map.v[i].name, map.v[i].value);
 	return 0;

@@ -146,7 +146,7 @@ static int read_python(struct aq_request *req, const char *value,
 	rc = aq_vspec_normalise(value, &normal, err);
 	if (rc)
 		return rc;
-	if (strcmp(normal, value) != 0)
+	if (strcmp(normal, value) != 0 || aq_vspec_contradicts_itself(value))
 		return fail_damaged(err, value);
 	req->python = steal(&normal);
 	return 0;

@@ -202,7 +202,7 @@ int aq_direct_read(const char *path, const char *file, struct aq_str *ret,
 	cleanup_str struct aq_str url = AQ_STR_INIT(URL_MAX);
 	cleanup_str struct aq_str clean = AQ_STR_INIT(URL_MAX);
 	const char *slash = strrchr(file, '/'), *name;
-	char from[2 * PATH_MAX], whole[PATH_MAX];
+	char from[2 * PATH_MAX], whole[PATH_MAX], show[AQ_SHOW_PATH_SIZE];
 	size_t len = strcspn(path, " \t;#");
 	int rc;
 
@@ -212,8 +212,8 @@ int aq_direct_read(const char *path, const char *file, struct aq_str *ret,
 		 *path != '/' && slash ? (int)(slash - file) + 1 : 0, file,
 		 (int)len, path);
 	if (!realpath(from, whole))
-		return aq_fail(err, AQ_USER, "cannot find '%.200s': %s", from,
-			       strerrordesc_np(errno));
+		return aq_fail(err, AQ_USER, "cannot find '%s': %s",
+			       aq_show_path(from, show), strerrordesc_np(errno));
 	aq_str_add_fmt(&url, FILE_SCHEME "%s", whole);
 	rc = aq_str_done(&url, "a path", err);
 	if (!rc)

@@ -129,6 +129,18 @@ static int set_hash(struct aq_match *p, const char *value, size_t len,
 	return 0;
 }
 
+/* A name or a URL, of which nothing becomes another part of a spec. */
+static bool is_channel(const char *channel)
+{
+	size_t len = strlen(channel);
+
+	for (const char *c = channel; *c; c++)
+		if (!isalnum((unsigned char)*c) && !strchr("-_./:%~+@", *c))
+			return false;
+	return len && isalnum((unsigned char)*channel) &&
+	       channel[len - 1] != ':' && !strstr(channel, "::");
+}
+
 /* "channel" or "channel/linux-64". */
 int aq_match_channel(struct aq_match *p, const char *value,
 		     struct aq_matchspec *spec)
@@ -142,11 +154,15 @@ int aq_match_channel(struct aq_match *p, const char *value,
 	while (len > 1 && spec->channel[len - 1] == '/')
 		spec->channel[--len] = '\0';
 	slash = strrchr(spec->channel, '/');
-	if (!slash || !aq_is_subdir(slash + 1) || spec->subdir)
-		return 0;
-	spec->subdir = strdup(slash + 1);
-	*slash = '\0';
-	return spec->subdir ? 0 : aq_match_oom(p->err);
+	if (slash && aq_is_subdir(slash + 1) && !spec->subdir) {
+		spec->subdir = strdup(slash + 1);
+		*slash = '\0';
+		if (!spec->subdir)
+			return aq_match_oom(p->err);
+	}
+	return is_channel(spec->channel) ?
+		0 : aq_match_fail(p, "has a channel that is neither a name nor "
+				     "a URL");
 }
 
 static int set_subdir(struct aq_match *p, const char *value, char **ret)

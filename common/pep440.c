@@ -236,6 +236,15 @@ static int write_version(const char *c, const char *op, const char *v,
 }
 
 /* One condition, trimmed: "==1.2". */
+/* What '===' compares with: any text, of which nothing reads as a path or a URL. */
+static bool is_arbitrary(const char *v)
+{
+	for (const char *c = v; *c; c++)
+		if (!isalnum((unsigned char)*c) && !strchr("._+!*-", *c))
+			return false;
+	return !aq_ends_with(v, ".whl") && !aq_ends_with(v, ".tar.gz");
+}
+
 static int normalise_one(const char *c, struct aq_strv *into,
 			 struct aq_err *err)
 {
@@ -264,7 +273,11 @@ static int normalise_one(const char *c, struct aq_strv *into,
 					    "comma between two conditions",
 				      err);
 	aq_str_add(&out, op);
-	if (strcmp(op, "===") == 0)
+	if (strcmp(op, "===") == 0 && !is_arbitrary(v))
+		rc = fail_condition(c, "has what no version has: write letters, "
+				       "digits and '.', '_', '+', '!', '*', '-'",
+				    err);
+	else if (strcmp(op, "===") == 0)
 		aq_str_add(&out, v);
 	else
 		rc = write_version(c, op, v, &out, err);

@@ -95,6 +95,8 @@ static void add_utf8(struct aq_str *out, uint32_t c)
 static int decode_utf16(const unsigned char *u, size_t len, size_t high,
 			struct aq_str *out, struct aq_err *err)
 {
+	for (; len >= 2 && u[high] == 0xfe && u[1 - high] == 0xff; len -= 2)
+		u += 2;
 	for (size_t i = 0; i + 1 < len; i += 2) {
 		uint32_t c = (uint32_t)u[i + high] << 8 | u[i + 1 - high];
 
@@ -153,13 +155,12 @@ int aq_text_decode(const char *mem, size_t len, struct aq_str *out,
 	int rc;
 
 	if (len >= 2 && u[0] == 0xff && u[1] == 0xfe)
-		return decode_utf16(u + 2, len - 2, 1, out, err);
+		return decode_utf16(u, len, 1, out, err);
 	if (len >= 2 && u[0] == 0xfe && u[1] == 0xff)
-		return decode_utf16(u + 2, len - 2, 0, out, err);
-	if (len >= 3 && memcmp(u, "\xef\xbb\xbf", 3) == 0) {
+		return decode_utf16(u, len, 0, out, err);
+	/* editors and scripts put one before another */
+	for (; len >= 3 && memcmp(mem, "\xef\xbb\xbf", 3) == 0; len -= 3)
 		mem += 3;
-		len -= 3;
-	}
 	rc = check_utf8(mem, len, err);
 	if (rc)
 		return rc;

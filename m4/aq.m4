@@ -64,16 +64,27 @@ AC_DEFUN([AQ_BASH_COMPLETION], [
 # AQ_SANITIZE: --enable-sanitize builds everything but the plugin's rim with
 # ASan and UBSan (Slurm's programs cannot load a sanitized plugin without a
 # preload; the rim's logic is sanitized in the unit tests and the fake).
+# --enable-fuzzing adds what libFuzzer wants, for `make fuzz`, which makes a
+# build of its own for it.
 AC_DEFUN([AQ_SANITIZE], [
   AC_ARG_ENABLE([sanitize],
     [AS_HELP_STRING([--enable-sanitize], [build with AddressSanitizer and UBSan])],
     [], [enable_sanitize=no])
+  AC_ARG_ENABLE([fuzzing],
+    [AS_HELP_STRING([--enable-fuzzing], [build tests/fuzz for libFuzzer and with the sanitizers; needs CC=clang])],
+    [], [enable_fuzzing=no])
+  FUZZ_LDFLAGS=
+  AS_IF([test "x$enable_fuzzing" = xyes], [enable_sanitize=yes])
   AS_IF([test "x$enable_sanitize" = xyes],
     [SANITIZE_CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1"
      SANITIZE_LDFLAGS="-fsanitize=address,undefined"])
+  AS_IF([test "x$enable_fuzzing" = xyes],
+    [SANITIZE_CFLAGS="$SANITIZE_CFLAGS -O2 -fsanitize=fuzzer-no-link -DAQ_LIBFUZZER"
+     FUZZ_LDFLAGS="-fsanitize=fuzzer"])
   AM_CONDITIONAL([SANITIZE], [test "x$enable_sanitize" = xyes])
   AC_SUBST([SANITIZE_CFLAGS])
   AC_SUBST([SANITIZE_LDFLAGS])
+  AC_SUBST([FUZZ_LDFLAGS])
 ])
 
 # AQ_WARNINGS: what flux and systemd have; errors with --enable-werror (CI).

@@ -12,6 +12,7 @@ declare -grA AQ_PACKAGES=(
   [check]="bats shellcheck jq mandoc libasan8 libubsan1 sqlite3 curl e2fsprogs xfsprogs xz-utils git"
   [chroot]="debootstrap"
   [coverage]="gcovr"
+  [fuzz]="clang llvm libclang-rt-dev"
 )
 
 # missing_packages GROUP... : print those packages that are not installed.
