@@ -202,22 +202,56 @@ static int decide_one(const char *name, const struct world *a,
 		       name);
 }
 
-int activation_decide(const struct world *a, const struct world *b,
-		      struct aq_str *ops, struct aq_err *err)
+static bool is_changed(const struct world *w, const char *name)
+{
+	return !is_equal(aq_envmap_get(&w->before, name),
+			 aq_envmap_get(&w->after, name));
+}
+
+/* Of what 'map' has, decide what was changed in the first world, or in the second
+ * only.
+ */
+static int decide_each(const struct aq_envmap *map, bool is_first,
+		       const struct world *a, const struct world *b,
+		       struct aq_str *ops, struct aq_err *err)
 {
 	int rc = 0;
 
-	for (size_t i = 0; !rc && i < a->before.n; i++)
-		if (!is_the_shells(a->before.v[i].name) &&
-		    !aq_envmap_get(&a->after, a->before.v[i].name))
-			rc = decide_one(a->before.v[i].name, a, b, ops, err);
-	for (size_t i = 0; !rc && i < a->after.n; i++) {
-		const char *name = a->after.v[i].name;
+	for (size_t i = 0; !rc && i < map->n; i++) {
+		const char *name = map->v[i].name;
+		bool in_a = is_changed(a, name);
 
 		if (!is_the_shells(name) &&
-		    !is_equal(a->after.v[i].value,
-			      aq_envmap_get(&a->before, name)))
+		    (is_first ? in_a : !in_a && is_changed(b, name)))
 			rc = decide_one(name, a, b, ops, err);
+	}
+	return rc;
+}
+
+/* What was taken away, which is in 'before' alone. */
+static void removed(const struct world *w, struct aq_envmap *ret)
+{
+	for (size_t i = 0; i < w->before.n; i++)
+		if (!aq_envmap_get(&w->after, w->before.v[i].name))
+			aq_envmap_set(ret, w->before.v[i].name, "");
+}
+
+int activation_decide(const struct world *a, const struct world *b,
+		      struct aq_str *ops, struct aq_err *err)
+{
+	const struct world *const worlds[] = { a, b };
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < ARRAY_LEN(worlds); i++) {
+		cleanup_envmap struct aq_envmap gone = { 0 };
+
+		removed(worlds[i], &gone);
+		rc = gone.is_broken ?
+			     aq_fail(err, AQ_SYS, "out of memory") :
+			     decide_each(&gone, i == 0, a, b, ops, err);
+		if (!rc)
+			rc = decide_each(&worlds[i]->after, i == 0, a, b, ops,
+					 err);
 	}
 	return rc ? rc : aq_str_done(ops, "the environment's activation", err);
 }

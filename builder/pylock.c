@@ -14,9 +14,12 @@ static bool string_after(const char *at, const char *end, const char *key,
 		return false;
 	p += strlen(key);
 	quote = memchr(p, '"', (size_t)(end - p));
-	/* a backslash begins an escape (TOML 1.0), which no URL needs */
+	/* a backslash begins an escape (TOML 1.0), which no URL needs; and what has
+	 * a newline in it would be two lines of ours
+	 */
 	if (!quote || (size_t)(quote - p) >= size ||
-	    memchr(p, '\\', (size_t)(quote - p)))
+	    memchr(p, '\\', (size_t)(quote - p)) ||
+	    memchr(p, '\n', (size_t)(quote - p)))
 		return false;
 	memcpy(ret, p, (size_t)(quote - p));
 	ret[quote - p] = '\0';

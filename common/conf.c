@@ -68,6 +68,9 @@ static int expand(const char *value, const char *node, struct aq_str *out,
 	}
 	while (out->len > 1 && out->s[out->len - 1] == '/')
 		aq_str_truncate(out, out->len - 1);
+	if (out->broken == E2BIG)
+		return aq_fail(err, AQ_USER, "a directory's name is over %d bytes",
+			       CONF_PATH_MAX);
 	return aq_str_done(out, "a directory's name", err);
 }
 
@@ -114,10 +117,6 @@ static int add_channel(struct aq_conf *conf, const char *word,
 	if (!eq || !is_channel_name(word, (size_t)(eq - word)))
 		return aq_fail(err, AQ_USER,
 			       "'%s' is no channel: write name=URL", word);
-	if (!is_url(eq + 1))
-		return aq_fail(err, AQ_USER,
-			       "the URL of channel '%s' must begin with https://, http:// or file:///",
-			       word);
 	if (conf->n_channels >= CONF_ITEMS_MAX)
 		return aq_fail(err, AQ_USER, "more than %d channels",
 			       CONF_ITEMS_MAX);
@@ -132,6 +131,11 @@ static int add_channel(struct aq_conf *conf, const char *word,
 	len = strlen(c->url);
 	while (len && c->url[len - 1] == '/')
 		c->url[--len] = '\0';
+	/* "https://" alone is none any more */
+	if (!is_url(c->url))
+		return aq_fail(err, AQ_USER,
+			       "the URL of channel '%s' must begin with https://, http:// or file:///",
+			       word);
 	return 0;
 }
 
@@ -163,29 +167,44 @@ static int each_word(struct aq_conf *conf, const char *value,
 			rc = add_channel(conf, word, err);
 		value += len;
 	}
+	if (!rc && list && list->broken == E2BIG)
+		rc = aq_fail(err, AQ_USER, "the list has over %d items",
+			     CONF_ITEMS_MAX);
 	return rc ? rc : list ? aq_strv_done(list, "the list", err) : 0;
 }
 
+static int refuse_secret(const struct aq_conf_key *key, const char *url,
+			 struct aq_err *err)
+{
+	if (!aq_url_has_secret(url))
+		return 0;
+	return aq_fail(err, AQ_USER,
+		       "a URL of '%s' must not hold credentials: write them to the file that 'credentials' names",
+		       key->name);
+}
+
 /* aq.conf is everybody's to read, and keys and locks are made of its URLs; a
- * proxy's is in neither, and clients take it in no other way.
+ * proxy's is in neither, and clients take it in no other way.  A text that is no
+ * list may hold blanks: each word of it, and the whole.
  */
 static int refuse_secrets(const struct aq_conf_key *key, const char *value,
 			  struct aq_err *err)
 {
+	int rc = 0;
+
 	if (strcmp(key->name, "proxy") == 0)
 		return 0;
-	for (; *(value += strspn(value, " \t")); value += strcspn(value, " \t")) {
+	if (key->type == AQ_CONF_TEXT)
+		rc = refuse_secret(key, value, err);
+	for (; !rc && *(value += strspn(value, " \t"));
+	     value += strcspn(value, " \t")) {
 		cleanup_free char *word =
 			strndup(value, strcspn(value, " \t"));
 
-		if (!word)
-			return aq_fail(err, AQ_SYS, "out of memory");
-		if (aq_url_has_secret(word))
-			return aq_fail(err, AQ_USER,
-				       "a URL of '%s' must not hold credentials: write them to the file that 'credentials' names",
-				       key->name);
+		rc = word ? refuse_secret(key, word, err) :
+			    aq_fail(err, AQ_SYS, "out of memory");
 	}
-	return 0;
+	return rc;
 }
 
 static int set_value(struct aq_conf *conf, const struct aq_conf_key *key,

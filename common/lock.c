@@ -184,28 +184,34 @@ static int by_kind_and_name(const void *a, const void *b)
 	return cmp || !x->build ? cmp : strcmp(x->build, y->build);
 }
 
+static bool is_same_package(const struct aq_lock_item *a,
+			    const struct aq_lock_item *b)
+{
+	return a->kind == b->kind && strcmp(a->name, b->name) == 0;
+}
+
+/* Whatever it returns the lock has each of its items once: it will be freed. */
 static int drop_equals(struct aq_lock *lock, struct aq_err *err)
 {
 	size_t out = 0;
+	int rc = 0;
 
 	for (size_t i = 0; i < lock->n_items; i++) {
 		struct aq_lock_item *this = &lock->items[i];
 		struct aq_lock_item *last = out ? &lock->items[out - 1] : NULL;
 
-		if (!last || last->kind != this->kind ||
-		    strcmp(last->name, this->name) != 0) {
-			lock->items[out++] = *this;
+		if (last && by_kind_and_name(last, this) == 0) {
+			free_item(this);
 			continue;
 		}
-		if (by_kind_and_name(last, this) != 0)
-			return aq_fail(err, AQ_CORRUPT,
-				       "the lock has package '%s' twice",
-				       this->name);
-		free_item(this);
-		*this = (struct aq_lock_item){ 0 };
+		if (last && is_same_package(last, this))
+			rc = aq_fail(err, AQ_CORRUPT,
+				     "the lock has package '%s' twice",
+				     this->name);
+		lock->items[out++] = *this;
 	}
 	lock->n_items = out;
-	return 0;
+	return rc;
 }
 
 static void write_item(struct aq_str *out, const struct aq_lock_item *i)

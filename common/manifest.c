@@ -260,7 +260,7 @@ static bool parse_fields(char *text, struct aq_manifest *m,
 		return false;
 	e->uid = (uint32_t)uid;
 	e->generation = (uint32_t)generation;
-	if (!aq_env_is_named_well(e))
+	if (!aq_env_is_named_well(e) || (*e->base && !aq_env_is_name(e->base)))
 		return false;
 	e->kind = (enum aq_env_kind)kind;
 	e->last_used = e->created;

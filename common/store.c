@@ -151,7 +151,8 @@ int aq_store_read_env(const struct aq_db_row *row, struct aq_env **ret,
 	    (e->ops_len && !aq_envops_is_sound(ops, e->ops_len)))
 		return aq_fail(err, AQ_CORRUPT, "the row of an environment is damaged");
 	e->generation = (uint32_t)aq_db_number(row, 2);
-	if (!aq_env_is_named_well(e))
+	/* both names become paths */
+	if (!aq_env_is_named_well(e) || (*e->base && !aq_env_is_name(e->base)))
 		return aq_fail(err, AQ_CORRUPT, "the row of an environment is damaged");
 	e->reason = memcpy(e + 1, reason, strlen(reason) + 1);
 	e->ops = malloc(e->ops_len + 1);

@@ -106,8 +106,12 @@ static int add_candidate(const struct aq_db_row *row, void *arg,
 		.is_left = aq_db_number(row, 9) != 0,
 	};
 	new->is_held = new->n_references != 0;
+	/* a name becomes a path, which is moved and removed */
 	if (!aq_copy_text(new->name, sizeof(new->name), aq_db_text(row, 0)) ||
-	    !aq_copy_text(new->base, sizeof(new->base), aq_db_text(row, 1)))
+	    !aq_copy_text(new->base, sizeof(new->base), aq_db_text(row, 1)) ||
+	    !aq_env_is_name(new->name) ||
+	    (*new->base && !aq_env_is_name(new->base)) ||
+	    aq_db_number(row, 2) > AQ_ENV_BASE)
 		return aq_fail(err, AQ_CORRUPT, "the row of an environment is damaged");
 	return 0;
 }

@@ -77,6 +77,24 @@ static int read_batch(struct aq_store *store, uint64_t uid, const char *name,
 	return rc == AQ_MISS ? 0 : rc;
 }
 
+/* The last of 'b' comes after 'after', as SQL says that it does: in a damaged table
+ * a uid may be 1.5, and a name no text; then the same rows would come for ever.
+ */
+static int go_on(const struct batch *b, struct aq_workflow *after,
+		 struct aq_err *err)
+{
+	const struct aq_workflow_state *last = &b->v[b->n - 1].w;
+	bool is_later = last->uid != after->uid ?
+				last->uid > after->uid :
+				strcmp(last->name, after->name) > 0;
+
+	after->uid = last->uid;
+	if (is_later &&
+	    aq_copy_text(after->name, sizeof(after->name), last->name))
+		return 0;
+	return aq_fail(err, AQ_CORRUPT, "the row of a workflow is damaged");
+}
+
 /* As in store_each.c, nobody waits for 'fn'. */
 int aq_store_each_workflow(struct aq_store *store, uint64_t uid,
 			   const char *name, aq_workflow_fn *fn, void *arg,
@@ -91,16 +109,11 @@ int aq_store_each_workflow(struct aq_store *store, uint64_t uid,
 
 		rc = read_batch(store, uid, name, after.uid, after.name, &b,
 				err);
+		is_more = b.n == BATCH;
+		if (!rc && is_more)
+			rc = go_on(&b, &after, err);
 		for (size_t i = 0; !rc && i < b.n; i++)
 			rc = fn(&b.v[i].w, arg, err);
-		is_more = b.n == BATCH;
-		if (rc || !is_more)
-			continue;
-		after.uid = b.v[b.n - 1].w.uid;
-		if (!aq_copy_text(after.name, sizeof(after.name),
-				  b.v[b.n - 1].w.name))
-			rc = aq_fail(err, AQ_CORRUPT,
-				     "the row of a workflow is damaged");
 	}
 	return rc;
 }

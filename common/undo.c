@@ -58,6 +58,14 @@ static bool decode(char *text)
 	return true;
 }
 
+/* What a hostile AQ_UNDO must not change. */
+static bool is_allowed_name(const char *name)
+{
+	return aq_is_env_name(name, strlen(name)) &&
+	       strcmp(name, "AQ_UNDO") != 0 &&
+	       !aq_starts_with(name, "SLURM") && !aq_starts_with(name, "SPANK");
+}
+
 /* -- writing -- */
 
 static void write_variable(struct aq_str *out, const char *name,
@@ -130,6 +138,9 @@ static void write_one(struct aq_str *out, const char *name,
 	const char *is = aq_envmap_get(after, name);
 
 	if ((!was && !is) || (was && is && strcmp(was, is) == 0))
+		return;
+	/* with one of these in it all of it would be refused when it is read */
+	if (!is_allowed_name(name))
 		return;
 	for (size_t i = 0; is && i < lists->n; i++)
 		if (strcmp(lists->v[i].name, name) == 0 &&
@@ -224,13 +235,6 @@ static bool check_edit(char *edit)
 		return false;
 	}
 	return decode(item);
-}
-
-static bool is_allowed_name(const char *name)
-{
-	return aq_is_env_name(name, strlen(name)) &&
-	       strcmp(name, "AQ_UNDO") != 0 &&
-	       !aq_starts_with(name, "SLURM") && !aq_starts_with(name, "SPANK");
 }
 
 static bool check_record(char kind, struct aq_strv *field)

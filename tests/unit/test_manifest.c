@@ -44,14 +44,14 @@ static void what_is_written_reads_back(void **state)
 	struct sample *s = sample(1, 3);
 
 	s->env.kind = AQ_ENV_INHERITED;
-	snprintf(s->env.base, sizeof(s->env.base), "base-1");
+	snprintf(s->env.base, sizeof(s->env.base), "0123456789abcdef0123-1");
 	must_write(*state, s);
 	assert_int_equal(read_it(*state, s->env.name, &m), 0);
 	assert_string_equal(m->env->name, s->env.name);
 	assert_string_equal(m->env->lock, s->env.lock);
 	assert_int_equal(m->env->generation, 3);
 	assert_int_equal(m->env->kind, AQ_ENV_INHERITED);
-	assert_string_equal(m->env->base, "base-1");
+	assert_string_equal(m->env->base, "0123456789abcdef0123-1");
 	assert_string_equal(m->env->python, "3.12.1");
 	assert_int_equal(m->env->created, s->env.created);
 	assert_int_equal(m->env->last_used, s->env.created);

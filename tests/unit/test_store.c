@@ -67,7 +67,7 @@ static void what_is_committed_is_found(void **state)
 	assert_null(a);
 	s->env.kind = AQ_ENV_INHERITED;
 	s->env.pinned = true;
-	snprintf(s->env.base, sizeof(s->env.base), "base-1");
+	snprintf(s->env.base, sizeof(s->env.base), "0123456789abcdef0123-1");
 	must_commit(store, s);
 	assert_int_equal(find(store, s, &a), 0);
 	expect_same(a, &s->env);
@@ -400,7 +400,8 @@ static void looking_up_walks_over_nothing(void **state)
 	for (unsigned int i = 0; i < N; i++) {
 		struct sample *s = sample(i, 1);
 
-		snprintf(s->env.base, sizeof(s->env.base), "base-%u", i % 3);
+		snprintf(s->env.base, sizeof(s->env.base),
+			 "0123456789abcdef012%u-1", i % 3);
 		must_commit(store, s);
 		if (last)
 			sample_free(last);
@@ -426,7 +427,7 @@ static void looking_up_walks_over_nothing(void **state)
 				&err), 0);
 		assert_string_equal(env->name, last->env.name);
 	}
-	assert_int_equal(aq_store_children(store, "base-1", &n, &err), 0);
+	assert_int_equal(aq_store_children(store, "0123456789abcdef0121-1", &n, &err), 0);
 	assert_int_equal(n, 17);
 	assert_int_equal(aq_store_digests(store, last->env.name, &digests,
 					  &err), 0);

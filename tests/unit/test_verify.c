@@ -50,7 +50,8 @@ static void a_manifest_that_says_otherwise(void **state)
 	} cases[] = {
 		{ "UPDATE environments SET kind = 1", "another kind than" },
 		{ "UPDATE environments SET python = '3.9.6'", "another Python than" },
-		{ "UPDATE environments SET base = 'x'", "another base than" },
+		{ "UPDATE environments SET base = '0123456789abcdef0123-9'",
+		  "another base than" },
 		{ "UPDATE activations SET ops = x''", "another activation than" },
 		{ "DELETE FROM requests", "does not know the request" },
 	};
