@@ -104,7 +104,8 @@ static bool is_list_edit(const char *name, const struct world *a,
 	const char *x = in_front_of(va, fa, &pa), *y = in_front_of(vb, fb, &pb);
 	cleanup_free char *bare = NULL;
 
-	if (x && y) {
+	/* an empty item alone is no edit that can be recorded: a template is */
+	if (x && y && *y) {
 		/* "new:$OLD" with no OLD leaves a colon */
 		bare = strdup(x);
 		if (bare && !fa && *bare && bare[strlen(bare) - 1] == ':')
@@ -116,7 +117,8 @@ static bool is_list_edit(const char *name, const struct world *a,
 	}
 	x = behind(va, fa);
 	y = behind(vb, fb);
-	if (!x || !y || (strcmp(x, y) != 0 && (x[0] != ':' || strcmp(x + 1, y))))
+	if (!x || !y || !*y ||
+	    (strcmp(x, y) != 0 && (x[0] != ':' || strcmp(x + 1, y))))
 		return false;
 	aq_envops_add(ops, AQ_ENVOP_APPEND, name, y);
 	return true;

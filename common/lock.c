@@ -50,7 +50,9 @@ void aq_lock_free(struct aq_lock *lock)
 	free(lock);
 }
 
-/* A field of a line: printable ASCII without a space, as in any URL. */
+/* A field of a line: printable ASCII without a space, as in any URL; and without
+ * what ends a string, or escapes in one, where clients read it (pylock.toml).
+ */
 static bool is_word(const char *text)
 {
 	size_t len = strlen(text);
@@ -58,7 +60,8 @@ static bool is_word(const char *text)
 	if (!len || len > WORD_MAX)
 		return false;
 	for (size_t i = 0; i < len; i++)
-		if (text[i] <= ' ' || text[i] > '~')
+		if (text[i] <= ' ' || text[i] > '~' || text[i] == '"' ||
+		    text[i] == '\\')
 			return false;
 	return true;
 }

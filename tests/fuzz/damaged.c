@@ -7,14 +7,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include "common/canonical.h"
-#include "common/text.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/requests.h"
 #include "tests/gen/model.h"
-#include "tests/unit/example_conf.h"
 
 #define COUNT_FUZZ 20000
 #define TEXT_MAX (64 * 1024)
@@ -92,9 +88,6 @@ static const char *const tokens[] = {
 	"999999999999999999999",
 };
 
-static int fd = -1;
-static char path[64];
-
 static void edit_once(struct rng *r, struct aq_str *s)
 {
 	cleanup_str struct aq_str out = AQ_STR_INIT(2 * TEXT_MAX);
@@ -130,64 +123,17 @@ static void edit_once(struct rng *r, struct aq_str *s)
 	aq_str_add_mem(s, aq_str_get(&out), out.len < TEXT_MAX ? out.len : 0);
 }
 
-/* Every line names the file, nothing in it moves a terminal's cursor. */
-static void check_message(const struct aq_err *err)
-{
-	char line[AQ_ERR_TEXT_MAX];
-	const char *text = err->text;
-
-	assert_int_equal(err->class, AQ_USER);
-	assert_true(*text);
-	while (*text) {
-		size_t len = strcspn(text, "\n");
-
-		assert_true(len < sizeof(line));
-		memcpy(line, text, len);
-		line[len] = '\0';
-		assert_true(aq_text_is_clean(line));
-		assert_true(aq_starts_with(line, path) ||
-			    aq_starts_with(line, "and "));
-		text += len + (text[len] == '\n');
-	}
-}
-
-static void try_parse(const char *text, size_t len)
-{
-	cleanup_request struct aq_request *req = NULL;
-	struct aq_err err;
-	int rc = aq_request_parse(text, len, &example_conf, &req, &err);
-
-	if (rc) {
-		assert_int_equal(rc, AQ_USER);
-		assert_null(req);
-		return;
-	}
-	assert_int_equal(req->canonical_len, len);
-	assert_memory_equal(req->canonical, text, len);
-}
-
 /* Whether it was accepted. */
 static bool try_read(const struct aq_str *s, struct aq_str *canonical)
 {
-	cleanup_request struct aq_request *req = NULL, *again = NULL;
-	struct aq_strv warnings = AQ_STRV_INIT(8);
-	struct aq_err err;
-	int rc;
+	cleanup_request struct aq_request *req = NULL;
 
-	assert_int_equal(ftruncate(fd, 0), 0);
-	assert_int_equal(pwrite(fd, aq_str_get(s), s->len, 0), s->len);
-	rc = aq_request_read(path, &example_conf, &req, &warnings, &err);
-	aq_strv_free(&warnings);
-	if (rc) {
-		check_message(&err);
+	req = fuzz_request_read(fuzz_file(0, aq_str_get(s), s->len));
+	if (!req)
 		return false;
-	}
+	fuzz_request_check(req);
 	aq_str_truncate(canonical, 0);
 	aq_str_add_mem(canonical, req->canonical, req->canonical_len);
-	rc = aq_request_parse(req->canonical, req->canonical_len, &example_conf,
-			      &again, &err);
-	if (rc)
-		fail_msg("%s\n%s", err.text, aq_str_get(canonical));
 	return true;
 }
 
@@ -213,7 +159,8 @@ static void test_fuzz(void **state)
 		accepted += try_read(&text, &canonical);
 		for (uint32_t k = 1 + rng_below(&r, 3); k; k--)
 			edit_once(&r, &canonical);
-		try_parse(aq_str_get(&canonical), canonical.len);
+		aq_request_free(fuzz_request_parse(aq_str_get(&canonical),
+						   canonical.len));
 	}
 	print_message("# %lu damaged files, %lu of them still a request\n", n,
 		      accepted);
@@ -225,13 +172,6 @@ static void test_fuzz(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_fuzz) };
-	int rc;
 
-	fd = memfd_create("req.yaml", MFD_CLOEXEC);
-	if (fd < 0)
-		return 1;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	rc = cmocka_run_group_tests(tests, NULL, NULL);
-	close(fd);
-	return rc;
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,7 @@ enum { MANIFEST, LOCK, REQUEST, CONTEXT, ACTIVATION, N_FILES };
 struct files {
 	struct aq_str text[N_FILES];
 	char lock[AQ_SHA256_HEX_SIZE], name[AQ_ENV_NAME_SIZE];
+	char sum[AQ_SHA256_HEX_SIZE];
 };
 
 static struct aq_conf conf;
@@ -60,13 +61,12 @@ static void replace(struct aq_str *text, const char *word, const char *value)
 	aq_str_add_mem(text, aq_str_get(&out), out.len);
 }
 
-/* As docs and header have it: the lines before it, then three files. */
+/* As the header has it: of the lines before it, then of three files. */
 static void make_sum(struct files *f)
 {
 	cleanup_str struct aq_str all = AQ_STR_INIT(SIZE_MAX / 2);
 	const char *text = aq_str_get(&f->text[MANIFEST]);
 	const char *sum = strstr(text, "\nsum ");
-	char digest[AQ_SHA256_HEX_SIZE];
 
 	if (!sum)
 		return;
@@ -78,8 +78,8 @@ static void make_sum(struct files *f)
 	aq_str_add_mem(&all, "", 1);
 	aq_str_add_mem(&all, aq_str_get(&f->text[ACTIVATION]),
 		       f->text[ACTIVATION].len);
-	fuzz_check(!aq_sha256(aq_str_get(&all), all.len, digest, NULL));
-	replace(&f->text[MANIFEST], "@SUM@", digest);
+	fuzz_check(!aq_sha256(aq_str_get(&all), all.len, f->sum, NULL));
+	replace(&f->text[MANIFEST], "@SUM@", f->sum);
 }
 
 static void read_input(struct fuzz_input *in, struct files *f)
@@ -117,8 +117,34 @@ static void write_files(const struct files *f)
 	}
 }
 
+/* The number behind "\nNAME ". */
+static uint64_t number_of(const struct files *f, const char *name)
+{
+	const char *text = aq_str_get(&f->text[MANIFEST]);
+	const char *line = strstr(text, name);
+
+	fuzz_check_text(line, text);
+	return strtoull(line + strlen(name), NULL, 10);
+}
+
+static void check_numbers(const struct aq_env *e, const struct files *f)
+{
+	fuzz_check(e->generation == number_of(f, "\ngeneration ") &&
+		   e->kind == number_of(f, "\nkind ") &&
+		   e->created == number_of(f, "\ncreated ") &&
+		   e->build_ms == number_of(f, "\nbuild_ms ") &&
+		   e->size_own == number_of(f, "\nsize_own ") &&
+		   e->size_shared == number_of(f, "\nsize_shared ") &&
+		   e->uid == number_of(f, "\nuid "));
+}
+
 static void check_sound(const struct aq_manifest *m, const struct files *f)
 {
+	const char *sum = strstr(aq_str_get(&f->text[MANIFEST]), "\nsum ");
+
+	fuzz_check(sum && strncmp(sum + strlen("\nsum "), f->sum,
+				  sizeof(f->sum) - 1) == 0);
+	check_numbers(m->env, f);
 	fuzz_check(aq_env_is_named_well(m->env) &&
 		   strcmp(m->env->name, f->name) == 0);
 	fuzz_check(strcmp(m->env->lock, m->lock->digest) == 0);
@@ -175,7 +201,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz_input in = fuzz_input(data, size);
 	cleanup_manifest struct aq_manifest *m = NULL;
 	struct aq_err err = { 0 };
-	struct files f;
+	struct files f = { 0 };
 	int rc;
 
 	set_up();

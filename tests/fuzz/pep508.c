@@ -101,6 +101,29 @@ static void check_normal_form(int (*normalise)(const char *text, char **ret,
 	fuzz_check_text(strcmp(once, twice) == 0, once);
 }
 
+/* Conditions mean the same in any order. */
+static void check_order(const char *specifiers)
+{
+	cleanup_str struct aq_str turned = AQ_STR_INIT(2 * AQ_SPEC_MAX);
+	cleanup_free char *a = NULL, *b = NULL;
+	const char *end = specifiers + strlen(specifiers);
+	struct aq_err err;
+
+	if (aq_pep440_specifiers(specifiers, &a, &err) || !*a)
+		return;
+	for (const char *p = end; p >= specifiers; p--) {
+		const char *from = p;
+
+		if (p > specifiers && p[-1] != ',')
+			continue;
+		aq_str_add(&turned, turned.len ? "," : "");
+		aq_str_add_mem(&turned, from, strcspn(from, ","));
+	}
+	fuzz_check_text(!aq_pep440_specifiers(aq_str_get(&turned), &b, &err),
+			aq_str_get(&turned));
+	fuzz_check_text(strcmp(a, b) == 0, a);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input in = fuzz_input(data, size);
@@ -110,8 +133,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	check_requirement(requirement);
 	/* by a requirement these two are given its printable characters only */
-	if (aq_text_is_clean(specifiers) && strlen(specifiers) <= AQ_SPEC_MAX)
+	if (aq_text_is_clean(specifiers) && strlen(specifiers) <= AQ_SPEC_MAX) {
 		check_normal_form(aq_pep440_specifiers, specifiers);
+		check_order(specifiers);
+	}
 	if (aq_text_is_clean(marker) && strlen(marker) <= AQ_SPEC_MAX)
 		check_normal_form(aq_marker_normalise, marker);
 	return 0;

@@ -35,7 +35,7 @@ struct aq_request *fuzz_request_read(const char *path)
 	struct aq_strv warnings = AQ_STRV_INIT(AQ_REQUEST_FILE_MAX);
 	struct aq_request *req = NULL;
 	struct aq_err err = { 0 };
-	int rc = aq_request_read(path, &fuzz_conf, &req, &warnings, &err);
+	int rc = aq_request_read(path, fuzz_conf(), &req, &warnings, &err);
 
 	fuzz_check_text((rc == 0) == (req != NULL), err.text);
 	if (rc)
@@ -52,7 +52,7 @@ struct aq_request *fuzz_request_parse(const char *mem, size_t len)
 {
 	struct aq_request *req = NULL;
 	struct aq_err err = { 0 };
-	int rc = aq_request_parse(mem, len, &fuzz_conf, &req, &err);
+	int rc = aq_request_parse(mem, len, fuzz_conf(), &req, &err);
 
 	if (rc) {
 		fuzz_check_text(rc == AQ_USER && !req, err.text);
@@ -182,7 +182,7 @@ static void check_key(const struct aq_request *req)
 
 	fuzz_check(!aq_sha256(req->canonical, req->canonical_len, digest, &err));
 	fuzz_check(strcmp(digest, req->digest) == 0);
-	fuzz_check(!aq_key_context(&fuzz_conf, &shared, NULL, &context, &err));
+	fuzz_check(!aq_key_context(fuzz_conf(), &shared, NULL, &context, &err));
 	fuzz_check(!aq_key(req, context, key, &err));
 	fuzz_check(aq_is_hex(key, AQ_SHA256_HEX_SIZE - 1));
 	aq_canonical_package_part(req, &part);
@@ -198,9 +198,9 @@ static void check_told(const struct aq_request *req)
 	cleanup_strv struct aq_strv specs = AQ_STRV_INIT(AQ_REQUEST_FILE_MAX);
 	struct aq_err err = { 0 };
 
-	fuzz_check_text(!aq_sources_channels(req, &fuzz_conf, &urls, &err),
+	fuzz_check_text(!aq_sources_channels(req, fuzz_conf(), &urls, &err),
 			err.text);
-	fuzz_check_text(!aq_sources_specs(req, &fuzz_conf, &specs, &err),
+	fuzz_check_text(!aq_sources_specs(req, fuzz_conf(), &specs, &err),
 			err.text);
 	for (size_t i = 0; i < urls.n; i++)
 		fuzz_check_text(aq_starts_with(urls.v[i], "https://"),

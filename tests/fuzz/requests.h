@@ -7,8 +7,8 @@
 
 #include "common/request.h"
 
-/* Read 'path', and hold what is said to it to its promises: fuzz_conf's map and
- * policy, lines that name the file.  NULL: it is no request.
+/* Read 'path' by fuzz_conf(), and hold what is said to it to its promises.  NULL:
+ * it is no request.
  */
 struct aq_request *fuzz_request_read(const char *path);
 

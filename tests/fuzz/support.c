@@ -11,6 +11,7 @@
 
 #include "common/io.h"
 #include "common/text.h"
+#include "tests/unit/example_conf.h"
 
 void fuzz_broken(const char *file, int line, const char *promise,
 		 const char *text)
@@ -147,20 +148,10 @@ void fuzz_yaml_quote(struct aq_str *out, const char *text)
 
 /* -- a site -- */
 
-#define TEXT(literal) ((char[]){ literal })
-
-static struct aq_channel channels[] = {
-	{ TEXT("conda-forge"), TEXT("https://mirror.example/conda-forge") },
-	{ TEXT("bioconda"), TEXT("https://mirror.example/bioconda/") },
-	{ TEXT("pytorch"), TEXT("https://mirror.example/pytorch") },
-};
-
-struct aq_conf fuzz_conf = {
-	.channels = channels,
-	.n_channels = ARRAY_LEN(channels),
-	.pip_index = TEXT("https://mirror.example/simple/"),
-	.default_python = TEXT("3.12"),
-	.policy = { [AQ_INPUT_VCS] = AQ_POLICY_PRIVATE,
-		    [AQ_INPUT_LOCAL] = AQ_POLICY_PRIVATE,
-		    [AQ_INPUT_SOURCE] = AQ_POLICY_PRIVATE },
-};
+const struct aq_conf *fuzz_conf(void)
+{
+	example_conf.policy[AQ_INPUT_VCS] = AQ_POLICY_PRIVATE;
+	example_conf.policy[AQ_INPUT_LOCAL] = AQ_POLICY_PRIVATE;
+	example_conf.policy[AQ_INPUT_SOURCE] = AQ_POLICY_PRIVATE;
+	return &example_conf;
+}

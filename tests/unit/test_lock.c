@@ -112,6 +112,8 @@ static void improper_items_are_refused(void **state)
 		{ URL "a", SUM, "a", "1\n", "h" },
 		{ URL "a", SUM, "a", "1", "" },
 		{ URL "a", SUM, "a", "1", "h\x7f" },
+		{ URL "a", SUM, "a", "1\"", "h" },
+		{ URL "a\\", SUM, "a", "1", "h" },
 		{ URL "a", "", "a", "1", "h" },
 		{ URL "a", "0123", "a", "1", "h" },
 		{ URL "a", "X123456789abcdef0123456789abcdef0123456789abcdef"
@@ -291,7 +293,7 @@ static void random_word(char *ret, size_t size, const char *letters)
 
 static void add_random(struct aq_lock *lock)
 {
-	static const char any[] = "abz019._+!~%=,<>[]{}|\"'\\";
+	static const char any[] = "abz019._+!~%=,<>[]{}|'";
 	char url[64], name[12], version[12], build[12], sum[AQ_SHA256_HEX_SIZE];
 	size_t len = (size_t)snprintf(url, sizeof(url), "%s",
 				      below(2) ? "https://h/" : "file:///");
