@@ -239,20 +239,18 @@ static bool is_left_out(const char *name)
 	       strcmp(name, "PWD") == 0 || strcmp(name, "OLDPWD") == 0;
 }
 
-/* Equal, but for the colon that "NEW:$OLD" leaves without OLD. */
-static bool is_same_list(const char *a, const char *b)
+/* 'is' what 'was', but for the colon that "NEW:$OLD" leaves without OLD. */
+static bool is_same_list(const char *is, const char *was)
 {
 	size_t n, m;
 
-	if (!a || !b)
-		return a == b;
-	a += *a == ':';
-	b += *b == ':';
-	n = strlen(a);
-	m = strlen(b);
-	n -= n && a[n - 1] == ':';
-	m -= m && b[m - 1] == ':';
-	return n == m && memcmp(a, b, n) == 0;
+	if (!is || !was)
+		return is == was;
+	n = strlen(is);
+	m = strlen(was);
+	return strcmp(is, was) == 0 ||
+	       (*was == ':' && strcmp(is, was + 1) == 0) ||
+	       (n + 1 == m && was[n] == ':' && strncmp(is, was, n) == 0);
 }
 
 static void check_replay(const struct world *w, const struct bytes *ops,
