@@ -29,6 +29,9 @@ extern const char fuzz_name[];
 void fuzz_broken(const char *file, int line, const char *promise,
 		 const char *text) __attribute__((noreturn));
 
+/* Why it was refused: the user's input, in a text that is fit for a terminal. */
+void fuzz_check_refusal(int rc, const struct aq_err *err);
+
 /* The input, or what is left of it.  Pieces of it are copies of their exact size,
  * so that ASan sees what reads a byte behind them.
  */
@@ -41,6 +44,8 @@ struct fuzz_input fuzz_input(const uint8_t *data, size_t size);
  * bytes, and may be others among them.
  */
 char *fuzz_piece(struct fuzz_input *in, char mark, size_t *ret_len);
+/* The lines of the next such piece; the caller frees *ret's strings. */
+void fuzz_lines(struct fuzz_input *in, char mark, struct aq_strv *ret);
 /* The next byte, 0 at the end. */
 unsigned char fuzz_byte(struct fuzz_input *in);
 /* The same as a number of 64 bits, below 'n'. */

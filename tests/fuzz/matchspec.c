@@ -28,12 +28,6 @@ static bool is_same(const struct aq_matchspec *a, const struct aq_matchspec *b)
 	       fuzz_same(a->md5, b->md5) && fuzz_same(a->sha256, b->sha256);
 }
 
-static void check_error(int rc, const struct aq_err *err)
-{
-	fuzz_check_text(rc == AQ_USER && err->class == AQ_USER, err->text);
-	fuzz_check_text(aq_text_is_clean(err->text), err->text);
-}
-
 /* What another spelling of 'spec' says. */
 static void check_spelling(const struct aq_matchspec *spec, const char *text)
 {
@@ -142,7 +136,7 @@ static void check_lines(char *const line[LINES])
 
 	check_order(&line[1]);
 	if (rc) {
-		check_error(rc, &err);
+		fuzz_check_refusal(rc, &err);
 		fuzz_check(!spec.name);
 		return;
 	}
@@ -151,7 +145,7 @@ static void check_lines(char *const line[LINES])
 	check_item(&spec, line[2], line[4]);
 	rc = aq_vspec_normalise(line[1], &other, &err);
 	if (rc)
-		check_error(rc, &err);
+		fuzz_check_refusal(rc, &err);
 	else
 		check_and(spec.version, other, line[2]);
 }

@@ -30,22 +30,6 @@ void slurm_error(const char *fmt, ...)
 	n_errors++;
 }
 
-/* The lines of the next piece, whose text the caller frees. */
-static char *read_lines(struct fuzz_input *in, struct aq_strv *ret)
-{
-	struct fuzz_input lines;
-	size_t len;
-	char *text = fuzz_piece(in, MARK, &len);
-
-	lines = (struct fuzz_input){ text, text + len };
-	while (lines.at < lines.end) {
-		cleanup_free char *line = fuzz_piece(&lines, '\n', NULL);
-
-		aq_strv_add(ret, line);
-	}
-	return text;
-}
-
 /* The last path counts; each of the others is said. */
 static void check_args(const struct aq_strv *av)
 {
@@ -99,11 +83,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz_input in = fuzz_input(data, size);
 	cleanup_strv struct aq_strv av = AQ_STRV_INIT(ARGS_MAX);
 	cleanup_strv struct aq_strv values = AQ_STRV_INIT(RIM_VALUES_MAX);
-	cleanup_free char *args = read_lines(&in, &av);
-	cleanup_free char *options = read_lines(&in, &values);
-	cleanup_free char *carrier = fuzz_piece(&in, MARK, NULL);
-	size_t n_components = fuzz_byte(&in);
+	cleanup_free char *carrier = NULL;
+	size_t n_components;
 
+	fuzz_lines(&in, MARK, &av);
+	fuzz_lines(&in, MARK, &values);
+	carrier = fuzz_piece(&in, MARK, NULL);
+	n_components = fuzz_byte(&in);
 	check_args(&av);
 	check_choice(&values, NULL, n_components);
 	check_choice(&values, carrier, n_components);

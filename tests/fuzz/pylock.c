@@ -18,21 +18,6 @@ const char fuzz_name[] = "pylock";
 /* A package's entry has more text than its line, but for "git+" and "file://". */
 #define LINES_MAX(len) (2 * (len) + 64)
 
-static void read_names(struct fuzz_input *in, struct aq_strv *ret)
-{
-	struct fuzz_input names;
-	size_t len;
-	char *text = fuzz_piece(in, MARK, &len);
-
-	names = (struct fuzz_input){ text, text + len };
-	while (names.at < names.end) {
-		cleanup_free char *name = fuzz_piece(&names, '\n', NULL);
-
-		aq_strv_add(ret, name);
-	}
-	free(text);
-}
-
 /* One line as a package of 'lock', or what that says is wrong with it. */
 static int take_line(struct aq_lock *lock, char *line,
 		     const struct aq_strv *known, const struct aq_strv *sources)
@@ -86,8 +71,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct aq_err err = { 0 };
 	int rc;
 
-	read_names(&in, &known);
-	read_names(&in, &sources);
+	fuzz_lines(&in, MARK, &known);
+	fuzz_lines(&in, MARK, &sources);
 	rc = pylock_read(text, &known, &sources, &lines, &err);
 	fuzz_check(!lines.broken);
 	fuzz_check_text(rc == 0 || rc == AQ_USER || rc == AQ_CORRUPT, err.text);

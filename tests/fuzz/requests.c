@@ -55,8 +55,8 @@ struct aq_request *fuzz_request_parse(const char *mem, size_t len)
 	int rc = aq_request_parse(mem, len, fuzz_conf(), &req, &err);
 
 	if (rc) {
-		fuzz_check_text(rc == AQ_USER && !req, err.text);
-		fuzz_check_text(aq_text_is_clean(err.text), err.text);
+		fuzz_check_refusal(rc, &err);
+		fuzz_check(!req);
 		return NULL;
 	}
 	fuzz_check(req->canonical_len == len &&

@@ -26,6 +26,12 @@ bool fuzz_same(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+void fuzz_check_refusal(int rc, const struct aq_err *err)
+{
+	fuzz_check_text(rc == AQ_USER && err->class == AQ_USER, err->text);
+	fuzz_check_text(aq_text_is_clean(err->text), err->text);
+}
+
 /* -- input -- */
 
 struct fuzz_input fuzz_input(const uint8_t *data, size_t size)
@@ -49,6 +55,20 @@ char *fuzz_piece(struct fuzz_input *in, char mark, size_t *ret_len)
 	if (ret_len)
 		*ret_len = len;
 	return copy;
+}
+
+void fuzz_lines(struct fuzz_input *in, char mark, struct aq_strv *ret)
+{
+	struct fuzz_input lines;
+	size_t len;
+	cleanup_free char *text = fuzz_piece(in, mark, &len);
+
+	lines = (struct fuzz_input){ text, text + len };
+	while (lines.at < lines.end) {
+		cleanup_free char *line = fuzz_piece(&lines, '\n', NULL);
+
+		aq_strv_add(ret, line);
+	}
 }
 
 unsigned char fuzz_byte(struct fuzz_input *in)
