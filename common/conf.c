@@ -117,6 +117,11 @@ static int add_channel(struct aq_conf *conf, const char *word,
 	if (!eq || !is_channel_name(word, (size_t)(eq - word)))
 		return aq_fail(err, AQ_USER,
 			       "'%s' is no channel: write name=URL", word);
+	/* a name may have slashes: the word says nothing of its URL */
+	if (aq_url_has_secret(eq + 1))
+		return aq_fail(err, AQ_USER,
+			       "the URL of channel '%.*s' must not hold credentials: write them to the file that 'credentials' names",
+			       (int)(eq - word), word);
 	if (conf->n_channels >= CONF_ITEMS_MAX)
 		return aq_fail(err, AQ_USER, "more than %d channels",
 			       CONF_ITEMS_MAX);

@@ -106,12 +106,14 @@ static void check_order(const char *specifiers)
 	if (aq_pep440_specifiers(specifiers, &a, &err) || !*a)
 		return;
 	for (const char *p = end; p >= specifiers; p--) {
-		const char *from = p;
+		size_t len = strcspn(p, ",");
 
-		if (p > specifiers && p[-1] != ',')
+		/* behind a comma at the end there may be nothing */
+		if ((p > specifiers && p[-1] != ',') ||
+		    strspn(p, " \t") >= len)
 			continue;
 		aq_str_add(&turned, turned.len ? "," : "");
-		aq_str_add_mem(&turned, from, strcspn(from, ","));
+		aq_str_add_mem(&turned, p, len);
 	}
 	fuzz_check_text(!aq_pep440_specifiers(aq_str_get(&turned), &b, &err),
 			aq_str_get(&turned));
