@@ -145,6 +145,7 @@ static void grandchild(const struct aq_build_start *s, char *args[],
 
 	setsid();
 	aq_come_clean();
+	aq_worker_lift_bound();
 	if (arrange_fds(s, report)) {
 		report = REPORT_FD;
 		execve(s->builder, args, env);

@@ -11,6 +11,7 @@
 #include "common/collect_inside.h"
 #include "common/private.h"
 #include "common/user_size.h"
+#include "common/worker.h"
 
 #define PATH_SIZE 1024
 #define AQ AQ_BINDIR "/aq"
@@ -63,6 +64,7 @@ __attribute__((noreturn)) static void collect(const struct aq_conf *conf)
 		_exit(0);
 	if (fd >= 0 && (dup2(fd, 1) < 0 || dup2(fd, 2) < 0))
 		_exit(1);
+	aq_worker_lift_bound();
 	execve(AQ, argv, env);
 	_exit(1);
 }

@@ -7,7 +7,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -89,6 +91,46 @@ bool aq_close_others(const int keep[], size_t n)
 	}
 }
 
+/* What its host has mapped counts too, stacks of threads and all, and differs from
+ * release to release.
+ */
+static rlim_t get_mapped(void)
+{
+	char text[64] = "";
+	cleanup_close int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		return 0;
+	return (rlim_t)strtoul(text, NULL, 10) * (rlim_t)sysconf(_SC_PAGESIZE);
+}
+
+static void bound_memory(void)
+{
+	struct rlimit limit;
+	rlim_t mapped = get_mapped();
+
+	if (!mapped || getrlimit(RLIMIT_AS, &limit) < 0)
+		return;
+	mapped += AQ_WORKER_MEMORY_MAX;
+	if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < mapped)
+		return;
+	limit.rlim_cur = mapped;
+	(void)setrlimit(RLIMIT_AS, &limit);
+}
+
+/* The plugin and the library behind it have a copy of this file each: what the one
+ * bounded the other lifts.
+ */
+void aq_worker_lift_bound(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_AS, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_AS, &limit);
+}
+
 struct work {
 	int (*fn)(void *arg, struct aq_err *err);
 	void *arg;
@@ -108,6 +150,7 @@ static void child(int out, const struct work *w)
 	aq_come_clean();
 	if (keep[0] < 0 || !aq_close_others(keep, ARRAY_LEN(keep)))
 		_exit(1);
+	bound_memory();
 	aq_err_clear(&err);
 	r.class = w->fn(w->arg, &err);
 	r.errnum = err.errnum;
