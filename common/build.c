@@ -3,10 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/refs.h"
 #include "common/worker.h"
 
@@ -15,7 +18,7 @@
  * another.
  */
 #define FD_HIGH 16
-/* Where a grandchild says that it could not execute. */
+/* Where a grandchild says who it is, and why it could not execute. */
 #define REPORT_FD (AQ_BUILDER_FD_ALIVE + 1)
 
 /* What a builder inherits of an environment: nothing of the user's. */
@@ -141,8 +144,11 @@ static void grandchild(const struct aq_build_start *s, char *args[],
 static void grandchild(const struct aq_build_start *s, char *args[],
 		       char *const env[], int report)
 {
-	int errnum;
+	int errnum = (int)getpid();
 
+	/* first of all: what follows may hang */
+	while (write(report, &errnum, sizeof(errnum)) < 0 && errno == EINTR)
+		;
 	setsid();
 	aq_come_clean();
 	aq_worker_lift_bound();
@@ -156,6 +162,48 @@ static void grandchild(const struct aq_build_start *s, char *args[],
 	_exit(127);
 }
 
+/* A number that the grandchild says: 1; 0: it never will; -1: not until then. */
+static int hear(int fd, int64_t until_ms, int *ret)
+{
+	for (;;) {
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+		int64_t left = until_ms - aq_now_ms();
+		int rc = poll(&p, 1, left > 0 ? (int)left : 0);
+		ssize_t n;
+
+		if (rc == 0)
+			return -1;
+		n = rc < 0 ? rc : read(fd, ret, sizeof(*ret));
+		if (n < 0 && errno == EINTR)
+			continue;
+		return n == (ssize_t)sizeof(*ret);
+	}
+}
+
+/* Where the builder lies a disk may hang: who waits for it is a task that nobody
+ * can cancel yet, and one that cannot be ended drains its node.
+ */
+static int hear_of_start(int fd, const char *builder, struct aq_err *err)
+{
+	int64_t until = aq_now_ms() + AQ_WORKER_DEADLINE_MS;
+	int pid = -1, errnum = 0, rc;
+
+	if (hear(fd, until, &pid) != 1)
+		return aq_fail(err, AQ_SYS, "cannot start '%s': cannot fork",
+			       builder);
+	rc = hear(fd, until, &errnum);
+	if (rc == 1) {
+		errno = errnum;
+		return aq_fail_errno(err, "cannot start '%s'", builder);
+	}
+	if (rc == 0) /* end of file: it was executed */
+		return 0;
+	/* it has the pipe open, so the number is still its own */
+	kill(pid, SIGKILL);
+	return aq_fail(err, AQ_SYS, "'%s' did not start within %d ms (a hanging disk?)",
+		       builder, AQ_WORKER_DEADLINE_MS);
+}
+
 /* Fork twice, so that init reaps the builder and the host sees no SIGCHLD of
  * its own but the middle one's, which is waited for here.
  */
@@ -164,8 +212,7 @@ int aq_build_spawn(const struct aq_build_start *start, struct aq_err *err)
 	cleanup_close int in = -1;
 	char *args[ARGS_MAX], *kept[5];
 	char *const *env = builder_env;
-	int report[2], errnum = 0;
-	ssize_t n;
+	int report[2];
 	pid_t pid;
 
 	make_args(start, args);
@@ -186,12 +233,5 @@ int aq_build_spawn(const struct aq_build_start *start, struct aq_err *err)
 		return aq_fail_errno(err, "cannot fork");
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	/* end of file: it was executed */
-	while ((n = read(in, &errnum, sizeof(errnum))) < 0 && errno == EINTR)
-		;
-	if (n == (ssize_t)sizeof(errnum)) {
-		errno = errnum;
-		return aq_fail_errno(err, "cannot start '%s'", start->builder);
-	}
-	return 0;
+	return hear_of_start(in, start->builder, err);
 }

@@ -61,7 +61,8 @@ struct aq_build_start {
  * above, /dev/null for the standard ones, an empty signal mask, default
  * dispositions, umask 077, directory /, and a constructed environment.
  * Async-signal-safe between fork and exec.  Any process; who calls it decides
- * as whom it runs.
+ * as whom it runs.  Waits AQ_WORKER_DEADLINE_MS at most: AQ_SYS, and what did not
+ * start by then is killed.
  */
 AQ_CHECK int aq_build_spawn(const struct aq_build_start *start,
 			    struct aq_err *err);

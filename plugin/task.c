@@ -87,9 +87,11 @@ void rim_task_start_build(spank_t sp, struct rim_step *step)
 		return;
 	if (is_first_local_task(sp)) {
 		rc = aq_build_spawn(&start, &err);
-		if (rc)
+		if (rc) { /* and nothing is left to wait for */
 			aq_answer_fail(step->answer, (enum aq_class)rc,
 				       err.text);
+			step->state = RIM_FAILED;
+		}
 	}
 	/* only the builder writes progress and reads whether we live */
 	aq_close_fd(&step->progress[1]);

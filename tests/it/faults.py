@@ -16,7 +16,21 @@ import subprocess
 import sys
 from pathlib import Path
 
-KINDS = ["memory", "disk", "kill", "open", "read", "lock", "fork", "rights", "signal"]
+KINDS = [
+    "memory",
+    "disk",
+    "kill",
+    "open",
+    "read",
+    "lock",
+    "fork",
+    "rights",
+    "signal",
+    "abort",
+    "hang",
+    "flood",
+    "grow",
+]
 PLAN = struct.Struct("=5Q")  # struct faults
 CALLS_MAX = 100_000  # more than any build makes
 SECONDS = 120  # of one run, on a loaded machine

@@ -18,6 +18,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +32,7 @@
 static struct faults own;
 static struct faults *plan = &own;
 static bool is_paused;
+static pid_t paused_self; /* 0: with whatever it forks */
 
 void faults_arm(enum fault_kind kind, unsigned long n, bool and_all_later)
 {
@@ -49,16 +51,46 @@ void faults_share(struct faults *shared)
 	plan = shared;
 }
 
+struct faults *faults_map(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	struct stat st;
+	void *shared = MAP_FAILED;
+
+	if (fd >= 0 && fstat(fd, &st) == 0 &&
+	    st.st_size == (off_t)sizeof(struct faults))
+		shared = mmap(NULL, sizeof(struct faults),
+			      PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (fd >= 0)
+		close(fd);
+	if (shared == MAP_FAILED)
+		return NULL;
+	faults_share(shared);
+	return shared;
+}
+
 void faults_pause(bool how)
 {
 	is_paused = how;
+	paused_self = 0;
+}
+
+void faults_pause_self(void)
+{
+	is_paused = true;
+	paused_self = getpid();
+}
+
+static bool is_quiet(void)
+{
+	return is_paused && (!paused_self || paused_self == getpid());
 }
 
 static bool is_due(enum fault_kind kind)
 {
 	uint64_t call;
 
-	if (is_paused || !plan->n || plan->kind != kind)
+	if (!plan->n || is_quiet() || plan->kind != kind)
 		return false;
 	call = __atomic_add_fetch(&plan->calls, 1, __ATOMIC_RELAXED);
 	if (call < plan->n || (call > plan->n && !plan->and_all_later))
@@ -67,8 +99,46 @@ static bool is_due(enum fault_kind kind)
 	return true;
 }
 
+/* Untouched: it is the right to it that is asked for. */
+static void grow(void)
+{
+	static const size_t step = 16 << 20;
+	size_t got = 0;
+
+	while (got < FAULT_GROW_MAX &&
+	       mmap(NULL, step, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
+		got += step;
+	if (got >= FAULT_GROW_MAX)
+		plan->has_happened = FAULT_UNBOUNDED;
+}
+
+static void flood(void)
+{
+	static const char text[4096] = "a flood\n";
+
+	for (long n = 0; n < FAULT_FLOOD_BYTES; n += (long)sizeof(text))
+		for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+			if (syscall(SYS_write, fd, text, sizeof(text)) < 0)
+				return;
+}
+
+static void strike(void)
+{
+	if (is_due(FAULT_ABORT))
+		abort();
+	if (is_due(FAULT_HANG))
+		for (;;)
+			pause();
+	if (is_due(FAULT_FLOOD))
+		flood();
+}
+
 static bool fails(enum fault_kind kind, int errnum)
 {
+	if (kind == FAULT_DISK || kind == FAULT_OPEN || kind == FAULT_READ ||
+	    kind == FAULT_LOCK)
+		strike();
 	if (!is_due(kind))
 		return false;
 	errno = errnum;
@@ -79,6 +149,8 @@ static bool disk_fails(void)
 {
 	if (is_due(FAULT_KILL))
 		kill(getpid(), SIGKILL);
+	if (is_due(FAULT_GROW))
+		grow();
 	return fails(FAULT_DISK, ENOSPC);
 }
 

@@ -25,7 +25,21 @@ enum fault_kind {
 	FAULT_FORK,   /* fork: EAGAIN */
 	FAULT_RIGHTS, /* what makes a cage and gives rights up: EPERM */
 	FAULT_SIGNAL, /* a signal comes during what waits: EINTR */
+	/* at what opens, reads, writes, makes, renames, flushes or locks, before
+	 * it is done:
+	 */
+	FAULT_ABORT, /* the process calls abort(3) */
+	FAULT_HANG,  /* it stops for ever */
+	FAULT_FLOOD, /* it writes FAULT_FLOOD_BYTES to stdout and stderr each */
+	/* at what changes the disk, which nobody does whose memory is not bounded: */
+	FAULT_GROW,  /* it takes all the memory that it may have */
 };
+
+/* More than any pipe holds. */
+#define FAULT_FLOOD_BYTES (4L * 1024 * 1024)
+/* What may have more than this is not bounded: has_happened is FAULT_UNBOUNDED. */
+#define FAULT_GROW_MAX (4L * 1024 * 1024 * 1024)
+#define FAULT_UNBOUNDED 2
 
 /* Several processes may share one. */
 struct faults {
@@ -44,10 +58,14 @@ void faults_arm(enum fault_kind kind, unsigned long n, bool and_all_later);
 bool faults_disarm(void);
 /* From now on it is 'plan' that says so, and is told. */
 void faults_share(struct faults *plan);
+/* It is the one in that file, if there is one: the plan, or NULL. */
+struct faults *faults_map(const char *path);
 
 /* In this process, and what it forks from now on, nothing fails or is counted: a
  * harness's own calls.
  */
 void faults_pause(bool is_paused);
+/* The same in this process alone. */
+void faults_pause_self(void);
 
 #endif

@@ -1,0 +1,615 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The drain matrix: on a private cluster whose plugin is tests/it/failing_hooks.c's,
+each hook meets each fault.
+
+    drain.py --dir CLUSTER [--rounds N] [--every K] [--cells REGEX] [--seed N]
+
+A cell is a hook and a fault; in each round a job with the option meets it there,
+beside one without the option, and another with the option finds all well again.
+Whatever happens: no node is ever drained or down; every job ends; who asked for an
+environment has it or is told why not; who did not finds exit code, output and
+environment as without the plugin; `aq verify` is clean; no process is left.
+
+A node's cells are done one after the other, nodes at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import faults
+
+TEST_USER = "aqtest"
+PATIENCE = 60  # seconds for a job: its hooks' deadlines are 2 s each, the machine is loaded
+CANCELLED = 75  # beside a watcher of its own a cancelled task may need KillWait, 30 s
+ASKED = "faulted"  # the name of jobs that cancelling is meant for
+NO_ENVIRONMENT = 125
+WRONG_MAX = 5  # then it ends
+SIGNALS = 128
+
+HOOKS = (
+    "submit",
+    "init",  # and slurmd's own: it starts with the fault
+    "prolog",
+    "stage",
+    "build",
+    "builder",  # what the task starts
+    "apply",
+    "forked",
+    "release",
+    "epilog",
+)
+FAULTS = (
+    "error",
+    "crash",
+    "hang",
+    "memory",
+    "full",
+    "corrupt",
+    "missing",
+    "unreadable",
+    "cancel",
+    "flood",
+)
+# What a fault arms (tests/unit/faults.h), in turn; "later": from that call on.
+KINDS: dict[str, tuple[str, ...]] = {
+    "error": ("disk", "open", "read", "lock", "fork", "rights", "signal"),
+    "crash": ("kill", "abort"),
+    "hang": ("hang",),
+    "memory": ("memory", "grow"),
+    "full": ("disk later",),
+    "cancel": ("hang",),
+    "flood": ("flood",),
+}
+# A new request each time: there is something to build.
+MISSES = ("build", "builder", "forked")
+# A user's own process: nothing but the task, or the command, dies with it.
+USERS_OWN = ("submit", "build", "builder", "apply")
+# Nothing that happens here is a user's to notice.
+UNHEARD = ("init", "prolog", "forked", "release", "epilog")
+# Of all nodes at once: aq.conf is one, and srun is on none.
+ALONE_FAULT, ALONE_HOOK = "unreadable", "submit"
+
+# What a job without the option shows: all that it has, and its exit code.
+PLAIN = ("/bin/sh", "-c", "env; echo out; echo err >&2; exit 7")
+ASKS = ("/bin/sh", "-c", 'echo "ran $AQ_RESOLUTION $(cat $AQ_ENV_PREFIX/bin/tool)"')
+RAN = re.compile(r"^ran (reused|created|linked) content$", re.MULTILINE)
+WAITS = re.compile(r"srun: job \d+ (queued and waiting for|has been allocated) resources")
+
+BAD_CONFS = (
+    "rm -f {conf}",
+    "rm -f {conf}; mkdir {conf}",
+    "echo nonsense >{conf}",
+    "chmod 666 {conf}",
+    "chmod 0 {conf}; chown daemon {conf}",
+    "head -c 65536 /dev/urandom >{conf}",
+    "ln -sf /nowhere {conf}",
+)
+
+
+class WrongError(Exception):
+    """What must not happen has."""
+
+
+@dataclass
+class Cell:
+    """A hook, a fault, and how often."""
+
+    hook: str
+    fault: str
+    turn: int
+
+    def __str__(self) -> str:
+        """As it is told."""
+        return f"{self.hook} x {self.fault} ({self.turn})"
+
+
+@dataclass
+class Ended:
+    """A job that has."""
+
+    status: int
+    out: str
+    err: str
+    seconds: float = 0.0
+
+
+@dataclass
+class Tally:
+    """What was seen, of all nodes."""
+
+    jobs: int = 0
+    met: int = 0  # times that a fault was met
+    ends: Counter[str] = field(default_factory=Counter)
+    states: Counter[str] = field(default_factory=Counter)
+    slowest: float = 0.0
+    slowest_cell: str = ""
+    unwell: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, cell: Cell, job: Ended, how: str) -> None:
+        """A job of the cell's has ended so."""
+        with self.lock:
+            self.jobs += 1
+            self.ends[how] += 1
+            if job.seconds > self.slowest:
+                self.slowest, self.slowest_cell = job.seconds, str(cell)
+
+
+def run(*words: str) -> str:
+    """What a command that must not fail prints."""
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    if done.returncode:
+        raise WrongError(f"{words}: {done.returncode}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def wait(what: str, seconds: float, condition: Callable[[], bool]) -> None:
+    """Until it is so."""
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            raise WrongError(f"still not after {seconds} s: {what}")
+        time.sleep(0.05)
+
+
+class Watch(threading.Thread):
+    """The states that nodes have, all the time."""
+
+    def __init__(self, tally: Tally) -> None:
+        """Until stop() is called."""
+        super().__init__(daemon=True)
+        self.tally = tally
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        while not self.over.wait(0.2):
+            self.look()
+
+    def look(self) -> None:
+        """Once."""
+        said = subprocess.run(
+            ["scontrol", "-o", "show", "node"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+        for line in said.splitlines():
+            state = re.search(r" State=(\S+)", line)
+            if not state:
+                continue
+            self.tally.states[state[1]] += 1
+            if re.search("DOWN|DRAIN|FAIL|ERROR|UNKNOWN|NOT_RESPONDING", state[1]):
+                reason = re.search(r" Reason=(.*)", line)
+                self.tally.unwell.append(f"{line.split()[0]} {state[1]} {reason and reason[1]}")
+
+    def stop(self) -> None:
+        self.over.set()
+        self.join()
+
+
+class Node:
+    """One of the cluster's, and the cells that are its own."""
+
+    def __init__(self, cluster: Path, name: str, tally: Tally) -> None:
+        """Files of its own at hand."""
+        self.dir, self.name, self.tally = cluster, name, tally
+        self.place = cluster / "submit"
+        self.conf = cluster / "etc/aq.conf"
+        self.lib = cluster / "nodes" / name / "lib"
+        self.run_dir = cluster / "nodes" / name / "run"
+        self.n = 0
+        self.plain: dict[str, Ended] = {}
+        self.differing: set[str] = set()
+
+    # -- jobs --
+
+    def as_user(self, *words: str) -> list[str]:
+        kept = [f"{n}={os.environ[n]}" for n in ("PATH", "SLURM_CONF")]
+        who = ["setpriv", f"--reuid={TEST_USER}", f"--regid={TEST_USER}", "--init-groups"]
+        return [*who, "env", "-i", f"--chdir={self.place}", *kept, *words]
+
+    def request(self, version: int) -> Path:
+        """One that asks for x of that version."""
+        path = self.place / f"{self.name}-{version}.yaml"
+        path.write_text(f"{{channels: [conda-forge], dependencies: [x={version}]}}\n")
+        return path
+
+    def new_request(self) -> Path:
+        """One that nobody had."""
+        self.n += 1
+        return self.request(int(self.name[1:]) * 1_000_000 + self.n)
+
+    def start(self, name: str, *words: str) -> subprocess.Popen[str]:
+        command = self.as_user("srun", "-J", name, "-w", self.name, *words)
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+
+    def end(self, job: subprocess.Popen[str], since: float, seconds: float = PATIENCE) -> Ended:
+        """It ends by itself, or it is stranded."""
+        try:
+            out, err = job.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            said = run("squeue", "-w", self.name, "-o", "%A %j %T %r %M")
+            job.kill()
+            job.communicate()
+            raise WrongError(f"a job does not end: {said}") from None
+        return Ended(job.returncode, out, err, time.monotonic() - since)
+
+    def batch(self, file: Path) -> Ended:
+        """The same as a batch job, whose script is a task and starts a step."""
+        out = self.place / f"{self.name}.out"
+        out.unlink(missing_ok=True)
+        since = time.monotonic()
+        words = [f"--aq-requirements={file}", "--parsable", "-J", ASKED, "-w", self.name]
+        script = f"{ASKS[2]}; srun /bin/sh -c '{ASKS[2]}'"
+        done = subprocess.run(
+            self.as_user("sbatch", *words, f"--output={out}", "--wrap", script),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        if done.returncode:
+            return Ended(done.returncode, done.stdout, done.stderr)
+        job = done.stdout.strip()
+        said = ""
+
+        def is_over() -> bool:
+            nonlocal said
+            said = run("scontrol", "-o", "show", "job", job)
+            return not re.search("JobState=(PENDING|RUNNING|CONFIG|COMPLETING)", said)
+
+        wait(f"job {job} ends", CANCELLED, is_over)
+        code = re.search(r"ExitCode=(\d+):(\d+)", said)
+        assert code
+        status = int(code[1]) or (SIGNALS + int(code[2]) if int(code[2]) else 0)
+        text = out.read_text(errors="replace") if out.exists() else ""
+        return Ended(status, text, text, time.monotonic() - since)
+
+    # -- as it is without the plugin --
+
+    def learn(self) -> None:
+        """What a job shows there, and what differs from one to the next."""
+        plugstack = self.dir / "etc/plugstack.conf"
+        text = plugstack.read_text()
+        plugstack.write_text("# none\n")
+        try:
+            first, second = (
+                self.end(self.start("plain", *PLAIN), time.monotonic()) for _ in range(2)
+            )
+        finally:
+            plugstack.write_text(text)
+        one, two = first.out.splitlines(), second.out.splitlines()
+        assert len(one) == len(two), (first, second)
+        self.differing = {a.split("=")[0] for a, b in zip(one, two, strict=True) if a != b}
+        self.plain["srun"] = first
+
+    def masked(self, text: str) -> str:
+        """Without what differs from job to job."""
+        lines = (line.split("=")[0] for line in text.splitlines())
+        return "\n".join(
+            name if name in self.differing else line
+            for name, line in zip(lines, text.splitlines(), strict=True)
+        )
+
+    def errors(self, text: str) -> list[str]:
+        """Without what srun says while it waits; its other lines may come first."""
+        return sorted(li for li in text.splitlines() if not WAITS.match(li))
+
+    def check_plain(self, got: Ended) -> None:
+        was = self.plain["srun"]
+        for what, now, then in (
+            ("exit code", got.status, was.status),
+            ("output", self.masked(got.out), self.masked(was.out)),
+            ("errors", self.errors(got.err), self.errors(was.err)),
+        ):
+            if now != then:
+                raise WrongError(f"a job without the option: {what} {now!r} instead of {then!r}")
+
+    # -- a cell --
+
+    def armed(self, cell: Cell) -> tuple[Path, str]:
+        """Where its plan is, and what ends before its name."""
+        node = "submit" if cell.hook == "submit" else self.name
+        path = Path(f"{self.conf}.faults.{node}.{cell.hook}")
+        return path, f"{path}.run"
+
+    def write_plan(self, path: Path, cell: Cell) -> str:
+        """The kind that this turn has, at a later call each time round."""
+        kinds = KINDS.get(cell.fault, ())
+        if not kinds:
+            return ""
+        kind, *later = kinds[cell.turn % len(kinds)].split()
+        n = 1 + cell.turn // len(kinds)
+        if kind in ("memory", "read", "open") and cell.turn:
+            n *= 7  # there are many
+        if (cell.hook, kind) == ("build", "flood"):
+            n += 1  # the first is where its standard output becomes none
+        path.write_bytes(faults.PLAN.pack(faults.KINDS.index(kind), n, bool(later), 0, 0))
+        path.chmod(0o666)
+        return kind
+
+    def write_program(self, path: str, cell: Cell) -> None:
+        """What is done before the hook begins."""
+        if cell.fault == "corrupt":
+            size = (0, 100, 8192, 65536)[cell.turn % 4]
+            files = f"{self.lib}/cache.db {self.run_dir}/refs.db {self.run_dir}/hits/*"
+            line = f"for f in {files}; do head -c {size} /dev/urandom >$f; done"
+        elif cell.fault == "missing":
+            both = (f"{self.lib} {self.run_dir}-public", self.run_dir, f"{self.lib} {self.run_dir}")
+            # at once: who works there goes on there
+            gone = f"{self.dir}/gone/{self.name}"
+            line = f"mkdir -p {gone}; mv {both[cell.turn % 3]} $(mktemp -d {gone}/XXXXXX)"
+        elif cell.fault == "unreadable":
+            line = BAD_CONFS[cell.turn % len(BAD_CONFS)].format(conf=self.conf)
+        elif cell.fault == "cancel":
+            line = f"scancel --quiet --jobname={ASKED} --nodelist={self.name}"
+            if cell.hook == "submit":
+                line = "kill -TERM $PPID"
+        else:
+            return
+        env = f"PATH={os.environ['PATH']} SLURM_CONF={os.environ['SLURM_CONF']}"
+        met = self.mark(Path(path).with_suffix(""))
+        met.touch()
+        met.chmod(0o666)
+        Path(path).write_text(f"#!/bin/sh\nexec >/dev/null 2>&1\nexport {env}\necho >>{met}\n{line}\n")
+        Path(path).chmod(0o755)
+
+    @contextmanager
+    def with_fault(self, cell: Cell) -> Iterator[Path]:
+        """Until the jobs that meet it are over; then all is as it was."""
+        plan, program = self.armed(cell)
+        text, mode = self.conf.read_text(), self.conf.stat().st_mode
+        self.write_plan(plan, cell)
+        self.write_program(program, cell)
+        try:
+            yield plan
+        finally:
+            if cell.fault == "unreadable":
+                if self.conf.is_dir():
+                    self.conf.rmdir()
+                new = self.conf.with_suffix(".new")
+                new.write_text(text)
+                new.chmod(mode & 0o777)
+                new.rename(self.conf)
+            plan.unlink(missing_ok=True)
+            Path(program).unlink(missing_ok=True)
+            self.mark(plan).unlink(missing_ok=True)
+
+    def mark(self, plan: Path) -> Path:
+        """What the program writes to."""
+        return plan.with_name(plan.name + ".met")
+
+    def happened(self, plan: Path) -> int:
+        """Whether the fault was met: faults.h says how."""
+        with suppress(FileNotFoundError):
+            if met := int(faults.PLAN.unpack(plan.read_bytes())[4]):
+                return met
+        with suppress(FileNotFoundError):
+            return int(self.mark(plan).stat().st_size > 0)
+        return 0
+
+    def is_idle(self) -> bool:
+        """No job of it is there, nor its end to come."""
+        return not run("squeue", "-h", "-w", self.name, "-o", "%A")
+
+    def builders(self) -> list[int]:
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                words = (path / "cmdline").read_bytes().split(b"\0")
+                if words[0].endswith(b"aq-builder") and str(self.conf).encode() in words:
+                    found += [int(path.name)] if self.name.encode() in words else []
+        return found
+
+    def asked(self, cell: Cell, plan: Path) -> Ended:
+        """The job that meets it."""
+        misses = cell.hook in MISSES or (cell.hook in ("stage", "apply") and cell.turn % 3 == 1)
+        file = self.new_request() if misses else self.request(1)
+        if cell.hook not in USERS_OWN and cell.turn % 3 == 2:
+            return self.batch(file)
+        since = time.monotonic()
+        job = self.start(ASKED, f"--aq-requirements={file}", *ASKS)
+        if cell.hook in USERS_OWN and cell.fault in ("hang", "cancel"):
+            # nothing bounds a user's own process but they themselves
+            until = time.monotonic() + PATIENCE
+            while job.poll() is None and not self.happened(plan) and time.monotonic() < until:
+                time.sleep(0.05)
+            if job.poll() is None and cell.hook == "submit":
+                job.terminate() # which is a user's interrupt
+                job.kill()
+            elif job.poll() is None:
+                run("scancel", "--quiet", f"--jobname={ASKED}", f"--nodelist={self.name}")
+        return self.end(job, since, CANCELLED)
+
+    def judge(self, cell: Cell, job: Ended, met: int) -> str:
+        """How it ended, which must be one of these ways."""
+        if "a flood" in job.out + job.err:
+            raise WrongError("the flood reaches the user")
+        if met == 2 and cell.hook not in USERS_OWN:  # FAULT_UNBOUNDED
+            raise WrongError("a worker's memory has no bound")
+        if job.status == 0 and RAN.search(job.out):
+            return "ran"
+        if cell.fault == "missing" and job.status == 0 and "ran " in job.out:
+            return "ran, and its files were taken away"
+        if cell.fault == "cancel" or (cell.fault == "hang" and cell.hook in USERS_OWN):
+            return "cancelled"
+        told = re.search(r"(?m)^(aq: .+|s\w+: error: .*aq.*|s\w+: error: .+yaml.*)$", job.err)
+        if cell.hook == "submit" and job.status and (told or job.err.strip()):
+            return "refused at submission"
+        if cell.hook in USERS_OWN and cell.fault == "crash" and job.status != 0:
+            return "the user's own process died"
+        if cell.hook in UNHEARD and cell.fault not in ("corrupt", "missing", "unreadable"):
+            raise WrongError(f"it fails for what is not its own: {job}")
+        if NO_ENVIRONMENT in (job.status, job.status - SIGNALS) and told:
+            return "told why not"
+        raise WrongError(f"no environment, and no reason: {job}")
+
+    def one(self, cell: Cell) -> None:
+        """The cell, once."""
+        with self.with_fault(cell) as plan:
+            if cell.hook == "init":
+                self.restart()
+            since = time.monotonic()
+            plain = self.start("plain", *PLAIN)
+            job = self.asked(cell, plan)
+            other = self.end(plain, since)
+            met = self.happened(plan)
+            how = self.judge(cell, job, met)
+            self.tally.add(cell, job, how)
+            self.tally.add(cell, other, "without the option")
+            self.check_plain(other)
+            wait("its jobs are over", CANCELLED, self.is_idle)
+        with self.tally.lock:
+            self.tally.met += bool(met)
+        self.heal(cell)
+
+    def heal(self, cell: Cell) -> None:
+        """The next one finds all as it should be."""
+        if cell.hook == "builder" and cell.fault in ("hang", "cancel"):
+            for pid in self.builders():  # its disk is back
+                with suppress(ProcessLookupError):
+                    os.kill(pid, 9)
+        job = self.end(
+            self.start("next", f"--aq-requirements={self.request(1)}", *ASKS), time.monotonic()
+        )
+        self.tally.add(cell, job, "next")
+        if job.status or not RAN.search(job.out):
+            raise WrongError(f"the next job: {job}")
+        wait("its job is over", PATIENCE, self.is_idle)
+        wait("no builder is left", PATIENCE, lambda: not self.builders())
+        run("aq", "--node", self.name, "verify")
+        shutil.rmtree(self.dir / "gone" / self.name, ignore_errors=True)
+
+    def restart(self) -> None:
+        """Its slurmd, which reads what there is."""
+        lib = Path(__file__).parent.parent / "lib"
+        pid = next(
+            int(p.name)
+            for p in Path("/proc").glob("[0-9]*")
+            if self.is_slurmd(p)
+        )
+        os.kill(pid, 15)
+        wait("slurmd ends", PATIENCE, lambda: not Path(f"/proc/{pid}").exists())
+        script = (
+            'for part in wait accounts cluster; do . "$0/$part.sh"; done;'
+            'CLUSTER_SLURM=${CLUSTER_SLURM:-/usr}; cluster_start_node "$1" "$2"'
+        )
+        run("bash", "-c", script, str(lib), str(self.dir), self.name)
+
+    def is_slurmd(self, path: Path) -> bool:
+        with suppress(OSError):
+            words = (path / "cmdline").read_bytes().split(b"\0")
+            mark = f"AQ_CLUSTER={self.dir}".encode()
+            return (
+                words[0].endswith(b"slurmd")
+                and words[1:3] == [b"-N", self.name.encode()]
+                and mark in (path / "environ").read_bytes().split(b"\0")
+            )
+        return False
+
+    def all(self, cells: list[Cell], wrong: list[str]) -> None:
+        """Each in turn."""
+        for cell in cells:
+            try:
+                self.one(cell)
+            except (WrongError, OSError, subprocess.SubprocessError, AssertionError) as e:
+                wrong.append(f"{self.name}: {cell}: {e}")
+            if len(wrong) >= WRONG_MAX or self.tally.unwell:
+                return
+
+
+def together(nodes: list[Node], cells: list[Cell], wrong: list[str]) -> None:
+    """All cells, each on one of the nodes."""
+    threads = [
+        threading.Thread(target=n.all, args=(cells[i :: len(nodes)], wrong))
+        for i, n in enumerate(nodes)
+    ]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+
+
+def choose(rounds: int, every: int, seed: int, pattern: str) -> list[Cell]:
+    """The cells, all in each round; of a short run one in 'every'."""
+    cells = [
+        Cell(h, f, t) for t in range(rounds) for h, f in itertools.product(HOOKS, FAULTS)
+    ]
+    return [c for c in cells if re.search(pattern, f"{c.hook} {c.fault}")][seed % every :: every]
+
+
+def left(cluster: Path) -> list[str]:
+    """Processes that are neither Slurm's daemons nor ours to expect."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"AQ_CLUSTER={cluster}".encode() not in (path / "environ").read_bytes().split(b"\0"):
+                continue
+            words = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            if not re.search(r"slurmctld|slurmd|munged|slurmscriptd|slurmstepd infinity", words):
+                found.append(f"{path.name} {words}")
+    return found
+
+
+def main() -> int:
+    """All of it."""
+    parser = argparse.ArgumentParser(prog="drain.py")
+    parser.add_argument("--dir", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--cells", default="")
+    args = parser.parse_args()
+    tally, wrong = Tally(), list[str]()
+    cluster = args.dir.resolve()
+    nodes = [Node(cluster, p.name, tally) for p in sorted((cluster / "nodes").iterdir())]
+    for node in nodes:
+        node.learn()
+    cells = choose(args.rounds, args.every, args.seed, args.cells)
+    watch = Watch(tally)
+    watch.start()
+    since = time.monotonic()
+    alone = [c for c in cells if c.fault == ALONE_FAULT or c.hook == ALONE_HOOK]
+    together(nodes, [c for c in cells if c not in alone], wrong)
+    if not wrong:
+        together(nodes[:1], alone, wrong)
+    watch.stop()
+    watch.look()
+    if not wrong:
+        with suppress(WrongError):
+            wait("nobody is left", PATIENCE, lambda: not left(cluster))
+        wrong += left(cluster)
+    print(
+        f"{len(cells)} cells, {tally.jobs} jobs in {time.monotonic() - since:.0f} s, "
+        f"{tally.met} faults met; the slowest took {tally.slowest:.1f} s ({tally.slowest_cell})"
+    )
+    print(f"ends: {dict(tally.ends)}")
+    print(f"states: {dict(tally.states)}")
+    for line in sorted(set(wrong + tally.unwell)):
+        print(line)
+    return 1 if wrong or tally.unwell else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
