@@ -10,7 +10,7 @@ Whatever happens: no node is ever drained or down; every job ends; who asked for
 environment has it or is told why not; who did not finds exit code, output and
 environment as without the plugin; `aq verify` is clean; no process is left.
 
-A node's cells are done one after the other, nodes at once.
+A node's cells are done in turn, nodes at once.
 """
 
 from __future__ import annotations
@@ -24,16 +24,27 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import faults
+from drain_seen import (
+    PATIENCE,
+    Ended,
+    Tally,
+    Watch,
+    WrongError,
+    builders,
+    differs,
+    left,
+    restart_slurmd,
+    run,
+    wait,
+)
 
 TEST_USER = "aqtest"
-PATIENCE = 60  # seconds for a job: its hooks' deadlines are 2 s each, the machine is loaded
 CANCELLED = 75  # beside a watcher of its own a cancelled task may need KillWait, 30 s
 ASKED = "faulted"  # the name of jobs that cancelling is meant for
 NO_ENVIRONMENT = 125
@@ -82,11 +93,15 @@ USERS_OWN = ("submit", "build", "builder", "apply")
 UNHEARD = ("init", "prolog", "forked", "release", "epilog")
 # Of all nodes at once: aq.conf is one, and srun is on none.
 ALONE_FAULT, ALONE_HOOK = "unreadable", "submit"
-
 # What a job without the option shows: all that it has, and its exit code.
 PLAIN = ("/bin/sh", "-c", "env; echo out; echo err >&2; exit 7")
 ASKS = ("/bin/sh", "-c", 'echo "ran $AQ_RESOLUTION $(cat $AQ_ENV_PREFIX/bin/tool)"')
-RAN = re.compile(r"^ran (reused|created|linked) content$", re.MULTILINE)
+RAN = re.compile(
+    r"^ran (reused|created|linked) content$", re.MULTILINE
+)  # What somebody who submits without the option may meet: with the others it is their own
+# srun that dies or is stopped.
+SUBMITS = ("error", "memory", "full", "corrupt", "missing", "unreadable", "flood")
+
 WAITS = re.compile(r"srun: job \d+ (queued and waiting for|has been allocated) resources")
 
 BAD_CONFS = (
@@ -100,10 +115,6 @@ BAD_CONFS = (
 )
 
 
-class WrongError(Exception):
-    """What must not happen has."""
-
-
 @dataclass
 class Cell:
     """A hook, a fault, and how often."""
@@ -115,90 +126,6 @@ class Cell:
     def __str__(self) -> str:
         """As it is told."""
         return f"{self.hook} x {self.fault} ({self.turn})"
-
-
-@dataclass
-class Ended:
-    """A job that has."""
-
-    status: int
-    out: str
-    err: str
-    seconds: float = 0.0
-
-
-@dataclass
-class Tally:
-    """What was seen, of all nodes."""
-
-    jobs: int = 0
-    met: int = 0  # times that a fault was met
-    ends: Counter[str] = field(default_factory=Counter)
-    states: Counter[str] = field(default_factory=Counter)
-    slowest: float = 0.0
-    slowest_cell: str = ""
-    unwell: list[str] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def add(self, cell: Cell, job: Ended, how: str) -> None:
-        """A job of the cell's has ended so."""
-        with self.lock:
-            self.jobs += 1
-            self.ends[how] += 1
-            if job.seconds > self.slowest:
-                self.slowest, self.slowest_cell = job.seconds, str(cell)
-
-
-def run(*words: str) -> str:
-    """What a command that must not fail prints."""
-    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    if done.returncode:
-        raise WrongError(f"{words}: {done.returncode}: {done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def wait(what: str, seconds: float, condition: Callable[[], bool]) -> None:
-    """Until it is so."""
-    until = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > until:
-            raise WrongError(f"still not after {seconds} s: {what}")
-        time.sleep(0.05)
-
-
-class Watch(threading.Thread):
-    """The states that nodes have, all the time."""
-
-    def __init__(self, tally: Tally) -> None:
-        """Until stop() is called."""
-        super().__init__(daemon=True)
-        self.tally = tally
-        self.over = threading.Event()
-
-    def run(self) -> None:
-        while not self.over.wait(0.2):
-            self.look()
-
-    def look(self) -> None:
-        """Once."""
-        said = subprocess.run(
-            ["scontrol", "-o", "show", "node"],  # noqa: S607
-            capture_output=True,
-            text=True,
-            check=False,
-        ).stdout
-        for line in said.splitlines():
-            state = re.search(r" State=(\S+)", line)
-            if not state:
-                continue
-            self.tally.states[state[1]] += 1
-            if re.search("DOWN|DRAIN|FAIL|ERROR|UNKNOWN|NOT_RESPONDING", state[1]):
-                reason = re.search(r" Reason=(.*)", line)
-                self.tally.unwell.append(f"{line.split()[0]} {state[1]} {reason and reason[1]}")
-
-    def stop(self) -> None:
-        self.over.set()
-        self.join()
 
 
 class Node:
@@ -301,7 +228,9 @@ class Node:
             plugstack.write_text(text)
         one, two = first.out.splitlines(), second.out.splitlines()
         assert len(one) == len(two), (first, second)
-        self.differing = {a.split("=")[0] for a, b in zip(one, two, strict=True) if a != b}
+        # in seconds: two jobs may have the same
+        self.differing = {"SLURM_JOB_START_TIME", "SLURM_JOB_END_TIME"}
+        self.differing |= {a.split("=")[0] for a, b in zip(one, two, strict=True) if a != b}
         self.plain["srun"] = first
 
     def masked(self, text: str) -> str:
@@ -324,7 +253,7 @@ class Node:
             ("errors", self.errors(got.err), self.errors(was.err)),
         ):
             if now != then:
-                raise WrongError(f"a job without the option: {what} {now!r} instead of {then!r}")
+                raise WrongError(f"a job without the option: {what}: {differs(now, then)}")
 
     # -- a cell --
 
@@ -334,11 +263,11 @@ class Node:
         path = Path(f"{self.conf}.faults.{node}.{cell.hook}")
         return path, f"{path}.run"
 
-    def write_plan(self, path: Path, cell: Cell) -> str:
+    def write_plan(self, path: Path, cell: Cell) -> None:
         """The kind that this turn has, at a later call each time round."""
         kinds = KINDS.get(cell.fault, ())
-        if not kinds:
-            return ""
+        if not kinds or (cell.hook, cell.fault) == ("submit", "flood"):
+            return
         kind, *later = kinds[cell.turn % len(kinds)].split()
         n = 1 + cell.turn // len(kinds)
         if kind in ("memory", "read", "open") and cell.turn:
@@ -347,7 +276,6 @@ class Node:
             n += 1  # the first is where its standard output becomes none
         path.write_bytes(faults.PLAN.pack(faults.KINDS.index(kind), n, bool(later), 0, 0))
         path.chmod(0o666)
-        return kind
 
     def write_program(self, path: str, cell: Cell) -> None:
         """What is done before the hook begins."""
@@ -364,15 +292,15 @@ class Node:
             line = BAD_CONFS[cell.turn % len(BAD_CONFS)].format(conf=self.conf)
         elif cell.fault == "cancel":
             line = f"scancel --quiet --jobname={ASKED} --nodelist={self.name}"
-            if cell.hook == "submit":
-                line = "kill -TERM $PPID"
         else:
             return
         env = f"PATH={os.environ['PATH']} SLURM_CONF={os.environ['SLURM_CONF']}"
         met = self.mark(Path(path).with_suffix(""))
         met.touch()
         met.chmod(0o666)
-        Path(path).write_text(f"#!/bin/sh\nexec >/dev/null 2>&1\nexport {env}\necho >>{met}\n{line}\n")
+        Path(path).write_text(
+            f"#!/bin/sh\nexec >/dev/null 2>&1\numask 077\nexport {env}\necho >>{met}\n{line}\n"
+        )
         Path(path).chmod(0o755)
 
     @contextmanager
@@ -413,19 +341,12 @@ class Node:
         """No job of it is there, nor its end to come."""
         return not run("squeue", "-h", "-w", self.name, "-o", "%A")
 
-    def builders(self) -> list[int]:
-        found = []
-        for path in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                words = (path / "cmdline").read_bytes().split(b"\0")
-                if words[0].endswith(b"aq-builder") and str(self.conf).encode() in words:
-                    found += [int(path.name)] if self.name.encode() in words else []
-        return found
-
     def asked(self, cell: Cell, plan: Path) -> Ended:
         """The job that meets it."""
         misses = cell.hook in MISSES or (cell.hook in ("stage", "apply") and cell.turn % 3 == 1)
         file = self.new_request() if misses else self.request(1)
+        if (cell.hook, cell.fault) == ("submit", "flood"):
+            file = Path("/dev/zero")
         if cell.hook not in USERS_OWN and cell.turn % 3 == 2:
             return self.batch(file)
         since = time.monotonic()
@@ -436,8 +357,7 @@ class Node:
             while job.poll() is None and not self.happened(plan) and time.monotonic() < until:
                 time.sleep(0.05)
             if job.poll() is None and cell.hook == "submit":
-                job.terminate() # which is a user's interrupt
-                job.kill()
+                job.kill()  # nothing is queued yet
             elif job.poll() is None:
                 run("scancel", "--quiet", f"--jobname={ASKED}", f"--nodelist={self.name}")
         return self.end(job, since, CANCELLED)
@@ -455,7 +375,9 @@ class Node:
         if cell.fault == "cancel" or (cell.fault == "hang" and cell.hook in USERS_OWN):
             return "cancelled"
         told = re.search(r"(?m)^(aq: .+|s\w+: error: .*aq.*|s\w+: error: .+yaml.*)$", job.err)
-        if cell.hook == "submit" and job.status and (told or job.err.strip()):
+        # by whom aq.conf was broken, or who came next
+        is_refused = cell.hook == "submit" and job.err.strip()
+        if job.status and (is_refused or (told and cell.fault == "unreadable")):
             return "refused at submission"
         if cell.hook in USERS_OWN and cell.fault == "crash" and job.status != 0:
             return "the user's own process died"
@@ -467,19 +389,25 @@ class Node:
 
     def one(self, cell: Cell) -> None:
         """The cell, once."""
+        # which would be for whoever of the two comes first
+        is_apart = cell.hook == "submit"
         with self.with_fault(cell) as plan:
             if cell.hook == "init":
-                self.restart()
+                restart_slurmd(self.dir, self.name)
             since = time.monotonic()
-            plain = self.start("plain", *PLAIN)
+            plain = None if is_apart else self.start("plain", *PLAIN)
             job = self.asked(cell, plan)
-            other = self.end(plain, since)
+            other = self.end(plain, since) if plain else None
             met = self.happened(plan)
             how = self.judge(cell, job, met)
+            wait("its jobs are over", CANCELLED, self.is_idle)
             self.tally.add(cell, job, how)
+            if is_apart and cell.fault in SUBMITS:
+                other = self.end(self.start("plain", *PLAIN), time.monotonic())
+        if other:
             self.tally.add(cell, other, "without the option")
             self.check_plain(other)
-            wait("its jobs are over", CANCELLED, self.is_idle)
+        wait("its jobs are over", CANCELLED, self.is_idle)
         with self.tally.lock:
             self.tally.met += bool(met)
         self.heal(cell)
@@ -487,7 +415,7 @@ class Node:
     def heal(self, cell: Cell) -> None:
         """The next one finds all as it should be."""
         if cell.hook == "builder" and cell.fault in ("hang", "cancel"):
-            for pid in self.builders():  # its disk is back
+            for pid in builders(self.conf, self.name):  # its disk is back
                 with suppress(ProcessLookupError):
                     os.kill(pid, 9)
         job = self.end(
@@ -497,36 +425,9 @@ class Node:
         if job.status or not RAN.search(job.out):
             raise WrongError(f"the next job: {job}")
         wait("its job is over", PATIENCE, self.is_idle)
-        wait("no builder is left", PATIENCE, lambda: not self.builders())
+        wait("no builder is left", PATIENCE, lambda: not builders(self.conf, self.name))
         run("aq", "--node", self.name, "verify")
         shutil.rmtree(self.dir / "gone" / self.name, ignore_errors=True)
-
-    def restart(self) -> None:
-        """Its slurmd, which reads what there is."""
-        lib = Path(__file__).parent.parent / "lib"
-        pid = next(
-            int(p.name)
-            for p in Path("/proc").glob("[0-9]*")
-            if self.is_slurmd(p)
-        )
-        os.kill(pid, 15)
-        wait("slurmd ends", PATIENCE, lambda: not Path(f"/proc/{pid}").exists())
-        script = (
-            'for part in wait accounts cluster; do . "$0/$part.sh"; done;'
-            'CLUSTER_SLURM=${CLUSTER_SLURM:-/usr}; cluster_start_node "$1" "$2"'
-        )
-        run("bash", "-c", script, str(lib), str(self.dir), self.name)
-
-    def is_slurmd(self, path: Path) -> bool:
-        with suppress(OSError):
-            words = (path / "cmdline").read_bytes().split(b"\0")
-            mark = f"AQ_CLUSTER={self.dir}".encode()
-            return (
-                words[0].endswith(b"slurmd")
-                and words[1:3] == [b"-N", self.name.encode()]
-                and mark in (path / "environ").read_bytes().split(b"\0")
-            )
-        return False
 
     def all(self, cells: list[Cell], wrong: list[str]) -> None:
         """Each in turn."""
@@ -553,23 +454,8 @@ def together(nodes: list[Node], cells: list[Cell], wrong: list[str]) -> None:
 
 def choose(rounds: int, every: int, seed: int, pattern: str) -> list[Cell]:
     """The cells, all in each round; of a short run one in 'every'."""
-    cells = [
-        Cell(h, f, t) for t in range(rounds) for h, f in itertools.product(HOOKS, FAULTS)
-    ]
+    cells = [Cell(h, f, t) for t in range(rounds) for h, f in itertools.product(HOOKS, FAULTS)]
     return [c for c in cells if re.search(pattern, f"{c.hook} {c.fault}")][seed % every :: every]
-
-
-def left(cluster: Path) -> list[str]:
-    """Processes that are neither Slurm's daemons nor ours to expect."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if f"AQ_CLUSTER={cluster}".encode() not in (path / "environ").read_bytes().split(b"\0"):
-                continue
-            words = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            if not re.search(r"slurmctld|slurmd|munged|slurmscriptd|slurmstepd infinity", words):
-                found.append(f"{path.name} {words}")
-    return found
 
 
 def main() -> int:
@@ -581,8 +467,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cells", default="")
     args = parser.parse_args()
-    tally, wrong = Tally(), list[str]()
-    cluster = args.dir.resolve()
+    tally, wrong, cluster = Tally(), list[str](), args.dir.resolve()
     nodes = [Node(cluster, p.name, tally) for p in sorted((cluster / "nodes").iterdir())]
     for node in nodes:
         node.learn()

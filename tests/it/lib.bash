@@ -298,7 +298,7 @@ it_has_workers() {
 # for as long as IT_DIR/gate says so.
 it_client() {
   local wrapper=$IT_DIR/client/${1##*/}
-  mkdir "$IT_DIR/client"
+  mkdir -p "$IT_DIR/client"
   # no shell script: where link scripts could run there is no shell
   cat >"$wrapper" <<PY
 #!/usr/bin/python3 -I

@@ -23,6 +23,8 @@ FAULT_MEMORY    499        11
 FAULT_HOOKS       5         1
 POWER_CUTS       17         1
 DAMAGE          150     10000
+LOAD             40      1000
+FLOOD     200000000 4000000000
 DRAIN             1        10
 DRAIN_EVERY       6         1
 '
