@@ -253,7 +253,7 @@ cache() { dirname "$(dirname "$prefix")"; }
   run -0 --separate-stderr aq workflow list --json --user root
   jq -e --arg name "$name" --arg key "$key" --arg digest "$digest" '.schema == 1 and .workflows ==
     [{name: "flow", user: "root", uid: 0, environment: $name, key: $key, digest: $digest,
-      submitted: 1700000000, state: "ready"}]' <<<"$output"
+      submitted: 1700000000, state: "ready", private_to: null}]' <<<"$output"
   run -1 --separate-stderr aq workflow show flow
   has "$stderr" "several users have a workflow 'flow'"
   run -1 --separate-stderr aq workflow show flow --user no-such-account
