@@ -52,10 +52,14 @@ static struct aq_binding binding(const struct build *b)
 int build_answer(struct build *b, const struct aq_env *env,
 		 enum aq_tally_what outcome, struct aq_err *err)
 {
+	int rc = aq_answer_fill(b->answer, b->conf, env, b->key, b->req,
+				outcome_resolution(outcome), err);
+
+	if (rc)
+		return rc;
 	snprintf(b->name, sizeof(b->name), "%s", env->name);
 	outcome_found(b, env, outcome);
-	return aq_answer_fill(b->answer, b->conf, env, b->key, b->req,
-			      outcome_resolution(outcome), err);
+	return 0;
 }
 
 /* Nobody collects it between its row and its becoming a base. */
@@ -318,7 +322,6 @@ int build_become_base(struct build *b, struct aq_err *err)
 
 	if (!rc)
 		rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
-
 	if (!rc)
 		rc = aq_store_base_set(store, b->as_base, b->name, err);
 	if (!rc)

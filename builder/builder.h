@@ -500,7 +500,7 @@ AQ_CHECK int build(struct build *b, struct aq_err *err);
 /* It failed for good: the next ones of its key are to know, as b->verdict says.
  */
 void build_remember_failure(struct build *b, const struct aq_err *why);
-/* Answer with 'env'; 'outcome' is how the key came to it. */
+/* Answer with 'env'; 'outcome' is how the key came to it.  AQ_MISS: it is gone. */
 AQ_CHECK int build_answer(struct build *b, const struct aq_env *env,
 			  enum aq_tally_what outcome, struct aq_err *err);
 /* The environment that was just answered becomes base b->as_base. */

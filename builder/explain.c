@@ -48,7 +48,6 @@ int explain(struct build *b, struct aq_err *err)
 
 	if (!rc)
 		rc = cage_prepare(b, err);
-
 	if (!rc)
 		rc = resolve(b, err);
 	if (!rc)

@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/answer_fill.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+
+bool aq_answer_is_gone(const struct aq_answer *a)
+{
+	struct stat st;
+
+	return lstat(a->prefix, &st) < 0 && errno == ENOENT;
+}
 
 static void add_variables(struct aq_str *ops, const struct aq_request *req)
 {
@@ -39,6 +48,8 @@ int aq_answer_fill(struct aq_answer *a, const struct aq_conf *conf,
 	    !aq_copy_text(a->resolution, sizeof(a->resolution), resolution) ||
 	    !aq_copy_text(a->made, sizeof(a->made), made))
 		return aq_fail(err, AQ_SYS, "the answer does not fit");
+	if (aq_answer_is_gone(a))
+		return aq_fail(err, AQ_MISS, "'%s' is gone", a->prefix);
 	aq_str_add_mem(&ops, env->ops, env->ops_len);
 	aq_envops_add(&ops, AQ_ENVOP_SET, "AQ_ENV_PREFIX", a->prefix);
 	aq_envops_add(&ops, AQ_ENVOP_SET, "AQ_ENV_KEY", key);

@@ -9,10 +9,15 @@
 #include "common/request.h"
 #include "common/store.h"
 
+/* Whether nothing has the name of its prefix any more: somebody removed it by hand,
+ * where aq gc would have removed its row first.
+ */
+bool aq_answer_is_gone(const struct aq_answer *a);
+
 /* 'env' serves 'req' under 'key' on conf->node.  The operations are the
  * environment's own, then AQ_ENV_PREFIX, AQ_ENV_KEY, AQ_LOCK, AQ_RESOLUTION,
  * then the request's variables.  Marks the answer done.
- * Fails with AQ_SYS (over AQ_ENVOPS_MAX), 'a' then not done.
+ * Fails with AQ_SYS (over AQ_ENVOPS_MAX) or AQ_MISS (it is gone), 'a' then not done.
  */
 AQ_CHECK int aq_answer_fill(struct aq_answer *a, const struct aq_conf *conf,
 			    const struct aq_env *env, const char *key,

@@ -185,7 +185,7 @@ static int hear(int fd, int64_t until_ms, int *ret)
  */
 static int hear_of_start(int fd, const char *builder, struct aq_err *err)
 {
-	int64_t until = aq_now_ms() + AQ_WORKER_DEADLINE_MS;
+	int64_t until = aq_now_ms() + AQ_BUILD_START_MS;
 	int pid = -1, errnum = 0, rc;
 
 	if (hear(fd, until, &pid) != 1)
@@ -201,7 +201,7 @@ static int hear_of_start(int fd, const char *builder, struct aq_err *err)
 	/* it has the pipe open, so the number is still its own */
 	kill(pid, SIGKILL);
 	return aq_fail(err, AQ_SYS, "'%s' did not start within %d ms (a hanging disk?)",
-		       builder, AQ_WORKER_DEADLINE_MS);
+		       builder, AQ_BUILD_START_MS);
 }
 
 /* Fork twice, so that init reaps the builder and the host sees no SIGCHLD of

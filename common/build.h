@@ -56,12 +56,17 @@ struct aq_build_start {
 /* UID/WORKFLOW as text. */
 #define AQ_BUILD_WORKFLOW_SIZE (AQ_WORKFLOW_TEXT_SIZE + 12)
 
+/* Until it has been executed: a busy node's disk takes seconds, and a task that cannot
+ * be ended in UnkillableStepTimeout (60 s) drains its node.
+ */
+#define AQ_BUILD_START_MS 10000
+
 /* Start aq-builder as a grandchild (reparented to init: no zombie for
  * slurmstepd, no SIGCHLD) in its own session, with exactly the descriptors
  * above, /dev/null for the standard ones, an empty signal mask, default
  * dispositions, umask 077, directory /, and a constructed environment.
  * Async-signal-safe between fork and exec.  Any process; who calls it decides
- * as whom it runs.  Waits AQ_WORKER_DEADLINE_MS at most: AQ_SYS, and what did not
+ * as whom it runs.  Waits AQ_BUILD_START_MS at most: AQ_SYS, and what did not
  * start by then is killed.
  */
 AQ_CHECK int aq_build_spawn(const struct aq_build_start *start,

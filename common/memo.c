@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/answer_fill.h"
 #include "common/io.h"
 
 #define PATH_SIZE 1024
@@ -82,10 +83,11 @@ int aq_memo_read(const struct aq_conf *conf, const char *canonical, size_t len,
 	memcpy(ret, text.s + at, text.len - at);
 	memcpy(ret_digest, head.digest, AQ_LEASE_DIGEST_SIZE);
 	if (text.len - at == ANSWER_LEN(ret) && aq_answer_is_sound(ret) &&
-	    strnlen(ret_digest, AQ_LEASE_DIGEST_SIZE) < AQ_LEASE_DIGEST_SIZE)
+	    strnlen(ret_digest, AQ_LEASE_DIGEST_SIZE) < AQ_LEASE_DIGEST_SIZE &&
+	    !aq_answer_is_gone(ret))
 		return 0;
 	memset(ret, 0, sizeof(*ret));
-	return aq_fail(err, AQ_MISS, "the memo is damaged");
+	return aq_fail(err, AQ_MISS, "the memo is damaged, or its environment gone");
 }
 
 static int write_memo(const char *path, const struct aq_str *text)

@@ -240,7 +240,7 @@ completes() {
   [[ $(stat -c %a run-public/index) == 644 ]]
   aq list --shared --json | jq -e --arg a "${NAMES[0]}" '.written > 0 and (.environments | length == 3) and
     (.environments[0] | .name == $a and .pinned and .package_count == 2 and .size_own == 10 and has("uses") == false) and
-    (.environments[1] | .base == "gone" and .obsolete)'
+    (.environments[1] | .base == "99999999999999999999-9" and .obsolete)'
   [[ $(aq list --shared --json --sort own | jq -r '.environments[0].name') == "${NAMES[2]}" ]]
   [[ $(aq list --shared --json --reverse | jq -r '.environments[0].name') == "${NAMES[2]}" ]]
   run -0 aq list --shared

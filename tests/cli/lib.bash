@@ -84,7 +84,7 @@ db = sqlite3.connect(sys.argv[1])
 for i, name in enumerate(sys.argv[2:]):
     db.execute("UPDATE environments SET size_own = ?, size_shared = ?, uses = ?, last_used = ?,"
                " created = ? WHERE name = ?", ((i + 1) * 10, 100 - i * 40, 5, int(time.time()) - 86400 * (300 - i), 2000 - i, name))
-db.execute("UPDATE environments SET base = 'gone' WHERE name = ?", (sys.argv[3],))
+db.execute("UPDATE environments SET base = '99999999999999999999-9' WHERE name = ?", (sys.argv[3],))
 db.commit()
 PY
   aq pin "${NAMES[0]}"

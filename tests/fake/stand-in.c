@@ -11,6 +11,7 @@
 
 #include "common/answer_fill.h"
 #include "common/build.h"
+#include "common/io.h"
 #include "common/key.h"
 #include "common/layout.h"
 #include "common/store.h"
@@ -39,7 +40,12 @@ static int commit(const struct aq_conf *conf, const struct aq_request *req,
 	struct aq_env env = { .name = "00112233445566778899-1", .lock = LOCK,
 			      .generation = 1, .kind = AQ_ENV_CREATED,
 			      .reason = "" };
+	char prefix[4096];
 	int rc = aq_layout_prepare(conf, err);
+
+	snprintf(prefix, sizeof(prefix), "%s/envs/%s", conf->cache_dir, env.name);
+	if (!rc)
+		rc = aq_make_dir(AT_FDCWD, prefix, 0755, err);
 
 	aq_envops_add(&ops, AQ_ENVOP_PREPEND, "PATH", "/the/prefix/bin");
 	env.ops = ops.s;

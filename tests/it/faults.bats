@@ -15,7 +15,11 @@ setup_file() {
   printf '%s\n' "max_size = 1" "grace = 0" >>"$AQ_CONF"
 }
 teardown_file() { [[ -z ${IT_DIR-} || -n ${AQ_IT_KEEP-} ]] || rm -rf "$IT_DIR"; }
-setup() { rm -rf "${IT_DIR:?}/lib" "$IT_DIR/run" "$IT_DIR/run-public"; }
+setup() {
+  # what goes on once it was answered
+  wait_while "$IT_JOB_SECONDS" pgrep -f "^aq-builder .*$AQ_CONF"
+  rm -rf "${IT_DIR:?}/lib" "$IT_DIR/run" "$IT_DIR/run-public"
+}
 
 # program NAME LINE...: a script that faults.py runs, with its number as $1
 program() {

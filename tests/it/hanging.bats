@@ -110,7 +110,7 @@ waits_and_can_be_cancelled() {
 # is_waiting JOB: its task has a watcher, which is how it can be cancelled.
 is_waiting() {
   local daemon task
-  daemon=$(pgrep -f "^slurmstepd: \[$1\.batch\]" | head -n 1)
+  daemon=$(it_stepds "$1\.batch" | head -n 1)
   for task in $(pgrep -P "$daemon"); do ! pgrep -P "$task" -x aq-watch || return 0; done
   return 1
 }
@@ -125,7 +125,7 @@ all_is_well() {
   it_begin
   aq --node n1 verify
   # nothing of a hook is left, hanging or not
-  wait_while 10 pgrep -f "slurmstepd: \[[0-9]"
+  wait_while 10 it_stepds "[0-9].*"
 }
 
 @test "the disk of the cache hangs so that nobody can be killed who waits for it" {

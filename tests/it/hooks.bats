@@ -26,7 +26,7 @@ teardown() {
 fds() { as_user srun "$@" sh -c 'for f in /proc/self/fd/*; do echo "$f $(readlink $f)"; done' | sed 's/[0-9]*\]$//; s/proc\/[0-9]*/proc/g'; }
 
 # step_daemon JOB: the pid of its step's slurmstepd, once its task runs
-step_daemon() { pgrep -f "^slurmstepd: \[$1\.0\]"; }
+step_daemon() { it_stepds "$1\.0"; }
 
 # held JOB: the files that stand for what it holds
 held() { find "$IT_DIR/nodes/n1/run" -name "$1.*"; }
@@ -125,7 +125,7 @@ SH
   it_gate before link
   job=$(it_submit --aq-requirements="$FILE" --wrap "echo ran")
   wait_until "$IT_JOB_SECONDS" it_is_at_gate
-  daemon=$(pgrep -f "^slurmstepd: \[$job\.batch\]" | head -n 1)
+  daemon=$(it_stepds "$job\.batch" | head -n 1)
   wait_until "$IT_JOB_SECONDS" is_watched "$daemon"
   scancel --signal=USR1 --full "$job"
   scancel --signal=USR2 --full "$job"

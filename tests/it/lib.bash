@@ -274,14 +274,17 @@ it_builders() {
 }
 
 # it_watchers: the pids of what tasks of this cluster wait with; others have the same
-# account.
+# account, and another install.
 it_watchers() {
   local pid
   for pid in $(pgrep -u "$AQ_TEST_USER" -x aq-watch); do
-    ! tr '\0' '\n' 2>/dev/null <"/proc/$(ps -o ppid= -p "$pid" | tr -d ' ')/environ" |
-      grep -qxF "AQ_CLUSTER=$IT_DIR" || echo "$pid"
+    [[ $(readlink "/proc/$pid/exe") != "$IT_INSTALL/libexec/slurm-aq/aq-watch" ]] || echo "$pid"
   done
 }
+
+# it_stepds STEP: the pids of slurmstepd's of that step (a regular expression),
+# but for a chroot's that is tested meanwhile.
+it_stepds() { pgrep --ns $$ --nslist mnt -f "^slurmstepd: \\[$1\\]"; }
 
 # it_has_workers NODE: whether there is a builder, or anything that one of
 # them started: both accounts do nothing but build.  Clusters share them, so
@@ -341,7 +344,9 @@ it_gate() {
 
 it_open() { rm -f "$IT_DIR/gate"; }
 
-it_is_at_gate() { cat "$IT_DIR"/nodes/*/lib/work/home/attempts 2>/dev/null | grep -qxFf "$IT_DIR/gate"; }
+it_is_at_gate() {
+  cat "$IT_DIR"/nodes/*/lib/work/{,alone/*/}home/attempts 2>/dev/null | grep -qxFf "$IT_DIR/gate"
+}
 
 # -- the cage, and without it --
 

@@ -70,7 +70,7 @@ all_ended() {
   assert_equal "$(find "$IT_DIR/nodes/$1/run/leases" "$IT_DIR/nodes/$1/run/jobs" -name "*.$1")" ""
 }
 
-stepd() { pgrep -f "^slurmstepd: \[$1\.batch\]"; }
+stepd() { it_stepds "$1\.batch"; }
 
 @test "slurmd starts anew under a running job" {
   begin 1

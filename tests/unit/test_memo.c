@@ -13,6 +13,7 @@
 #include "common/job.h"
 #include "common/hit.h"
 #include "common/io.h"
+#include "common/layout.h"
 #include "common/lookup.h"
 #include "common/memo.h"
 #include "common/key.h"
@@ -34,10 +35,14 @@ static void commit(struct node *n, uint32_t generation)
 {
 	const struct aq_domain domain = { .kind = AQ_SHARED };
 	cleanup_free char *context = NULL;
-	char key[AQ_SHA256_HEX_SIZE];
+	char key[AQ_SHA256_HEX_SIZE], prefix[512];
 	struct aq_err err = { 0 };
 
 	n->sample = sample(generation, generation);
+	assert_int_equal(aq_layout_prepare(n->conf, &err), 0);
+	snprintf(prefix, sizeof(prefix), "%s/envs/%s", n->conf->cache_dir,
+		 n->sample->env.name);
+	assert_int_equal(mkdir(prefix, 0755), 0);
 	assert_int_equal(aq_key_context(n->conf, &domain, NULL, &context, &err), 0);
 	assert_int_equal(aq_key(n->req, context, key, &err), 0);
 	n->sample->tie = (struct aq_binding){
@@ -203,6 +208,22 @@ static void another_database_makes_it_unknown(void **state)
 	end(&n);
 }
 
+/* Removed by hand, while its row is there. */
+static void what_is_gone_is_unknown(void **state)
+{
+	struct node n;
+
+	begin(&n, state);
+	keep(&n);
+	assert_int_equal(rmdir(n.answer->prefix), 0);
+	assert_int_equal(recall(&n), AQ_MISS);
+	assert_int_equal(look_up(&n), AQ_MISS);
+	assert_int_equal(mkdir(n.answer->prefix, 0755), 0);
+	assert_int_equal(look_up(&n), 0);
+	assert_int_equal(recall(&n), 0);
+	end(&n);
+}
+
 /* Any byte, and any length: it is what was kept, or none. */
 static void damage_makes_it_unknown(void **state)
 {
@@ -296,6 +317,7 @@ int main(void)
 		TEST(another_commit_makes_it_unknown),
 		TEST(another_configuration_makes_it_unknown),
 		TEST(another_database_makes_it_unknown),
+		TEST(what_is_gone_is_unknown),
 		TEST(damage_makes_it_unknown),
 		TEST(a_hit_holds_and_counts),
 	};

@@ -92,7 +92,9 @@ static int grow(void *arg, struct aq_err *why)
 	long got = 0, step = 1024L * 1024;
 
 	(void)arg;
-	while (got < 4 * AQ_WORKER_MEMORY_MAX && malloc((size_t)step))
+	while (got < 4 * AQ_WORKER_MEMORY_MAX &&
+	       mmap(NULL, (size_t)step, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
 		got += step;
 	return aq_fail(why, AQ_OK, "%ld", got);
 }
