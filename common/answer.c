@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/answer.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define IS_TERMINATED(array) (memchr(array, '\0', sizeof(array)) != NULL)
 
@@ -16,6 +18,13 @@ bool aq_answer_is_sound(const struct aq_answer *a)
 	       IS_TERMINATED(a->log) && IS_TERMINATED(a->text) &&
 	       a->ops_len <= sizeof(a->ops) &&
 	       aq_envops_is_sound(a->ops, a->ops_len);
+}
+
+bool aq_answer_is_gone(const struct aq_answer *a)
+{
+	struct stat st;
+
+	return lstat(a->prefix, &st) < 0 && errno == ENOENT;
 }
 
 bool aq_is_verbose(const char *value)

@@ -41,6 +41,11 @@ bool aq_answer_is_sound(const struct aq_answer *a);
 /* The name of the environment, which its prefix ends in; "": there is none. */
 const char *aq_answer_env(const struct aq_answer *a);
 
+/* Whether nothing has the name of its prefix any more: somebody removed it by hand,
+ * where aq gc would have removed its row first.
+ */
+bool aq_answer_is_gone(const struct aq_answer *a);
+
 /* What AQ_VERBOSE's value, or NULL, asks for: one line of a hit too. */
 #define AQ_VERBOSE "AQ_VERBOSE"
 bool aq_is_verbose(const char *value);

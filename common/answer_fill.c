@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/answer_fill.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-
-bool aq_answer_is_gone(const struct aq_answer *a)
-{
-	struct stat st;
-
-	return lstat(a->prefix, &st) < 0 && errno == ENOENT;
-}
 
 static void add_variables(struct aq_str *ops, const struct aq_request *req)
 {

@@ -9,11 +9,6 @@
 #include "common/request.h"
 #include "common/store.h"
 
-/* Whether nothing has the name of its prefix any more: somebody removed it by hand,
- * where aq gc would have removed its row first.
- */
-bool aq_answer_is_gone(const struct aq_answer *a);
-
 /* 'env' serves 'req' under 'key' on conf->node.  The operations are the
  * environment's own, then AQ_ENV_PREFIX, AQ_ENV_KEY, AQ_LOCK, AQ_RESOLUTION,
  * then the request's variables.  Marks the answer done.

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/answer_fill.h"
 #include "common/io.h"
 
 #define PATH_SIZE 1024

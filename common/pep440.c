@@ -235,7 +235,6 @@ static int write_version(const char *c, const char *op, const char *v,
 	return 0;
 }
 
-/* One condition, trimmed: "==1.2". */
 /* What '===' compares with: any text, of which nothing reads as a path or a URL. */
 static bool is_arbitrary(const char *v)
 {
@@ -245,6 +244,7 @@ static bool is_arbitrary(const char *v)
 	return !aq_ends_with(v, ".whl") && !aq_ends_with(v, ".tar.gz");
 }
 
+/* One condition, trimmed: "==1.2". */
 static int normalise_one(const char *c, struct aq_strv *into,
 			 struct aq_err *err)
 {

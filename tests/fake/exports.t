@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # What Slurm maps into every process of every job: it exports its hooks and
 # nothing else (a program's own global of the same name would replace ours),
-# and needs no library but the C library's.
+# and needs no library but the C library's, and nothing of ours that it has not.
 set -eu
 
-echo 1..3
+echo 1..4
 hooks='plugin_name plugin_type plugin_version slurm_spank_exit slurm_spank_init
 slurm_spank_init_post_opt slurm_spank_job_epilog slurm_spank_job_prolog
 slurm_spank_task_init slurm_spank_task_init_privileged
@@ -32,3 +32,4 @@ needed=$(readelf -d "$rim" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' |
 is "the plugin exports its hooks only" "$(exported "$rim")" "$hooks"
 is "the library exports the phases only" "$(exported "$(ls "$AQ_BUILDDIR"/.libs/libaq-*.so)")" "$phases"
 is "the plugin needs only the C library" "$needed" ""
+is "the plugin has all of ours that it uses" "$(nm -D --undefined-only "$rim" | awk '$2 ~ /^(aq|rim)_/ {print $2}')" ""

@@ -192,6 +192,25 @@ PY
   repairs "its manifest has no 'sums' to compare with"
 }
 
+@test "an environment whose files somebody removed is used by no job, and another one is built" {
+  local gone
+  build small
+  gone=$name
+  runs() { as_user srun -w n1 --aq-requirements="$IT_SUBMIT/small.yaml" sh -c 'echo "$AQ_RESOLUTION $(ls -d "$AQ_ENV_PREFIX")"'; }
+  run -0 --separate-stderr runs
+  assert_equal "$output" "reused $CACHE/envs/$gone" # and remembered
+  rm -r "${CACHE:?}/envs/$gone"
+  run -0 --separate-stderr runs
+  assert_contains "$output" "created $CACHE/envs/"
+  refute_contains "$output" "$gone"
+  run -0 --separate-stderr runs
+  assert_contains "$output" "reused $CACHE/envs/"
+  refute_contains "$output" "$gone"
+  run -0 --separate-stderr verify --repair
+  assert_contains "$output" "$gone: its files are not there; repaired"
+  is_clean
+}
+
 @test "what a job uses is left alone, and so is its base, until it ends" {
   local file=$IT_SUBMIT/inherited.yaml job layer base
   build inherited
