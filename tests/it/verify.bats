@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Verifying and repairing environments of every kind, as clients really leave
 # them.
-# shellcheck disable=SC2119,SC2120,SC2154 # bats sets stderr, and passes arguments
+# shellcheck disable=SC2016,SC2119,SC2120,SC2154 # the job's shell expands; bats sets stderr, and passes arguments
 
 load lib
 
