@@ -67,7 +67,7 @@ nothing_is_left() { has_tickets wqb 0 && it_is_clean n1; }
   # told once, and how many are before them
   assert_equal "$(output_of "$other" | grep -c 'waiting for a turn')" 1
   assert_contains "$(output_of "$other")" "waiting for a turn: 1 being built, 0 before this one ('max_builds' 1, 'max_builds_user' 1)"
-  wait_until 10 nothing_is_left
+  wait_until "$IT_JOB_SECONDS" nothing_is_left
 }
 
 @test "by default a node builds two at once, of one user one" {
@@ -145,7 +145,7 @@ nothing_is_left() { has_tickets wqb 0 && it_is_clean n1; }
   job=$(submit "$AQ_TEST_USER" 20)
   it_wait "$job"
   it_job_is COMPLETED "$job"
-  wait_until 10 it_is_clean n1
+  wait_until "$IT_JOB_SECONDS" it_is_clean n1
   assert_equal "$(tickets b)" 0
 }
 
@@ -229,7 +229,7 @@ nothing_is_left() { has_tickets wqb 0 && it_is_clean n1; }
   it_wait "$job" 300
   it_job_is COMPLETED "$job"
   assert_equal "$(it_attempts n1)" 1
-  wait_until 10 nothing_is_left
+  wait_until "$IT_JOB_SECONDS" nothing_is_left
 }
 
 @test "another user's build goes on when the first who asked cancels, from where it was" {

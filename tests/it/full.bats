@@ -60,7 +60,7 @@ is_gone() { [[ ! -e $CACHE/envs/$1 && ! -e $CACHE/meta/$1 && ! -e $CACHE/trash/$
 # nothing_is_left: of builds that failed: no half prefix, no environment without
 # a row, nothing in trash/ or the caches that no environment has.
 nothing_is_left() {
-  it_is_clean n1
+  wait_until "$IT_JOB_SECONDS" it_is_clean n1
   assert_equal "$(ls -A "$CACHE/envs")" "$(aq --node n1 list | tail -n +2 | cut -d' ' -f1 | sort)"
   # but for when it was collected last
   assert_equal "$(find "$CACHE/trash" -mindepth 1 ! -name .ended -printf '%f\n')" .reserve

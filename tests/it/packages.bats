@@ -63,7 +63,8 @@ attack() {
 # it_victim: the victim as it would be unpacked, for a client that leaves nothing.
 it_victim() {
   mkdir -p "$IT_DIR/unpacked"
-  tar -xjf "$HOSTILE/noarch/aq-victim-1.0-0.tar.bz2" -C "$IT_DIR/unpacked"
+  python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])' \
+    "$HOSTILE/noarch/aq-victim-1.0-0.tar.bz2" "$IT_DIR/unpacked"
   chown -R "$AQ_BUILDER_USER:" "$IT_DIR/unpacked"
   echo "$IT_DIR/unpacked"
 }
