@@ -13,7 +13,6 @@
 #include "common/sums.h"
 
 #define MARK "unflushed"
-#define PENDING "pending" /* below bytecode/: marks of ours, which are flushed */
 
 /* -- the mark -- */
 
@@ -45,9 +44,10 @@ static int write_mark(int work, struct aq_err *err)
 
 /* -- what cannot be trusted -- */
 
+/* All but the marks, which are ours and flushed. */
 static int drop_bytecode(const char *name, void *arg, struct aq_err *err)
 {
-	return strcmp(name, PENDING) == 0 ?
+	return strcmp(name, AQ_SUMS_PENDING_NAME) == 0 ?
 		0 : aq_remove_tree(*(const int *)arg, name, err);
 }
 
@@ -59,7 +59,7 @@ static int drop(const char *name, void *arg, struct aq_err *err)
 
 	if (strcmp(name, MARK) == 0)
 		return 0;
-	if (strcmp(name, "bytecode") != 0)
+	if (strcmp(name, AQ_SUMS_BYTECODE) != 0)
 		return aq_remove_tree(*work, name, err);
 	rc = aq_open_dir(*work, name, &fd, err);
 	return rc ? rc : aq_each_entry(fd, name, drop_bytecode, &fd, err);

@@ -19,7 +19,7 @@
 /* Directories below work/ and whose they are. */
 static const char *const builder_dirs[] = { "pkgs", "wheels", "home", "tmp" };
 
-static const char *const root_dirs[] = { "pass", "stubs", "bare", "secrets",
+static const char *const root_dirs[] = { "stubs", "bare", "secrets",
 					 "probe", "root", PACKAGES_CHECKED };
 
 static int give_dir(int fd, const char *name, const struct identity *who,
@@ -84,18 +84,32 @@ static int make_scratch(struct build *b, int work_fd, struct aq_err *err)
 				  phase_identity(b, PHASE_PROBE), 0700, err);
 }
 
+/* What a client needs of a work area. */
+static int make_area(struct build *b, int fd, struct aq_err *err)
+{
+	const struct identity root = { geteuid(), getegid(), "root" };
+	int rc = give_dir(fd, "pass", &root, 0755, err);
+
+	if (!rc)
+		rc = give_dir(fd, b->pass, &root, 0755, err);
+	for (size_t i = 0; !rc && i < ARRAY_LEN(builder_dirs); i++)
+		rc = give_dir(fd, builder_dirs[i], &b->builder, 0755, err);
+	/* conda's clients make a prefix themselves */
+	if (!rc && !b->is_personal)
+		rc = give_dir(fd, "envs", &b->builder, 0755, err);
+	return rc;
+}
+
 int cage_prepare(struct build *b, struct aq_err *err)
 {
 	const struct identity root = { geteuid(), getegid(), "root" };
 	cleanup_close int fd = -1;
 	int rc = aq_open_dir(AT_FDCWD, b->work, &fd, err);
 
-	for (size_t i = 0; !rc && i < ARRAY_LEN(builder_dirs); i++)
-		rc = give_dir(fd, builder_dirs[i], &b->builder, 0755, err);
+	if (!rc)
+		rc = make_area(b, fd, err);
 	for (size_t i = 0; !rc && i < ARRAY_LEN(root_dirs); i++)
 		rc = give_dir(fd, root_dirs[i], &root, 0755, err);
-	if (!rc)
-		rc = give_dir(fd, b->pass, &root, 0755, err);
 	if (!rc)
 		rc = make_scratch(b, fd, err);
 	/* what is in these can be reached by who knows its name */
@@ -103,9 +117,6 @@ int cage_prepare(struct build *b, struct aq_err *err)
 		rc = give_dir(fd, "compile", &root, 0711, err);
 	if (!rc)
 		rc = give_dir(fd, ALONE_DIR, &root, 0711, err);
-	/* conda's clients make a prefix themselves */
-	if (!rc && !b->is_personal)
-		rc = give_dir(fd, "envs", &b->builder, 0755, err);
 	for (size_t i = 0; !rc && i < ARRAY_LEN(b->shown); i++)
 		rc = make_place(b, fd, b->shown[i], err);
 	return rc;
@@ -171,14 +182,8 @@ int cage_begin_alone(struct build *b, struct aq_err *err)
 		rc = give_dir(work, view, &root, 0755, err);
 	if (!rc)
 		rc = aq_open_dir(work, view, &fd, err);
-	for (size_t i = 0; !rc && i < ARRAY_LEN(builder_dirs); i++)
-		rc = give_dir(fd, builder_dirs[i], &b->builder, 0755, err);
 	if (!rc)
-		rc = give_dir(fd, "envs", &b->builder, 0755, err);
-	if (!rc)
-		rc = give_dir(fd, "pass", &root, 0755, err);
-	if (!rc)
-		rc = give_dir(fd, b->pass, &root, 0755, err);
+		rc = make_area(b, fd, err);
 	if (!rc)
 		rc = prefix_drop(b, err);
 	if (!rc)

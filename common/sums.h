@@ -22,7 +22,9 @@
 /* Below work/: a file for each environment that is still to be noted, or noted
  * again, since byte-code is made for it.
  */
-#define AQ_SUMS_PENDING "bytecode/pending"
+#define AQ_SUMS_BYTECODE "bytecode"
+#define AQ_SUMS_PENDING_NAME "pending"
+#define AQ_SUMS_PENDING AQ_SUMS_BYTECODE "/" AQ_SUMS_PENDING_NAME
 
 /* Bytes of all entries: 500,000 of them. */
 #define AQ_SUMS_MAX (64 * 1024 * 1024)
