@@ -17,23 +17,19 @@ import json
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import leases
+from history_cluster import PATIENCE, TEST_USER, BrokenError, Cluster
 
 NODES = ("n1", "n2")
 REQUESTS = 4
 WORKFLOWS = 2
 WORKERS_MAX = 8  # programs at once: the machine has two processors
-PATIENCE = 120  # seconds for whatever is waited for
-TEST_USER = "aqtest"
 FAILED = 125  # a task whose environment could not be had
 
 # What runs in an environment: it looks at its files all the time, and uses some
@@ -59,20 +55,6 @@ except ImportError as e:
     open(f"{place}/lost.{name}", "w").write(str(e))
 """
 
-# Without what the collector is made of.
-LEFT = """
-SELECT name FROM environments e
-WHERE pinned = 0 AND name NOT IN (SELECT env FROM bases)
-  AND name NOT IN (SELECT base FROM environments)
-  AND EXISTS (SELECT 1 FROM keys k WHERE k.env = e.name)
-  AND NOT EXISTS (SELECT 1 FROM keys k WHERE k.env = e.name
-                  AND (k.plain OR k.key IN (SELECT key FROM workflows)))
-"""
-
-
-class BrokenError(Exception):
-    """What must hold does not."""
-
 
 @dataclass
 class Worker:
@@ -97,18 +79,18 @@ class Model:
     base: dict[str, str] = field(default_factory=dict)
 
 
-class History:
-    """The cluster, and what is done to it."""
+class History(Cluster):
+    """What is done to a cluster, and what should come of it."""
 
     def __init__(self, directory: Path, seed: int) -> None:
         """Bases on each node, nothing running."""
-        self.dir = directory
-        self.place = directory / "submit"
+        super().__init__(directory)
         self.random = random.Random(seed)  # noqa: S311
         self.model = Model()
         self.n = 0
         self.seen: dict[str, set[str]] = {n: set() for n in NODES}
         self.collected = 0  # also by what epilogs start
+        self.did: list[str] = []  # each operation, and to what
         self.sruns: list[subprocess.Popen[bytes]] = []
         self.collectors: dict[str, subprocess.Popen[bytes]] = {}
         (self.place / "worker.py").write_text(WORKER)
@@ -122,49 +104,6 @@ class History:
             )
         for node in NODES:
             self.set_base(node, 0)
-
-    # -- the system --
-
-    def run(self, *command: str, ok: Sequence[int] = (0,)) -> str:
-        """A command that ends as it should; what it printed."""
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode not in ok:
-            raise BrokenError(f"{' '.join(command)}: {done.returncode}: {done.stderr}")
-        return done.stdout
-
-    def is_ok(self, *command: str) -> bool:
-        """Whether a command that may fail did not."""
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-    def aq(self, node: str, *words: str, ok: Sequence[int] = (0,)) -> str:
-        return self.run("aq", "--node", node, *words, ok=ok)
-
-    def as_user(self, *words: str) -> list[str]:
-        """The same as the test user, with nothing of our environment."""
-        kept = [f"{n}={os.environ[n]}" for n in ("PATH", "SLURM_CONF")]
-        who = ["setpriv", f"--reuid={TEST_USER}", f"--regid={TEST_USER}", "--init-groups"]
-        return [*who, "env", "-i", f"--chdir={self.place}", *kept, *words]
-
-    def cache(self, node: str) -> Path:
-        return self.dir / "nodes" / node / "lib"
-
-    def ask(self, path: Path, sql: str) -> list[str]:
-        """The first column of a query."""
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as db:
-            return [str(row[0]) for row in db.execute(sql)]
-
-    def rows(self, node: str) -> set[str]:
-        return set(self.ask(self.cache(node) / "cache.db", "SELECT name FROM environments"))
-
-    def refs(self, node: str) -> list[str]:
-        return leases.ask(self.dir / "nodes" / node / "run", "env", "1")
-
-    def wait(self, what: str, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            if time.monotonic() > deadline:
-                raise BrokenError(f"waited in vain: {what}")
-            time.sleep(0.05)
 
     # -- the model --
 
@@ -189,7 +128,8 @@ class History:
         if not w.prefix:
             return False
         with suppress(OSError):
-            return w.prefix.name.encode() in Path(f"/proc/{w.pid}/maps").read_bytes()
+            words = Path(f"/proc/{w.pid}/cmdline").read_bytes().split(b"\0")
+            return words[2:4] == [str(self.place).encode(), w.name.encode()]
         return False
 
     def judge(self, w: Worker) -> None:
@@ -241,6 +181,10 @@ class History:
             return []
         return [f"--aq-workflow=flow-{self.random.randrange(WORKFLOWS)}"]
 
+    def note(self, *what: str) -> None:
+        """To whom the last operation is done."""
+        self.did[-1] += f" {' '.join(what)}"
+
     def begin_worker(self, node: str, job: str, *, is_step: bool) -> tuple[Worker, list[str]]:
         self.n += 1
         number = self.random.randrange(REQUESTS)
@@ -262,6 +206,7 @@ class History:
         wrapped = f"--wrap=exec {' '.join(program)}"
         command = self.as_user("sbatch", "--parsable", *self.submission(), *options, wrapped)
         w.job = self.run(*command).strip()
+        self.note(w.name, w.job, node, requeue)
 
     def step(self) -> None:
         """A step of its own request in a job that runs."""
@@ -269,7 +214,8 @@ class History:
         if not jobs:
             return self.submit()
         job = self.random.choice(jobs)
-        _, words = self.begin_worker(job.node, job.job, is_step=True)
+        w, words = self.begin_worker(job.node, job.job, is_step=True)
+        self.note(w.name, w.job)
         command = self.as_user("srun", f"--jobid={job.job}", "--overlap", "-n1")
         command += [*self.submission(), *words]
         quiet = subprocess.DEVNULL
@@ -281,6 +227,7 @@ class History:
         some = self.running()
         if some:
             w = self.random.choice(some)
+            self.note(w.name, w.job)
             for other in self.model.workers:
                 if other is w or (not w.is_step and other.job == w.job):
                     (self.place / f"stop.{other.name}").touch()
@@ -297,6 +244,7 @@ class History:
         some = [w for w in self.model.workers if not w.is_step]
         if some:
             w = self.random.choice(some)
+            self.note(w.name, w.job)
             self.jobs_of(w, are_gone=True)
             self.run("scancel", w.job)
 
@@ -306,6 +254,7 @@ class History:
         if not some:
             return
         w = self.random.choice(some)
+        self.note(w.name, w.job)
         self.jobs_of(w, are_gone=True)
         # one that was submitted with --no-requeue is not
         if not self.is_ok("scontrol", "requeue", w.job):
@@ -321,25 +270,16 @@ class History:
         some = [w for w in self.running(is_step=False) if not w.may_fail]
         if some:
             w = self.random.choice(some)
+            self.note(w.name, w.job)
             self.jobs_of(w, are_gone=False)
             # not those of a chroot that is tested meanwhile
             ours = ("--ns", str(os.getpid()), "--nslist", "mnt")
             self.run("pkill", "-KILL", *ours, "-f", rf"^slurmstepd: \[{w.job}\.", ok=(0, 1))
 
-    def slurmd(self, node: str) -> int:
-        for path in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                words = (path / "cmdline").read_bytes().split(b"\0")
-                if not words[0].endswith(b"slurmd") or words[1:3] != [b"-N", node.encode()]:
-                    continue
-                mark = f"AQ_CLUSTER={self.dir}".encode()
-                if mark in (path / "environ").read_bytes().split(b"\0"):
-                    return int(path.name)
-        raise BrokenError(f"{node} has no slurmd")
-
     def crash_slurmd(self) -> None:
         """Steps run on, and the next slurmd finds them."""
         node = self.random.choice(NODES)
+        self.note(node)
         pid = self.slurmd(node)
         for w in self.model.workers:
             # it may have been on its way there
@@ -357,10 +297,6 @@ class History:
         node = self.random.choice(NODES)
         words = ["gc", *self.random.choice([[], [], ["--reconcile"]])]
         self.aq(node, *words)
-
-    def collect_all(self, node: str, *words: str) -> None:
-        """An epilog may have started one before us, which looked too early."""
-        self.wait("a collection", lambda: bool(self.aq(node, "gc", "--json", *words)))
 
     def gc_loop(self) -> None:
         """A collector that is always there, until the next time."""
@@ -404,8 +340,8 @@ class History:
     def change_base(self) -> None:
         self.set_base(self.random.choice(NODES), self.random.randrange(2))
 
-    def act(self) -> str:
-        """One operation; its name."""
+    def act(self) -> None:
+        """One operation."""
         table: list[tuple[int, Callable[[], None]]] = [
             (24, self.submit),
             (14, self.step),
@@ -428,8 +364,8 @@ class History:
             self.push()
             self.wait("a program begins or ends", self.has_moved)
             do = self.end_one
+        self.did.append(str(do.__name__))
         do()
-        return str(do.__name__)
 
     def push(self) -> None:
         """What waits for nothing but time, or for ever, is helped on."""
@@ -490,36 +426,12 @@ class History:
             self.collect_all(node)
             self.is_empty(node)
 
-    def limit(self, now: str, then: str) -> None:
-        """Another line in aq.conf."""
-        conf = self.dir / "etc" / "aq.conf"
-        text = conf.read_text()
-        if now not in text:
-            raise BrokenError(f"aq.conf has no '{now}'")
-        conf.write_text(text.replace(now, then))
-
-    def left(self, node: str) -> list[str]:
-        """What nobody asks for but workflows that ask for something else by now."""
-        self.collect_all(node, "--reconcile")
-        return self.ask(self.cache(node) / "cache.db", LEFT)
-
     def is_settled(self, node: str) -> bool:
         """Whether a collection leaves what is pinned, and bases, and what these need."""
         self.collect_all(node, "--reconcile")
         kept = self.model.pinned[node] | {self.model.base[node]}
         rows = self.rows(node)
         return rows == kept | (self.bases_of(node, kept) & rows)
-
-    @contextmanager
-    def explained(self, node: str) -> Iterator[None]:
-        try:
-            yield
-        except BrokenError as e:
-            raise BrokenError(f"{e}: {self.explain(node, self.rows(node))}") from e
-
-    def bases_of(self, node: str, names: set[str]) -> set[str]:
-        listed = json.loads(self.aq(node, "list", "--json"))["environments"]
-        return {e["base"] for e in listed if e["name"] in names}
 
     def is_empty(self, node: str) -> None:
         listed = json.loads(self.aq(node, "list", "--json"))["environments"]
@@ -539,25 +451,6 @@ class History:
         if any(left.values()):
             raise BrokenError(f"{node}: left are {left}: {self.explain(node, left['rows'])}")
 
-    def explain(self, node: str, names: set[str]) -> str:
-        """Who may use what is left."""
-        users = {n: self.users(n) for n in names}
-        run = self.dir / "nodes" / node / "run"
-        refs = leases.ask(run, "job || '.' || step || ' ' || env", "1")
-        files = [p.name for p in (run / "leases").iterdir()]
-        marks = [p.name for p in (run / "jobs").iterdir()]
-        queue = self.run("squeue", "-h", "-o", "%A %T %r").splitlines()
-        return f"used by {users}, references {refs}, leases {files}, marks {marks}, queue {queue}"
-
-    def users(self, name: str) -> list[str]:
-        """The commands of processes in an environment."""
-        found = []
-        for path in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                if name.encode() in (path / "maps").read_bytes():
-                    found.append((path / "cmdline").read_text().replace("\0", " "))
-        return found
-
 
 def main() -> None:
     """Run it, and say what was done when it broke."""
@@ -567,18 +460,18 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200)
     args = parser.parse_args()
     history = History(args.dir.resolve(), args.seed)
-    did: list[str] = []
     try:
         for _ in range(args.count):
-            did.append(history.act())
+            history.act()
             history.look()
             history.check()
-        did.append("end")
+        history.did.append("end")
         history.end()
     except (BrokenError, subprocess.SubprocessError) as e:
         for node in list(history.collectors):
             history.collectors.pop(node).kill()
-        sys.exit(f"seed {args.seed}, after {len(did)} operations ({' '.join(did[-12:])}): {e}")
+        did = history.did
+        sys.exit(f"seed {args.seed}, after {len(did)} operations ({'; '.join(did)}): {e}")
     did_what = f"{args.count} operations, {history.n} programs, {history.collected} collected"
     print(f"seed {args.seed}: {did_what}")
     # it would be no test of collecting otherwise

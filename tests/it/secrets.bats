@@ -195,12 +195,12 @@ client_pid() { pgrep -f -u "$AQ_BUILDER_USER" "$IT_DIR/client/" | head -n 1; }
   nsenter --mount --root --target "$pid" sh -c "cp /bin/true $(it_cache n1)/tmp/true && ! $(it_cache n1)/tmp/true && rm $(it_cache n1)/tmp/true"
   it_open
   until it_job_is_over "$JOB"; do no_process_knows; done
-  assert_equal "$(tail -n 1 "$IT_SUBMIT/${JOB}_"*.out)" "created"
+  grep -qx created "$IT_SUBMIT/${JOB}_"*.out # beside what a build says
   lacks aq-secrets /proc/[0-9]*/mountinfo 2>/dev/null
   with_base
   JOB=$(it_submit --wrap "srun --aq-requirements=$(with_wheels "spy, certifi") printenv AQ_RESOLUTION")
   until it_job_is_over "$JOB"; do no_process_knows; done
-  assert_equal "$(tail -n 1 "$IT_SUBMIT/${JOB}_"*.out)" "inherited"
+  grep -qx inherited "$IT_SUBMIT/${JOB}_"*.out
   [[ $(came "$CHANNEL_HOST" good) -gt 0 && $(came "$INDEX_HOST" good) -gt 0 ]]
   # what runs with the interpreter ran, as nobody who had them, and had nothing
   spied >"$IT_DIR/spied"

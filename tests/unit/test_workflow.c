@@ -13,6 +13,7 @@
 
 #include "common/base.h"
 #include "common/collect.h"
+#include "common/flock.h"
 #include "common/notes.h"
 #include "common/refs_asked.h"
 #include "common/workflows.h"
@@ -411,7 +412,7 @@ static void their_users_read_what_is_there(void **state)
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(symlink("../../elsewhere", path), 0);
 	expect_file(&n, UID, NULL, AQ_SYS, "");
-	assert_int_equal(aq_workflows_publish(n.conf, n.store, UID, NULL), 0);
+	assert_int_equal(aq_workflows_publish(n.conf, n.store, UID, 0, NULL), 0);
 	expect_file(&n, UID, NULL, 0, "1001/a=0 1001/b=1");
 	free(path);
 	/* what is gone is told of, once a collector has told of all */
@@ -442,6 +443,24 @@ static void files_of_nobody_go(void **state)
 	end(&n);
 }
 
+static void one_writes_at_a_time(void **state)
+{
+	struct node n;
+	int lock;
+
+	begin(&n, state);
+	ask(&n, UID, "a", 0, 1);
+	take(&n);
+	assert_int_equal(aq_flock_try(n.conf, "workflows", AQ_FLOCK_EXCLUSIVE,
+				      &lock, NULL),
+			 0);
+	assert_int_equal(aq_workflows_publish(n.conf, n.store, UID, 0, NULL),
+			 AQ_BUSY);
+	close(lock);
+	assert_int_equal(aq_workflows_publish(n.conf, n.store, UID, 0, NULL), 0);
+	end(&n);
+}
+
 int main(void)
 {
 #define ON_NODE(test)                                                          \
@@ -456,6 +475,7 @@ int main(void)
 		ON_NODE(what_is_asked_for_again_stays),
 		ON_NODE(their_users_read_what_is_there),
 		ON_NODE(files_of_nobody_go),
+		ON_NODE(one_writes_at_a_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
