@@ -165,7 +165,8 @@ static int forget(struct cli *cli, struct aq_workflow *w, struct aq_err *err)
 		w->submitted = now;
 	if (!rc)
 		rc = aq_store_forget_workflow(store, w, err);
-	return rc ? rc : aq_workflows_publish(cli->conf, store, w->uid, err);
+	return rc ? rc : aq_workflows_publish(cli->conf, store, w->uid,
+					      AQ_WORKFLOWS_WAIT_MS, err);
 }
 
 static int remove_here(struct cli *cli, const char *name)

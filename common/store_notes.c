@@ -119,8 +119,9 @@ static void publish(const struct aq_conf *conf, struct taking *t)
 		uint64_t uid;
 
 		if (aq_parse_u64(t->uids.v[i], UINT32_MAX, &uid))
-			(void)!aq_workflows_publish(conf, t->store,
-						    (uint32_t)uid, NULL);
+			(void)!aq_workflows_publish(
+				conf, t->store, (uint32_t)uid,
+				AQ_WORKFLOWS_HOOK_WAIT_MS, NULL);
 	}
 }
 

@@ -45,14 +45,23 @@ AQ_CHECK int aq_store_forget_workflow(struct aq_store *store,
  */
 #define AQ_WORKFLOWS_FILE_MAX (4 * 1024 * 1024)
 
+/* How long to wait for who else is writing such a file, in milliseconds: a hook
+ * has no more than a quarter of its worker's time; a command waits for a loaded
+ * machine rather than fail.
+ */
+#define AQ_WORKFLOWS_HOOK_WAIT_MS 500
+#define AQ_WORKFLOWS_WAIT_MS 30000
+
 /* Write what 'store' has of user 'uid' to their file, which they may read and
  * root alone can change; without any workflow it goes.  Replaced at once,
- * following no link.
+ * following no link.  AQ_BUSY: somebody else was at it for 'wait_ms'.
  */
 AQ_CHECK int aq_workflows_publish(const struct aq_conf *conf,
 				  struct aq_store *store, uint32_t uid,
-				  struct aq_err *err);
-/* The same for all users that have workflows or a file. */
+				  int wait_ms, struct aq_err *err);
+/* The same for all users that have workflows or a file, one after the other, as a
+ * command waits.
+ */
 AQ_CHECK int aq_workflows_publish_all(const struct aq_conf *conf,
 				      struct aq_store *store,
 				      struct aq_err *err);

@@ -24,7 +24,6 @@
 #define HEAD "aq-workflows 1\n"
 #define LINE "workflow "
 #define LOCK "workflows"
-#define WAIT_MS 500 /* for it: a quarter of a hook's worker's time */
 #define UIDS_MAX 200000 /* of users with workflows, and their files */
 
 static int open_dir(const struct aq_conf *conf, int *ret, struct aq_err *err)
@@ -102,10 +101,10 @@ static bool is_patience_over(void *left)
 }
 
 /* Who writes later has read later: under a lock. */
-static int begin(const struct aq_conf *conf, int *ret_dir, int *ret_lock,
-		 struct aq_err *err)
+static int begin(const struct aq_conf *conf, int wait_ms, int *ret_dir,
+		 int *ret_lock, struct aq_err *err)
 {
-	int left = WAIT_MS / AQ_FLOCK_POLL_MS;
+	int left = wait_ms / AQ_FLOCK_POLL_MS;
 	int rc = open_dir(conf, ret_dir, err);
 
 	return rc ? rc : aq_flock_wait(conf, LOCK, AQ_FLOCK_EXCLUSIVE,
@@ -113,10 +112,10 @@ static int begin(const struct aq_conf *conf, int *ret_dir, int *ret_lock,
 }
 
 int aq_workflows_publish(const struct aq_conf *conf, struct aq_store *store,
-			 uint32_t uid, struct aq_err *err)
+			 uint32_t uid, int wait_ms, struct aq_err *err)
 {
 	cleanup_close int dir = -1, lock = -1;
-	int rc = begin(conf, &dir, &lock, err);
+	int rc = begin(conf, wait_ms, &dir, &lock, err);
 
 	return rc ? rc : publish(store, dir, uid, err);
 }
@@ -140,8 +139,8 @@ int aq_workflows_publish_all(const struct aq_conf *conf,
 			     struct aq_store *store, struct aq_err *err)
 {
 	cleanup_strv struct aq_strv uids = AQ_STRV_INIT(UIDS_MAX);
-	cleanup_close int dir = -1, lock = -1;
-	int rc = begin(conf, &dir, &lock, err);
+	cleanup_close int dir = -1;
+	int rc = open_dir(conf, &dir, err);
 
 	if (!rc)
 		rc = aq_each_entry(dir, "workflows", add_file, &uids, err);
@@ -153,7 +152,8 @@ int aq_workflows_publish_all(const struct aq_conf *conf,
 		uint64_t uid;
 
 		if (aq_parse_u64(uids.v[i], UINT32_MAX, &uid))
-			rc = publish(store, dir, (uint32_t)uid, err);
+			rc = aq_workflows_publish(conf, store, (uint32_t)uid,
+						  AQ_WORKFLOWS_WAIT_MS, err);
 	}
 	return rc;
 }
