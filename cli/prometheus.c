@@ -74,6 +74,23 @@ static void sample_ms(struct family f, const char *label, const char *value,
 		(unsigned long long)(ms % 1000));
 }
 
+static void sample_us(struct family f, const char *label, const char *value,
+		      uint64_t us)
+{
+	lead(f, label, value);
+	fprintf(f.out, " %llu.%06llu\n", (unsigned long long)(us / 1000000),
+		(unsigned long long)(us % 1000000));
+}
+
+static const struct {
+	const char *name;
+	enum aq_tally_what n, us;
+} hooks[] = {
+	{ "prolog", AQ_TALLY_PROLOGS, AQ_TALLY_PROLOG_US },
+	{ "stage", AQ_TALLY_STAGES, AQ_TALLY_STAGE_US },
+	{ "epilog", AQ_TALLY_EPILOGS, AQ_TALLY_EPILOG_US },
+};
+
 static void write_counters(FILE *out, const struct stats *s)
 {
 	const uint64_t *n = s->tally.n;
@@ -96,6 +113,14 @@ static void write_counters(FILE *out, const struct stats *s)
 		  "What those builds would have held on disk.");
 	sample(f, "by", "reuse", n[AQ_TALLY_REUSE_BYTES]);
 	sample(f, "by", "inheritance", n[AQ_TALLY_INHERIT_BYTES]);
+	f = begin(out, "aq_hooks_total", "counter",
+		  "Hooks of jobs that used the cache; stages are those that hit.");
+	for (size_t i = 0; i < ARRAY_LEN(hooks); i++)
+		sample(f, "hook", hooks[i].name, n[hooks[i].n]);
+	f = begin(out, "aq_hook_seconds_total", "counter",
+		  "What those took.");
+	for (size_t i = 0; i < ARRAY_LEN(hooks); i++)
+		sample_us(f, "hook", hooks[i].name, n[hooks[i].us]);
 	f = begin(out, "aq_collected_environments_total", "counter",
 		  "Environments that were collected.");
 	sample(f, NULL, NULL, n[AQ_TALLY_COLLECTED]);

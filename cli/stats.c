@@ -130,6 +130,35 @@ static void print_saved(FILE *out, const struct stats *s)
 	fputc('\n', out);
 }
 
+/* "stage 0.31 ms", of so many that took 'us' together. */
+static const char *print_hook(FILE *out, const char *gap, const char *hook,
+			      uint64_t n, uint64_t us)
+{
+	if (!n)
+		return gap;
+	fprintf(out, "%s%s %.2f ms", gap, hook,
+		(double)us / (double)n / 1000);
+	return ", ";
+}
+
+static void print_hooks(FILE *out, const struct stats *s)
+{
+	const uint64_t *n = s->tally.n;
+	const char *gap = "";
+
+	if (!n[AQ_TALLY_PROLOGS] && !n[AQ_TALLY_STAGES] &&
+	    !n[AQ_TALLY_EPILOGS])
+		return;
+	fprintf(out, LABEL_FORMAT, "hooks took");
+	gap = print_hook(out, gap, "prolog", n[AQ_TALLY_PROLOGS],
+			 n[AQ_TALLY_PROLOG_US]);
+	gap = print_hook(out, gap, "stage", n[AQ_TALLY_STAGES],
+			 n[AQ_TALLY_STAGE_US]);
+	print_hook(out, gap, "epilog", n[AQ_TALLY_EPILOGS],
+		   n[AQ_TALLY_EPILOG_US]);
+	fputs(" on average\n", out);
+}
+
 static void print_environments(FILE *out, const struct stats *s)
 {
 	const struct aq_totals *t = &s->totals;
@@ -186,6 +215,7 @@ static void print_text(FILE *out, const struct stats *s)
 			units_ago(s->tally.since, s->now, ago));
 	print_lookups(out, s);
 	print_saved(out, s);
+	print_hooks(out, s);
 	print_environments(out, s);
 	print_disk(out, s);
 }

@@ -56,7 +56,8 @@ static int find(struct aq_stage *stage, const struct aq_conf *conf,
 	rc = aq_lease_write(stage->ret_lease_fd, digest, name, err);
 	if (!rc && conf->site) /* which is where its epilog looks */
 		rc = aq_job_mark(conf->site, stage->step.job, err);
-	return rc ? rc : aq_job_note_use(conf, stage->step.job, name, err);
+	return rc ? rc : aq_job_note_use(conf, stage->step.job, name,
+				    stage->since_us, err);
 }
 
 int aq_hit(struct aq_stage *stage, struct aq_err *err)

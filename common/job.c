@@ -4,11 +4,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/io.h"
 #include "common/layout.h"
 
@@ -16,12 +19,13 @@
 /* A mark's text: what one job asks for and refreshes, a line of about 100 bytes
  * each, and a short one for each step.
  */
-#define MARK_MAX (4 * 1024 * 1024)
+#define MARK_MAX (5 * 1024 * 1024)
 /* Over this nothing is added but what holds: a user may start as many steps as they
  * like, and collectors read all of it.
  */
-#define MARK_NOTES_MAX (3 * 1024 * 1024)
+#define MARK_NOTES_MAX (4 * 1024 * 1024)
 #define HOLDS "holds "
+#define PROLOG "prolog "
 #define REFRESHED "refreshed "
 #define WORKFLOW "workflow\n"
 #define USED "used "
@@ -83,7 +87,7 @@ bool aq_job_is_marked(const struct aq_conf *conf, uint32_t job)
 }
 
 int aq_job_hold(const struct aq_conf *conf, uint32_t job, const char *digest,
-		struct aq_err *err)
+		int64_t since_us, struct aq_err *err)
 {
 	char boot[AQ_BOOT_ID_SIZE], line[256];
 	int rc;
@@ -93,7 +97,8 @@ int aq_job_hold(const struct aq_conf *conf, uint32_t job, const char *digest,
 	rc = aq_boot_id(boot, err);
 	if (rc)
 		return rc;
-	snprintf(line, sizeof(line), HOLDS "%s %s\n", boot, digest);
+	snprintf(line, sizeof(line), HOLDS "%s %s\n" PROLOG "%" PRId64 "\n",
+		 boot, digest, aq_now_us() - since_us);
 	if (add_line(conf, job, line, NULL) == 0)
 		return 0;
 	/* the first job since the boot? */
@@ -154,16 +159,25 @@ int aq_job_note_workflow(const struct aq_conf *conf, uint32_t job,
 }
 
 int aq_job_note_use(const struct aq_conf *conf, uint32_t job, const char *env,
-		    struct aq_err *err)
+		    int64_t since_us, struct aq_err *err)
 {
 	char line[128];
 
-	snprintf(line, sizeof(line), USED "%s\n", env);
+	snprintf(line, sizeof(line), USED "%s %" PRId64 "\n", env,
+		 aq_now_us() - since_us);
 	return add_line(conf, job, line, err);
 }
 
+/* One hook more, which took what stands at 'text' up to the line's end. */
+static void add_took(const char *text, struct aq_tally *tally,
+		     enum aq_tally_what n, enum aq_tally_what us)
+{
+	tally->n[n]++;
+	tally->n[us] += strtoull(text, NULL, 10);
+}
+
 int aq_job_uses(const struct aq_conf *conf, uint32_t job, struct aq_strv *ret,
-		struct aq_err *err)
+		struct aq_tally *tally, struct aq_err *err)
 {
 	cleanup_str struct aq_str text = AQ_STR_INIT(MARK_MAX);
 	char path[PATH_SIZE];
@@ -173,10 +187,19 @@ int aq_job_uses(const struct aq_conf *conf, uint32_t job, struct aq_strv *ret,
 	rc = aq_read_file(AT_FDCWD, path, &text, err);
 	if (rc)
 		return rc == AQ_MISS ? 0 : rc;
-	for (const char *p = aq_str_get(&text); *p; p = aq_next_line(p))
-		if (aq_starts_with(p, USED))
-			aq_strv_add_mem(ret, p + strlen(USED),
-					strcspn(p + strlen(USED), "\n"));
+	for (const char *p = aq_str_get(&text); *p; p = aq_next_line(p)) {
+		if (aq_starts_with(p, PROLOG)) {
+			add_took(p + strlen(PROLOG), tally, AQ_TALLY_PROLOGS,
+				 AQ_TALLY_PROLOG_US);
+		} else if (aq_starts_with(p, USED)) {
+			const char *env = p + strlen(USED);
+			size_t len = strcspn(env, " \n");
+
+			aq_strv_add_mem(ret, env, len);
+			add_took(env + len, tally, AQ_TALLY_STAGES,
+				 AQ_TALLY_STAGE_US);
+		}
+	}
 	return aq_strv_done(ret, "what a job used", err);
 }
 

@@ -5,9 +5,10 @@
  * prolog loads none.
  *
  * Its lines: "holds BOOT DIGEST", what the job asks for as a whole: what serves
- * that digest is not collected between its prolog and its epilog; "refreshed
- * KEY", what it has resolved afresh; "workflow", one of its steps is of one;
- * "used ENV", a step found that.
+ * that digest is not collected between its prolog and its epilog; "prolog US", what
+ * the prolog took; "refreshed KEY", what it has resolved afresh; "workflow", one of
+ * its steps is of one; "used ENV US", a step found that, and its stage took so long.
+ * US is in microseconds.
  */
 #ifndef AQ_JOB_H
 #define AQ_JOB_H
@@ -15,6 +16,7 @@
 #include "common/conf.h"
 #include "common/err.h"
 #include "common/sha256.h"
+#include "common/tally.h"
 
 #define AQ_BOOT_ID_SIZE 40 /* a UUID (random(4)) and its newline */
 AQ_CHECK int aq_boot_id(char ret[AQ_BOOT_ID_SIZE], struct aq_err *err);
@@ -26,11 +28,13 @@ void aq_job_mark_name(const struct aq_conf *conf, uint32_t job, char *ret,
 AQ_CHECK int aq_job_mark(const struct aq_conf *conf, uint32_t job,
 			 struct aq_err *err);
 bool aq_job_is_marked(const struct aq_conf *conf, uint32_t job);
-/* The prolog: make it, and let it hold 'digest', which a user claims.  AQ_USER:
- * that is none.  run_dir is set up if need be.
+/* The prolog, which began at 'since_us' (aq_now_us()): make it, and let it hold
+ * 'digest', which a user claims.  AQ_USER: that is none.  run_dir is set up if
+ * need be.
  */
 AQ_CHECK int aq_job_hold(const struct aq_conf *conf, uint32_t job,
-			 const char *digest, struct aq_err *err);
+			 const char *digest, int64_t since_us,
+			 struct aq_err *err);
 /* The epilog; not there is no failure. */
 AQ_CHECK int aq_job_unmark(const struct aq_conf *conf, uint32_t job,
 			   struct aq_err *err);
@@ -47,14 +51,19 @@ bool aq_job_has_workflow(const struct aq_conf *conf, uint32_t job);
 AQ_CHECK int aq_job_note_workflow(const struct aq_conf *conf, uint32_t job,
 				  struct aq_err *err);
 
-/* A step found environment 'env' (this makes a mark too); and all that were, once a
- * step.
+/* A step, whose stage began at 'since_us' (aq_now_us()), found environment 'env'
+ * (this makes a mark too).
+ */
+AQ_CHECK int aq_job_note_use(const struct aq_conf *conf, uint32_t job,
+			     const char *env, int64_t since_us,
+			     struct aq_err *err);
+/* All that were found, once a step, in 'ret'; what prolog and stages took is added
+ * to 'tally'.
  */
 #define AQ_JOB_USES_MAX 100000 /* steps that count */
-AQ_CHECK int aq_job_note_use(const struct aq_conf *conf, uint32_t job,
-			     const char *env, struct aq_err *err);
 AQ_CHECK int aq_job_uses(const struct aq_conf *conf, uint32_t job,
-			 struct aq_strv *ret, struct aq_err *err);
+			 struct aq_strv *ret, struct aq_tally *tally,
+			 struct aq_err *err);
 
 /* Call 'fn' for every mark, of all nodes, until it returns non-zero, which is
  * returned.  'digest' is what it holds in this boot, or "".

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "common/collect.h"
 #include "common/hit.h"
 #include "common/job.h"
@@ -95,9 +96,20 @@ static void note_failure(int *first, int rc, const struct aq_err *why,
 	(void)aq_fail(err, (enum aq_class)rc, "%s", why->text);
 }
 
+/* What the job's prolog and stages took, in 'tally', and this epilog until here. */
+static int note_times(struct aq_refs *refs, const struct aq_job *job,
+		      const struct aq_tally *tally, struct aq_err *err)
+{
+	struct aq_tally all = *tally;
+
+	all.n[AQ_TALLY_EPILOGS] = 1;
+	all.n[AQ_TALLY_EPILOG_US] = (uint64_t)(aq_now_us() - job->since_us);
+	return aq_refs_add_tally(refs, NULL, (uint64_t)time(NULL), &all, err);
+}
+
 static int end_references(const struct aq_conf *conf, const struct aq_job *job,
-			  struct aq_strv *uses, struct aq_refs **ret,
-			  struct aq_err *err)
+			  struct aq_strv *uses, const struct aq_tally *tally,
+			  struct aq_refs **ret, struct aq_err *err)
 {
 	static struct aq_err why;
 	struct aq_refs *refs;
@@ -111,6 +123,7 @@ static int end_references(const struct aq_conf *conf, const struct aq_job *job,
 	note_failure(&rc, aq_refs_drop_job(refs, job->job, &why), &why, err);
 	note_failure(&rc, aq_refs_sweep(refs, &why), &why, err);
 	note_failure(&rc, keep_notes(conf, refs, &why), &why, err);
+	note_failure(&rc, note_times(refs, job, tally, &why), &why, err);
 	return rc;
 }
 
@@ -122,17 +135,19 @@ static int end_job(const struct aq_conf *conf, const struct aq_job *job,
 	cleanup_refs struct aq_refs *refs = NULL;
 	cleanup_strv struct aq_strv uses = AQ_STRV_INIT(AQ_JOB_USES_MAX);
 	bool has_workflow = aq_job_has_workflow(conf, job->job);
+	struct aq_tally tally = { 0 };
 	int end, rc = 0;
 
-	note_failure(&rc, aq_job_uses(conf, job->job, &uses, &why), &why, err);
+	note_failure(&rc, aq_job_uses(conf, job->job, &uses, &tally, &why),
+		     &why, err);
 	/* first: what is left without a mark the next one sweeps */
 	note_failure(&rc, aq_job_unmark(conf, job->job, &why), &why, err);
-	end = end_references(conf, job, &uses, &refs, &why);
+	end = end_references(conf, job, &uses, &tally, &refs, &why);
 	if (end == AQ_CORRUPT) { /* only opened, it looked sound */
 		aq_refs_close(steal(&refs));
 		end = aq_refs_heal(conf, &why);
 		if (!end)
-			end = end_references(conf, job, &uses, &refs, &why);
+			end = end_references(conf, job, &uses, &tally, &refs, &why);
 	}
 	note_failure(&rc, end, &why, err);
 	note_failure(&rc, aq_collect_start_if_due(conf, job->uid,
@@ -234,7 +249,8 @@ static int look_up(struct aq_stage *stage, const struct aq_conf *conf,
 		return AQ_MISS;
 	name = aq_answer_env(stage->answer);
 	(void)!aq_lease_write(stage->ret_lease_fd, req->digest, name, NULL);
-	(void)!aq_job_note_use(conf, stage->step.job, name, NULL);
+	(void)!aq_job_note_use(conf, stage->step.job, name, stage->since_us,
+			       NULL);
 	if (note(conf, stage, req->digest, is_plain, &why) != 0)
 		(void)aq_fail(err, AQ_OK, "who asks for it was not noted: %s",
 			      why.text);

@@ -40,7 +40,8 @@ struct aq_job {
 	const char *conf_path;
 	const char *node; /* or NULL: as aq_conf_load() */
 	uint32_t job;
-	uint32_t uid;  /* epilog only: whose job it was; 0: not known */
+	uint32_t uid;  /* whose job it was; 0: not known */
+	int64_t since_us; /* aq_now_us() when the hook began */
 };
 typedef int aq_phase_job_fn(const struct aq_job *job, struct aq_err *err);
 AQ_EXPORT aq_phase_job_fn aq_phase_epilog;
@@ -59,6 +60,7 @@ struct aq_stage {
 	size_t canonical_len;
 	bool is_refresh; /* a hit is a miss, once a job */
 	struct aq_workflow workflow; /* that the step belongs to */
+	int64_t since_us; /* aq_now_us() when the hook began */
 	struct aq_answer *answer;
 	int ret_lease_fd; /* -1 if it could not be had */
 };

@@ -23,6 +23,12 @@ static const char *const names[AQ_TALLY_N] = {
 	[AQ_TALLY_INHERIT_BYTES] = "inherit_bytes",
 	[AQ_TALLY_COLLECTED] = "collected",
 	[AQ_TALLY_COLLECTED_BYTES] = "collected_bytes",
+	[AQ_TALLY_PROLOGS] = "prologs",
+	[AQ_TALLY_PROLOG_US] = "prolog_us",
+	[AQ_TALLY_STAGES] = "stages",
+	[AQ_TALLY_STAGE_US] = "stage_us",
+	[AQ_TALLY_EPILOGS] = "epilogs",
+	[AQ_TALLY_EPILOG_US] = "epilog_us",
 };
 
 const char *aq_tally_name(enum aq_tally_what what)

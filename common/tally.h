@@ -43,6 +43,16 @@ enum aq_tally_what {
 	AQ_TALLY_INHERIT_BYTES,
 	AQ_TALLY_COLLECTED, /* environments */
 	AQ_TALLY_COLLECTED_BYTES,
+
+	/* hooks of jobs that used a cache: how many, and what they took in
+	 * microseconds until they noted it; stages are those that hit
+	 */
+	AQ_TALLY_PROLOGS,
+	AQ_TALLY_PROLOG_US,
+	AQ_TALLY_STAGES,
+	AQ_TALLY_STAGE_US,
+	AQ_TALLY_EPILOGS,
+	AQ_TALLY_EPILOG_US,
 	AQ_TALLY_N
 };
 

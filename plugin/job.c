@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/job.h"
 #include "common/private.h"
 #include "common/worker.h"
@@ -15,7 +16,8 @@ static bool get_job(spank_t sp, const struct rim_args *args,
 {
 	uid_t uid = 0;
 
-	*ret = (struct aq_job){ .conf_path = args->conf_path };
+	*ret = (struct aq_job){ .conf_path = args->conf_path,
+				.since_us = aq_now_us() };
 	/* not known: as if it had asked for nothing of its own */
 	(void)spank_get_item(sp, S_JOB_UID, &uid);
 	ret->uid = uid;
@@ -37,11 +39,13 @@ static int prolog(void *arg, struct aq_err *err)
 	int rc = aq_conf_load(p->job.conf_path, p->job.node, &conf, err);
 
 	if (!rc)
-		rc = aq_job_hold(conf, p->job.job, p->digest, err);
+		rc = aq_job_hold(conf, p->job.job, p->digest,
+				 p->job.since_us, err);
 	if (rc || !aq_private_exists(conf, p->job.uid))
 		return rc;
 	rc = aq_private_enter(&conf, p->job.uid, err);
-	return rc ? rc : aq_job_hold(conf, p->job.job, p->digest, err);
+	return rc ? rc : aq_job_hold(conf, p->job.job, p->digest,
+				 p->job.since_us, err);
 }
 
 /* Most jobs never took a reference: one access(2) tells, and no library is
@@ -60,13 +64,15 @@ static int epilog(void *arg, struct aq_err *err)
 	return rc ? rc : library.epilog(job, err);
 }
 
-static void run(const char *hook, uint32_t job,
+static void run(const char *hook, const struct aq_job *job,
 		int (*fn)(void *arg, struct aq_err *err), void *arg)
 {
 	static struct aq_err err;
 
 	if (aq_worker_run(fn, arg, AQ_WORKER_DEADLINE_MS, -1, &err) != 0)
-		slurm_error("aq: %s of job %u: %s", hook, job, err.text);
+		slurm_error("aq: %s of job %u: %s", hook, job->job, err.text);
+	slurm_debug("aq: %s of job %u took %lld us", hook, job->job,
+		    (long long)(aq_now_us() - job->since_us));
 }
 
 void rim_job_prolog(spank_t sp, const struct rim_args *args)
@@ -80,7 +86,7 @@ void rim_job_prolog(spank_t sp, const struct rim_args *args)
 	 */
 	p.digest = getenv("SPANK_" RIM_DIGEST);
 	if (p.digest && aq_is_hex(p.digest, AQ_SHA256_HEX_SIZE - 1))
-		run("prolog", p.job.job, prolog, &p);
+		run("prolog", &p.job, prolog, &p);
 }
 
 void rim_job_epilog(spank_t sp, const struct rim_args *args)
@@ -89,5 +95,5 @@ void rim_job_epilog(spank_t sp, const struct rim_args *args)
 
 	if (!get_job(sp, args, &job))
 		return;
-	run("epilog", job.job, epilog, &job);
+	run("epilog", &job, epilog, &job);
 }

@@ -138,6 +138,9 @@ void rim_stage(spank_t sp, const struct rim_args *args, struct rim_step *step);
 /* After the last task was forked: close what only they may hold. */
 void rim_stage_forked(spank_t sp, struct rim_step *step);
 void rim_release(struct rim_step *step);
+/* For SlurmdDebug=debug: what 'hook', which began at 'since_us' (aq_now_us()), took. */
+void rim_say_took(const struct rim_step *step, const char *hook,
+		  int64_t since_us);
 
 /* -- task.c: the forked task -- */
 /* As root: the first local task starts the build. */

@@ -173,13 +173,23 @@ static int look_up(struct rim_step *step, struct aq_err *err)
 	return rc;
 }
 
+void rim_say_took(const struct rim_step *step, const char *hook,
+		  int64_t since_us)
+{
+	slurm_debug("aq: %s of step %u.%u took %lld us", hook,
+		    step->stage.step.job, step->stage.step.step,
+		    (long long)(aq_now_us() - since_us));
+}
+
 static void find_out(struct rim_step *step)
 {
 	static struct aq_err err;
-	int64_t start = aq_now_us();
-	int rc = look_up(step, &err);
+	int rc;
 
-	step->look_up_us = (uint64_t)(aq_now_us() - start);
+	step->stage.since_us = aq_now_us();
+	rc = look_up(step, &err);
+	step->look_up_us = (uint64_t)(aq_now_us() - step->stage.since_us);
+	rim_say_took(step, "stage", step->stage.since_us);
 	/* with a hit or a miss the text is a note for the administrator */
 	if (rc != AQ_USER && err.text[0])
 		slurm_error("aq: step %u.%u: %s", step->stage.step.job,
@@ -340,6 +350,7 @@ static int release_work(void *arg, struct aq_err *err)
 void rim_release(struct rim_step *step)
 {
 	static struct aq_err err;
+	int64_t since_us = aq_now_us();
 
 	close_build(step);
 	if (step->lease_fd < 0)
@@ -350,4 +361,5 @@ void rim_release(struct rim_step *step)
 			    step->stage.step.job, step->stage.step.step,
 			    err.text);
 	aq_close_fd(&step->lease_fd);
+	rim_say_took(step, "release", since_us);
 }

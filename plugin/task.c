@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/build.h"
 #include "plugin/rim.h"
 
@@ -287,6 +288,7 @@ static void say_if_verbose(spank_t sp, const struct rim_step *step)
 void rim_task_enter(spank_t sp, struct rim_step *step)
 {
 	const struct aq_answer *a = step->answer;
+	int64_t since_us = aq_now_us();
 
 	if (step->state == RIM_NOTHING)
 		return;
@@ -313,4 +315,5 @@ void rim_task_enter(spank_t sp, struct rim_step *step)
 	if (strcmp(a->resolution, "reused") == 0 && is_first_local_task(sp))
 		say_if_verbose(sp, step);
 	enter(sp, a->ops, a->ops_len, step);
+	rim_say_took(step, "task_init", since_us);
 }

@@ -74,7 +74,7 @@ static int prolog(void *arg, struct aq_err *err)
 	int rc = aq_conf_load(conf_path, node, &conf, err);
 
 	(void)arg;
-	return rc ? rc : aq_job_hold(conf, job, digest, err);
+	return rc ? rc : aq_job_hold(conf, job, digest, 0, err);
 }
 
 static struct aq_stage stage_of(void)

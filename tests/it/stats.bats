@@ -51,6 +51,11 @@ impossible() { it_file impossible.yaml <<<'{channels: [conda-forge], dependencie
   assert_equal "$(stats '.environments.created | [.n, .size_own, .size_shared]')" \
     "$(environment '[1, .size_own, .size_shared] | tojson')"
   assert_equal "$(stats '[.references, .bases, .pinned]')" '[0,0,0]'
+  it_begin # its epilogs, too
+  assert_equal "$(stats '.counts | [.prologs, .stages, .epilogs]')" '[5,2,5]'
+  assert_equal "$(stats '.counts | [.prolog_us, .stage_us, .epilog_us] | map(. > 0 and . < 60000000) | all')" true
+  run -0 aq --node n1 stats
+  assert_contains "$output" "hooks took"
   # no step waited for the disk: all of it is in run_dir
   assert_equal "$(sqlite3 "$CACHE/cache.db" 'SELECT count(*) FROM counts')" 0
 }

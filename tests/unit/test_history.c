@@ -130,7 +130,7 @@ static void begin_job(struct model *m, struct job *j)
 
 	j->is_there = true;
 	if (below(m, 2)) /* with a prolog */
-		assert_int_equal(aq_job_hold(m->conf, id, digest, NULL), 0);
+		assert_int_equal(aq_job_hold(m->conf, id, digest, 0, NULL), 0);
 	else
 		assert_int_equal(aq_job_mark(m->conf, id, NULL), 0);
 }

@@ -90,7 +90,7 @@ static void a_list_says_how_each_stands(void **state)
 
 	set_up(&c, *state);
 	/* a job and its step by digest; another's step that knows better */
-	assert_int_equal(aq_job_hold(c.conf, 7, c.s[1]->digest, &err), 0);
+	assert_int_equal(aq_job_hold(c.conf, 7, c.s[1]->digest, 0, &err), 0);
 	assert_int_equal(aq_refs_take(c.refs, &steps[0], c.s[1]->digest, &err),
 			 0);
 	assert_int_equal(aq_refs_take(c.refs, &steps[1], c.s[3]->digest, &err),

@@ -11,6 +11,7 @@
 
 #include "common/answer_fill.h"
 #include "common/job.h"
+#include "common/clock.h"
 #include "common/hit.h"
 #include "common/io.h"
 #include "common/layout.h"
@@ -262,6 +263,7 @@ static void damage_makes_it_unknown(void **state)
 /* The stage's short way: the lease says what is used, and the job's mark counts it. */
 static void a_hit_holds_and_counts(void **state)
 {
+	struct aq_tally tally = { 0 };
 	cleanup_strv struct aq_strv uses = AQ_STRV_INIT(8);
 	cleanup_free char *conf_path = NULL;
 	struct node n;
@@ -279,6 +281,7 @@ static void a_hit_holds_and_counts(void **state)
 	conf_path = path_below(n.conf->cache_dir, "aq.conf");
 	scribble(conf_path, 0, text, strlen(text));
 	stage.conf_path = conf_path;
+	stage.since_us = aq_now_us();
 	stage.answer = n.answer;
 	assert_int_equal(aq_hit(&stage, NULL), AQ_MISS);
 	assert_true(stage.ret_lease_fd >= 0);
@@ -291,9 +294,12 @@ static void a_hit_holds_and_counts(void **state)
 	assert_int_equal(aq_refs_open(n.conf, &refs, NULL), 0);
 	assert_int_equal(aq_refs_count(refs, n.req->digest, &held, NULL), 0);
 	assert_int_equal(held, 1);
-	assert_int_equal(aq_job_uses(n.conf, 7, &uses, NULL), 0);
+	assert_int_equal(aq_job_uses(n.conf, 7, &uses, &tally, NULL), 0);
 	assert_int_equal(uses.n, 1);
 	assert_string_equal(uses.v[0], n.sample->env.name);
+	assert_int_equal(tally.n[AQ_TALLY_STAGES], 1);
+	assert_in_range(tally.n[AQ_TALLY_STAGE_US], 1,
+			(uint64_t)(aq_now_us() - stage.since_us));
 	close(stage.ret_lease_fd);
 	/* what has to be noted, or resolved afresh, is looked up */
 	stage.is_refresh = true;

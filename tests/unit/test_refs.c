@@ -493,17 +493,17 @@ static void a_job_holds_what_its_prolog_says(void **state)
 	char path[256];
 
 	n2.node = (char[]){ "n2" };
-	assert_int_equal(aq_job_hold(conf, 10, "none", NULL), AQ_USER);
+	assert_int_equal(aq_job_hold(conf, 10, "none", 0, NULL), AQ_USER);
 	assert_int_equal(look(conf).n, 0);
-	assert_int_equal(aq_job_hold(conf, 10, DIGEST_A, NULL), 0);
+	assert_int_equal(aq_job_hold(conf, 10, DIGEST_A, 0, NULL), 0);
 	assert_int_equal(aq_job_note_refresh(conf, 10, DIGEST_B, NULL), 0);
 	assert_string_equal(look(conf).digest, DIGEST_A);
 	assert_true(aq_job_has_refreshed(conf, 10, DIGEST_B));
 	assert_false(aq_job_has_refreshed(conf, 10, DIGEST_A));
 	/* requeued, and asking for something else */
-	assert_int_equal(aq_job_hold(conf, 10, DIGEST_B, NULL), 0);
+	assert_int_equal(aq_job_hold(conf, 10, DIGEST_B, 0, NULL), 0);
 	assert_string_equal(look(conf).digest, DIGEST_B);
-	assert_int_equal(aq_job_hold(&n2, 10, DIGEST_A, NULL), 0);
+	assert_int_equal(aq_job_hold(&n2, 10, DIGEST_A, 0, NULL), 0);
 	assert_int_equal(aq_job_mark(&n2, 11, NULL), 0);
 	assert_int_equal(look(conf).n, 3);
 	assert_int_equal(aq_refs_each_held(refs, add_digest, &held, NULL), 0);

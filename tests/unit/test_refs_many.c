@@ -152,6 +152,7 @@ static void an_end_takes_nobody_elses_lease(void **state)
 static void a_mark_has_an_end(void **state)
 {
 	const struct aq_conf *conf = *state;
+	struct aq_tally tally = { 0 };
 	cleanup_strv struct aq_strv uses = AQ_STRV_INIT(2 * AQ_JOB_USES_MAX);
 	cleanup_strv struct aq_strv held = AQ_STRV_INIT(8);
 	cleanup_refs struct aq_refs *refs = must_open(conf);
@@ -160,14 +161,14 @@ static void a_mark_has_an_end(void **state)
 
 	aq_job_mark_name(conf, 79, path, sizeof(path));
 	memset(note, '\n', 1 << 20);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		scribble(path, i << 20, note, 1 << 20);
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(aq_job_note_use(conf, 79, "e", NULL), 0);
-	assert_int_equal(aq_job_uses(conf, 79, &uses, NULL), 0);
+		assert_int_equal(aq_job_note_use(conf, 79, "e", 0, NULL), 0);
+	assert_int_equal(aq_job_uses(conf, 79, &uses, &tally, NULL), 0);
 	assert_int_equal(uses.n, 1);
 	/* what it holds counts whatever there is */
-	assert_int_equal(aq_job_hold(conf, 79, DIGEST_A, NULL), 0);
+	assert_int_equal(aq_job_hold(conf, 79, DIGEST_A, 0, NULL), 0);
 	assert_int_equal(aq_refs_each_held(refs, add_digest, &held, NULL), 0);
 	assert_int_equal(held.n, 1);
 	assert_int_equal(aq_job_unmark(conf, 79, NULL), 0);
