@@ -33,6 +33,7 @@ readonly SETTLE_SECONDS=300 # byte-code of everything at the lowest priority, on
 
 # shellcheck disable=SC2034 # for the scripts
 declare -A us kb times
+clusters=() # directories of those that bench_end ends
 
 bench_options() {
   runs=3
@@ -60,12 +61,12 @@ bench_begin() {
 }
 
 bench_end() {
-  local status=$?
+  local status=$? one
   trap - EXIT
-  if [[ -n ${dir-} ]]; then
-    cluster_down "$dir" || status=1
-    rm -rf "$dir"
-  fi
+  for one in "${clusters[@]}"; do
+    cluster_down "$one" || status=1
+    rm -rf "$one"
+  done
   exit "$status"
 }
 
@@ -77,6 +78,7 @@ bench_up() {
   install=$AQ_CACHE/install-$(cache_recipe "=$(readlink -f "$bench_here/../..")" "=/usr") || return
   "$lib/install-tree" "$install" || return
   dir=$(mktemp -d /var/tmp/aq-bench.XXXXXX)
+  clusters+=("$dir")
   cluster_up "$dir" --install "$install" --tools "$tools" --channel "$channel" "$@" || return
   # shellcheck source=/dev/null
   . "$dir/env.sh"
