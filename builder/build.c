@@ -17,6 +17,7 @@
 #include "builder/bytecode.h"
 #include "builder/caches.h"
 #include "builder/inherit.h"
+#include "builder/shared.h"
 #include "common/answer_fill.h"
 #include "common/clock.h"
 #include "common/flock.h"
@@ -299,7 +300,7 @@ int build(struct build *b, struct aq_err *err)
 		rc = cage_prepare(b, err);
 	}
 	if (!rc)
-		rc = b->again ? again_resolve(b, err) : resolve(b, err);
+		rc = b->again ? again_resolve(b, err) : shared_resolve(b, err);
 	if (!rc)
 		rc = make(b, err);
 	if (rc) {

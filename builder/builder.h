@@ -9,6 +9,7 @@
  *   outcome.c    what came of it, counted and said
  *   build.c      the build itself: resolve, make, probe, seal, commit
  *   resolve.c    which lock, of which kind; explain.c says it; again.c knows it
+ *   shared.c     the same lock on all nodes; shared_*.c
  *   prefix.c     where it is made
  *   packages.c   what clients unpack: looked at, and closed; packages_judge.c
  *   client.c     the table of clients; rattler.c mamba.c bundled.c are dialects;
@@ -42,6 +43,7 @@
 #include "builder/clients.h"
 #include "builder/identity.h"
 #include "builder/secrets.h"
+#include "builder/shared_process.h"
 #include "common/answer.h"
 #include "common/base.h"
 #include "common/conf.h"
@@ -83,6 +85,7 @@ enum phase {
 	PHASE_LAYER,  /* our code, on what packages brought */
 	PHASE_PIP,    /* the prefix's own program installs into it */
 	PHASE_PROBE,  /* the prefix's own programs are tried */
+	PHASE_SHARED, /* our code, on files of shared_dir */
 };
 
 struct build {
@@ -166,6 +169,8 @@ struct build {
 
 	enum build_verdict verdict;
 	struct aq_tally tally; /* what is to be counted of it */
+
+	struct shared_process cluster; /* shared.c */
 
 	struct disk_watch {
 		bool is_begun;

@@ -25,6 +25,7 @@ struct phase_form {
 	bool has_caches;     /* all of work/, where nothing is executed */
 	bool has_network;
 	bool writes_prefix;
+	bool has_shared;     /* shared_dir, and nothing of cache_dir */
 	bool is_builders;    /* builder_user's; else probe_user's */
 };
 const struct phase_form *phase_form(enum phase phase);

@@ -15,6 +15,7 @@ static const struct phase_form forms[] = {
 	[PHASE_LAYER] = { .writes_prefix = true, .is_builders = true },
 	[PHASE_PIP] = { .has_network = true, .writes_prefix = true },
 	[PHASE_PROBE] = { .has_network = false },
+	[PHASE_SHARED] = { .has_shared = true, .is_builders = true },
 };
 
 const struct phase_form *phase_form(enum phase phase)

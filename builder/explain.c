@@ -5,6 +5,7 @@
 
 #include "builder/builder.h"
 #include "builder/caches.h"
+#include "builder/shared.h"
 
 /* What the base does not have; of a layer that is all. */
 static void add_difference(const struct build *b, struct aq_str *out)
@@ -49,7 +50,7 @@ int explain(struct build *b, struct aq_err *err)
 	if (!rc)
 		rc = cage_prepare(b, err);
 	if (!rc)
-		rc = resolve(b, err);
+		rc = shared_resolve(b, err);
 	if (!rc)
 		rc = find_same_lock(b, &same, err);
 	if (!rc)

@@ -69,20 +69,6 @@ int inherit_hold_base(struct build *b, struct aq_err *err)
 
 /* -- the conda part -- */
 
-/* Whether 'url' lies below one of the channels 'urls'. */
-static bool is_from(const char *url, const struct aq_strv *urls)
-{
-	for (size_t i = 0; i < urls->n; i++) {
-		size_t len = strlen(urls->v[i]);
-
-		while (len && urls->v[i][len - 1] == '/')
-			len--;
-		if (strncmp(url, urls->v[i], len) == 0 && url[len] == '/')
-			return true;
-	}
-	return false;
-}
-
 /* Whether the base's package is what 'spec' asks for, and from where. */
 static int check_spec(struct build *b, struct aq_matchspec *spec,
 		      const char *text, const struct aq_strv *channels,
@@ -90,29 +76,22 @@ static int check_spec(struct build *b, struct aq_matchspec *spec,
 {
 	const struct aq_lock_item *item = aq_lock_find(
 		b->base_manifest->lock, AQ_LOCK_CONDA, spec->name);
-	const struct aq_channel *channel = NULL;
-	cleanup_strv struct aq_strv own = AQ_STRV_INIT(1);
+	bool is_from = false;
 	char has[512];
 
 	if (!item)
 		return inherit_miss(err, "it lacks", text);
 	snprintf(has, sizeof(has), "%s is asked for, it has %s %s", text,
 		 item->version, item->build);
-	if (spec->channel) {
-		channel = aq_conf_channel(b->conf, spec->channel);
-		aq_strv_add(&own, channel ? channel->url : "");
-		channels = &own;
-		free(spec->channel);
-		spec->channel = NULL; /* said by the URL */
-	}
-	if (aq_matchspec_matches(spec, item) != AQ_MATCH_YES)
+	if (aq_sources_match(b->conf, channels, spec, item, &is_from) !=
+	    AQ_MATCH_YES)
 		return inherit_miss(err, has, "");
-	if (!is_from(item->url, channels))
+	if (!is_from)
 		return inherit_miss(err, has, "from another channel");
 	return 0;
 }
 
-static int check_conda(struct build *b, struct aq_err *err)
+int inherit_check(struct build *b, struct aq_err *err)
 {
 	cleanup_strv struct aq_strv channels = AQ_STRV_INIT(4096);
 	int rc = aq_sources_channels(b->req, b->conf, &channels, err);
@@ -150,7 +129,7 @@ static int solve_pip(struct build *b, struct aq_str *lines, struct aq_err *err)
 int inherit_solve(struct build *b, struct aq_err *err)
 {
 	cleanup_str struct aq_str lines = AQ_STR_INIT(AQ_LOCK_MAX);
-	int rc = check_conda(b, err);
+	int rc = inherit_check(b, err);
 
 	if (rc)
 		return rc;

@@ -17,6 +17,11 @@
  */
 AQ_CHECK int inherit_hold_base(struct build *b, struct aq_err *err);
 
+/* Whether b->base has the request's conda part.  AQ_MISS: it has not, and
+ * err->text says why.
+ */
+AQ_CHECK int inherit_check(struct build *b, struct aq_err *err);
+
 /* Resolve over b->base: b->lock, b->kind.  AQ_MISS: it cannot be inherited
  * from, and err->text, if it has any, says why.
  */

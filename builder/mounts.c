@@ -174,11 +174,14 @@ static bool is_seen(const struct build *b, const char *name)
 			 b->kind == AQ_ENV_INHERITED);
 }
 
-static bool find_sources(const struct build *b, struct sources *s)
+static bool find_sources(const struct build *b, const struct phase_form *form,
+			 struct sources *s)
 {
 	char path[AQ_ENV_NAME_SIZE + 8];
 	bool is_shown = false, is_ok = true;
 
+	if (form->has_shared)
+		return true;
 	for (size_t i = 0; is_ok && i < ARRAY_LEN(b->shown); i++) {
 		snprintf(path, sizeof(path), "envs/%s", b->shown[i]);
 		is_shown |= strcmp(b->shown[i], b->name) == 0;
@@ -222,12 +225,22 @@ static bool bind_source(const struct build *b, const struct source *s)
 	       mount(from, to, NULL, MS_BIND, NULL) == 0;
 }
 
+/* A mount of its own, which alone can be written.  Root looks up no more of it than
+ * its name: what is below may not be root's to see.
+ */
+static bool bind_shared(const struct build *b)
+{
+	const char *dir = b->conf->shared_dir;
+
+	return mount(dir, dir, NULL, MS_BIND, NULL) == 0;
+}
+
 bool mounts_bind_prefix(const struct build *b, const struct phase_form *form)
 {
 	struct sources s = { .n = 0 };
-	bool is_ok = find_sources(b, &s);
+	bool is_ok = find_sources(b, form, &s) &&
+		     (!form->has_shared || bind_shared(b));
 
-	(void)form;
 	if (is_ok)
 		is_ok = mount("aq", b->inside, "tmpfs", SAFE, PLACES) == 0;
 	for (size_t i = 0; is_ok && i < s.n; i++)
@@ -284,6 +297,8 @@ bool mounts_each_open(const struct build *b, const struct phase_form *form,
 {
 	char prefix[AQ_ENV_NAME_SIZE + 8], path[2 * BUILD_PATH_MAX];
 
+	if (form->has_shared)
+		return fn(b->conf->shared_dir, arg);
 	if (form->has_caches)
 		return fn(b->inside, arg) &&
 		       (!b->is_private || call_open(b, "envs", fn, arg));
@@ -299,7 +314,8 @@ bool mounts_each_open(const struct build *b, const struct phase_form *form,
 bool mounts_close(const struct build *b, const struct phase_form *form)
 {
 	/* a private build's caches are of who wrote the code */
-	bool is_noexec = form->has_caches && !b->is_private;
+	bool is_noexec = form->has_shared ||
+			 (form->has_caches && !b->is_private);
 
 	return close_all() &&
 	       mounts_each_open(b, form, open_again, &is_noexec);

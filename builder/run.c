@@ -18,6 +18,7 @@
 #include "builder/cgroup.h"
 #include "builder/held.h"
 #include "builder/run_inside.h"
+#include "builder/shared.h"
 #include "common/clock.h"
 #include "common/redact.h"
 
@@ -178,13 +179,13 @@ static int attend(struct build *b, pid_t pid, enum phase phase,
 	kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
+	shared_end(b); /* it is no program's, and would be waited for */
 	if (!b->is_personal)
 		wait_for_all();
 	return status;
 }
 
-/* A pipe whose write end the child gets. */
-static bool make_pipe(int *ret_read, int *ret_write)
+bool run_make_pipe(int *ret_read, int *ret_write)
 {
 	int fds[2];
 
@@ -237,8 +238,8 @@ static int supervise(struct build *b, struct child *c, struct stream s[2],
 		s[i].held.say = pass_on;
 		s[i].held.arg = &s[i];
 	}
-	if (in < 0 || !make_pipe(&s[0].fd, &out) ||
-	    !make_pipe(&s[1].fd, &errfd) || !make_pipe(&fault_out, &fault_in) ||
+	if (in < 0 || !run_make_pipe(&s[0].fd, &out) ||
+	    !run_make_pipe(&s[1].fd, &errfd) || !run_make_pipe(&fault_out, &fault_in) ||
 	    fcntl(fault_out, F_SETFL, O_NONBLOCK) < 0)
 		return aq_fail_errno(err, "cannot make pipes for a program");
 	c->in = in;

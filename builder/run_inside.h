@@ -28,4 +28,7 @@ struct child {
  */
 pid_t run_start(const struct child *c);
 
+/* A pipe, one end of which the child gets.  False with errno set. */
+AQ_CHECK bool run_make_pipe(int *ret_read, int *ret_write);
+
 #endif

@@ -39,6 +39,7 @@ static const struct check {
 	{ "pip", "where wheels come from", doctor_pip, true, false },
 	{ "credentials", "what private places want", doctor_credentials, true,
 	  true },
+	{ "shared", "what nodes share", doctor_shared, true, true },
 	{ "state", "what is damaged or left over", doctor_state, true, true },
 };
 

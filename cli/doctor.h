@@ -7,12 +7,14 @@
  *   doctor_node.c      directories and what they lie on
  *   doctor_clients.c   clients, channels, indexes
  *   doctor_credentials.c  what private channels and indexes want
+ *   doctor_shared.c    what nodes share
  *   doctor_state.c     what is left over or damaged
  *   doctor_parse.c     what others print and write, read; pure
  */
 #ifndef AQ_CLI_DOCTOR_H
 #define AQ_CLI_DOCTOR_H
 
+#include "builder/identity.h"
 #include "cli/cli.h"
 #include "cli/json.h"
 
@@ -54,7 +56,12 @@ void doctor_client(struct doctor *d);
 void doctor_channels(struct doctor *d);
 void doctor_pip(struct doctor *d);
 void doctor_credentials(struct doctor *d);
+void doctor_shared(struct doctor *d);
 void doctor_state(struct doctor *d);
+
+/* Be the account 'user' for good, in a child. */
+AQ_CHECK int doctor_become(const char *user, struct identity *ret,
+			   struct aq_err *err);
 
 /* How long another program, or a host, is waited for. */
 #define DOCTOR_LIMIT_MS 10000

@@ -121,21 +121,24 @@ static int connect_to(const char *host, const char *port, struct aq_err *err)
 	return rc ? aq_fail_errno(err, "'%s', port %s", host, port) : 0;
 }
 
+int doctor_become(const char *user, struct identity *ret, struct aq_err *err)
+{
+	int rc = identity_find(user, false, ret, err);
+
+	if (!rc && !identity_become(ret))
+		rc = aq_fail(err, AQ_SYS, "cannot become '%s'", user);
+	return rc;
+}
+
 /* In a child, which changes its user. */
 static int reach(void *arg, struct aq_err *err)
 {
 	const struct target *t = arg;
 	struct identity who;
+	int rc = t->user ? doctor_become(t->user, &who, err) : 0;
 
-	if (t->user) {
-		int rc = identity_find(t->user, false, &who, err);
-
-		if (rc)
-			return rc;
-		if (!identity_become(&who))
-			return aq_fail(err, AQ_SYS, "cannot become '%s'",
-				       t->user);
-	}
+	if (rc)
+		return rc;
 	if (t->host)
 		return connect_to(t->host, t->port, err);
 	if (faccessat(AT_FDCWD, t->path, R_OK, AT_EACCESS) < 0)

@@ -230,7 +230,7 @@ static int set_value(struct aq_conf *conf, const struct aq_conf_key *key,
 	case AQ_CONF_FILE:
 		if (*value && *value != '/')
 			return aq_fail(err, AQ_USER,
-				       "'%s' is no absolute path of a file",
+				       "'%s' is no absolute path",
 				       value);
 		return set_text(field(conf, key), value, err);
 	case AQ_CONF_DIR:

@@ -49,6 +49,7 @@ struct aq_conf {
 	char *ca_bundle;            /* path, or "" */
 	char *proxy;       /* URL, or ""; the only one with credentials */
 	char *credentials; /* path (common/credentials.h), or "" */
+	char *shared_dir;  /* path (builder/shared_dir.h), or "" */
 
 	struct aq_strv bases; /* "3.11=FILE": for `aq base sync` */
 	char *default_python; /* "3.12": for pip requirements without one */

@@ -40,6 +40,10 @@ const struct aq_conf_key aq_conf_keys[] = {
 	{ "credentials", AQ_CONF_FILE, offsetof(struct aq_conf, credentials),
 	  "", 0, "file",
 	  "what private channels and indexes want, a netrc of root's alone" },
+	{ "shared_dir", AQ_CONF_FILE, offsetof(struct aq_conf, shared_dir), "",
+	  0, "directory",
+	  "on a file system that all nodes share: there what one of them "
+	  "resolved is what all get" },
 	{ "policy", AQ_CONF_POLICY, offsetof(struct aq_conf, policy), "", 0,
 	  "KIND=WORD …",
 	  "what requests may ask for beyond channels and index, each for its "

@@ -185,16 +185,12 @@ int aq_open_file(int dirfd, const char *name, int *ret_fd, struct aq_err *err)
 	return 0;
 }
 
-int aq_read_file(int dirfd, const char *name, struct aq_str *ret,
+int aq_read_open(int fd, const char *name, struct aq_str *ret,
 		 struct aq_err *err)
 {
-	cleanup_close int fd = -1;
 	char buf[4096];
 	ssize_t n;
-	int rc = aq_open_file(dirfd, name, &fd, err);
 
-	if (rc)
-		return rc;
 	while ((n = read(fd, buf, sizeof(buf))) != 0) {
 		if (n > 0)
 			aq_str_add_mem(ret, buf, (size_t)n);
@@ -204,6 +200,15 @@ int aq_read_file(int dirfd, const char *name, struct aq_str *ret,
 			break;
 	}
 	return aq_str_done(ret, name, err);
+}
+
+int aq_read_file(int dirfd, const char *name, struct aq_str *ret,
+		 struct aq_err *err)
+{
+	cleanup_close int fd = -1;
+	int rc = aq_open_file(dirfd, name, &fd, err);
+
+	return rc ? rc : aq_read_open(fd, name, ret, err);
 }
 
 int aq_write_all(int fd, const void *mem, size_t len, struct aq_err *err)

@@ -54,6 +54,9 @@ AQ_CHECK int aq_open_file(int dirfd, const char *name, int *ret_fd,
 AQ_CHECK int aq_read_file(int dirfd, const char *name, struct aq_str *ret,
 			  struct aq_err *err);
 
+/* The same of the open file 'fd', from where it is. */
+AQ_CHECK int aq_read_open(int fd, const char *name, struct aq_str *ret,
+			  struct aq_err *err);
 /* Write 'name' anew with mode 0600 and flush it.  Not atomic: for files that
  * only count once something else names them.
  */

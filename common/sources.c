@@ -85,3 +85,37 @@ int aq_sources_specs(const struct aq_request *req, const struct aq_conf *conf,
 		rc = add_spec(ret_specs, conf, req->conda.v[i], err);
 	return rc ? rc : aq_strv_done(ret_specs, "package specs", err);
 }
+
+/* Whether 'url' lies below one of the channels 'urls'. */
+static bool is_from(const struct aq_strv *urls, const char *url)
+{
+	for (size_t i = 0; i < urls->n; i++) {
+		size_t len = strlen(urls->v[i]);
+
+		while (len && urls->v[i][len - 1] == '/')
+			len--;
+		if (strncmp(url, urls->v[i], len) == 0 && url[len] == '/')
+			return true;
+	}
+	return false;
+}
+
+enum aq_match aq_sources_match(const struct aq_conf *conf,
+			       const struct aq_strv *urls,
+			       struct aq_matchspec *spec,
+			       const struct aq_lock_item *item,
+			       bool *ret_is_from)
+{
+	cleanup_strv struct aq_strv own = AQ_STRV_INIT(1);
+	const struct aq_channel *channel;
+
+	if (spec->channel) {
+		channel = aq_conf_channel(conf, spec->channel);
+		aq_strv_add(&own, channel ? channel->url : "");
+		urls = &own;
+		free(spec->channel);
+		spec->channel = NULL; /* said by the URL */
+	}
+	*ret_is_from = is_from(urls, item->url);
+	return aq_matchspec_matches(spec, item);
+}

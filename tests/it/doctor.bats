@@ -57,10 +57,24 @@ finds() {
 
 @test "a user is told what they may know, and what only root can tell" {
   run -0 --separate-stderr as_user AQ_CONF="$AQ_CONF" aq --node n1 doctor --json
-  jq -e '.skipped == ["links", "namespaces", "groups", "credentials", "state"] and .errors == 0
+  jq -e '.skipped == ["links", "namespaces", "groups", "credentials", "shared", "state"] and .errors == 0
     and (.findings | map(.check) | contains(["slurm", "plugstack", "accounts", "channels"]))' <<<"$output"
   run -0 as_user AQ_CONF="$AQ_CONF" aq --node n1 doctor
   assert_contains "$output" "only root can tell"
+}
+
+@test "a shared_dir that builds can use, and one that they cannot" {
+  finds shared ok "no shared_dir"
+  echo "shared_dir = $IT_DIR/shared" >>"$AQ_CONF"
+  finds shared error "'$IT_DIR/shared' is not there" "install -d -o $AQ_BUILDER_USER -m 0755 $IT_DIR/shared"
+  install -d -o "$AQ_OTHER_USER" -m 755 "$IT_DIR/shared"
+  finds shared error "it must be $(id -u "$AQ_BUILDER_USER")'s" "one uid"
+  chown "$AQ_BUILDER_USER" "$IT_DIR/shared"
+  chmod 777 "$IT_DIR/shared"
+  finds shared error "nobody else may write it"
+  chmod 755 "$IT_DIR/shared"
+  finds shared ok "'$AQ_BUILDER_USER' ($(id -u "$AQ_BUILDER_USER");"
+  [[ -z $(find "$IT_DIR/shared" -type f) ]]
 }
 
 @test "an account that is missing, root's, or the other one" {

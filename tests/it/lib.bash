@@ -132,6 +132,19 @@ it_forget() {
   done
 }
 
+# it_serve DIR: serve it as a channel, by what IT_DIR/rules says, a line in IT_DIR/requests
+# for each request; SERVER, which the file ends, and PORT.
+it_serve() {
+  echo '{}' >"$IT_DIR/rules"
+  : >"$IT_DIR/requests"
+  "$AQ_LIB/serve-channel" "$1" "$IT_DIR/rules" "$IT_DIR/requests" \
+    >"$IT_DIR/port" 2>/dev/null 3>&- &
+  SERVER=$!
+  wait_until 10 test -s "$IT_DIR/port"
+  PORT=$(<"$IT_DIR/port")
+  export SERVER PORT
+}
+
 # it_cache NODE: that node's cache_dir.
 it_cache() { echo "$IT_DIR/nodes/$1/lib"; }
 

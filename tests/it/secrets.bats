@@ -24,15 +24,9 @@ setup_file() {
   "$AQ_LIB/make-wheel" "$SERVED/wheels" spy 1.0 \
     --file 'spy.pth=import spy' --file "spy.py=$(spy)" >/dev/null
   "$AQ_LIB/make-wheel" "$SERVED/wheels" inner 1.0 >/dev/null
-  echo '{}' >"$IT_DIR/rules"
-  : >"$IT_DIR/requests"
-  "$AQ_LIB/serve-channel" "$SERVED" "$IT_DIR/rules" "$IT_DIR/requests" \
-    >"$IT_DIR/port" 2>/dev/null 3>&- &
-  SERVER=$!
-  wait_until 10 test -s "$IT_DIR/port"
-  PORT=$(<"$IT_DIR/port")
+  it_serve "$SERVED"
   cp -p "$AQ_CONF" "$IT_DIR/aq.conf.as-it-was"
-  export SERVED SERVER PORT
+  export SERVED
 }
 
 teardown_file() {

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who resolves a key for all nodes: shared_dir.h says why so. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "builder/shared_inside.h"
+#include "common/clock.h"
+#include "common/io.h"
+
+#define KIND "claim-"
+/* In place of a node, whose name does not begin so. */
+#define OVER "-over-"
+#define CLAIM_MAX 256 /* bytes */
+
+static void name_claim(const struct shared_dir *d, uint64_t n,
+		       char ret[SHARED_NAME_SIZE])
+{
+	snprintf(ret, SHARED_NAME_SIZE, "%s." KIND "%" PRIu64, d->key, n);
+}
+
+/* Always as long, so that it is overwritten in one call. */
+static size_t write_text(const struct shared_claim *c, char ret[CLAIM_MAX])
+{
+	return (size_t)snprintf(ret, CLAIM_MAX, "%-79s %010lu\n", c->who,
+				c->renewed);
+}
+
+void shared_claim_init(struct shared_claim *c, const char *node)
+{
+	uint32_t random = 0;
+
+	*c = (struct shared_claim){ .fd = -1 };
+	(void)!getrandom(&random, sizeof(random), 0);
+	snprintf(c->who, sizeof(c->who), "%.48s %d %08" PRIx32, node, getpid(),
+		 random);
+}
+
+/* Another's claim 'n' is there.  Whether it is nobody's by now. */
+static bool is_stale(const struct shared_dir *d, struct shared_claim *c,
+		     uint64_t n, bool *ret_is_given_up)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(CLAIM_MAX);
+	char name[SHARED_NAME_SIZE];
+	int64_t now = aq_now_ms();
+	bool is_other;
+
+	name_claim(d, n, name);
+	/* what cannot be read does not change */
+	(void)!shared_read_own(d, name, &text, NULL);
+	if (aq_starts_with(aq_str_get(&text), OVER)) {
+		*ret_is_given_up = c->n == n;
+		return true;
+	}
+	is_other = c->n != n ||
+		   strncmp(c->seen, aq_str_get(&text), sizeof(c->seen) - 1) != 0;
+	if (!is_other)
+		return now - c->since >= SHARED_STALE_MS;
+	c->n = n;
+	c->since = now;
+	snprintf(c->seen, sizeof(c->seen), "%.*s", (int)sizeof(c->seen) - 1,
+		 aq_str_get(&text));
+	return false;
+}
+
+/* Ours is the claim 'n', if nobody else was faster. */
+static int take_number(const struct shared_dir *d, struct shared_claim *c,
+		       uint64_t n, struct aq_err *err)
+{
+	char text[CLAIM_MAX], made[SHARED_NAME_SIZE], name[SHARED_NAME_SIZE];
+	cleanup_close int fd = -1;
+	int rc = shared_write_new(d, text, write_text(c, text), made, err);
+
+	if (rc)
+		return rc;
+	fd = openat(d->fd, made, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		rc = aq_fail_errno(err, "cannot open '%s'", made);
+	name_claim(d, n, name);
+	if (!rc)
+		rc = shared_give_name(d, made, name, err);
+	(void)unlinkat(d->fd, made, 0);
+	if (rc)
+		return rc;
+	c->n = n;
+	c->fd = steal_fd(&fd);
+	return 0;
+}
+
+int shared_claim_take(const struct shared_dir *d, struct shared_claim *c,
+		      struct aq_err *err)
+{
+	char name[SHARED_NAME_SIZE];
+	bool is_given_up = false;
+	uint64_t n = 0;
+	int rc = shared_find_highest(d, KIND, SHARED_NUMBER_MAX + 1, &n, err);
+
+	if (rc)
+		return rc;
+	if (n && !is_stale(d, c, n, &is_given_up))
+		return AQ_BUSY;
+	if (is_given_up)
+		return aq_fail(err, AQ_MISS, "who resolved it has given up");
+	rc = take_number(d, c, n + 1, err);
+	name_claim(d, n, name);
+	if (!rc && n)
+		(void)unlinkat(d->fd, name, 0);
+	return rc;
+}
+
+void shared_claim_renew(struct shared_claim *c)
+{
+	char text[CLAIM_MAX];
+	size_t len;
+
+	if (c->fd < 0)
+		return;
+	c->renewed++;
+	len = write_text(c, text);
+	/* where this fails others resolve too */
+	(void)!pwrite(c->fd, text, len, 0);
+	(void)!fdatasync(c->fd);
+}
+
+void shared_claim_drop(const struct shared_dir *d, struct shared_claim *c,
+		       bool is_over)
+{
+	char name[SHARED_NAME_SIZE];
+
+	if (c->fd < 0)
+		return;
+	name_claim(d, c->n, name);
+	if (is_over) {
+		(void)!pwrite(c->fd, OVER, strlen(OVER), 0);
+		(void)!fdatasync(c->fd);
+	} else {
+		(void)unlinkat(d->fd, name, 0);
+	}
+	aq_close_fd(&c->fd);
+}

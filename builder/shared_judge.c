@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "builder/shared_judge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/key.h"
+#include "common/sources.h"
+#include "common/url.h"
+
+/* Indexes whose files lie on another host. */
+static const struct {
+	const char *index, *files;
+} hosts[] = {
+	{ "pypi.org", "files.pythonhosted.org" },
+};
+
+static int refuse(const char *what, const struct aq_lock_item *item,
+		  struct aq_err *err)
+{
+	return aq_fail(err, AQ_USER, "package '%s' %s", item->name, what);
+}
+
+/* -- conda -- */
+
+/* Whether it may be decoded to a path that leads elsewhere. */
+static bool is_crooked(const char *path)
+{
+	return strpbrk(path, "?#") || strcasestr(path, "%2f") ||
+	       strcasestr(path, "%2e") || strstr(path, "/.");
+}
+
+/* "/SUBDIR/FILE" */
+static bool is_channel_path(const char *path)
+{
+	char subdir[64];
+	size_t len = strcspn(path + 1, "/");
+
+	return aq_copy_mem(subdir, sizeof(subdir), path + 1, len) &&
+	       (strcmp(subdir, "noarch") == 0 ||
+		strcmp(subdir, aq_platform_subdir()) == 0) &&
+	       path[1 + len] && path[2 + len] && !strchr(path + 2 + len, '/') &&
+	       !is_crooked(path);
+}
+
+static bool is_of_channels(const struct aq_strv *channels, const char *url)
+{
+	for (size_t i = 0; i < channels->n; i++) {
+		size_t len = strlen(channels->v[i]);
+
+		if (strncmp(url, channels->v[i], len) == 0 && url[len] == '/' &&
+		    is_channel_path(url + len))
+			return true;
+	}
+	return false;
+}
+
+static int check_spec(const struct aq_conf *conf, const struct aq_strv *channels,
+		      const struct aq_lock *lock, const char *text,
+		      struct aq_err *err)
+{
+	cleanup_matchspec struct aq_matchspec spec = { 0 };
+	const struct aq_lock_item *item;
+	bool is_from = false;
+	int rc = aq_matchspec_parse(text, &spec, err);
+
+	/* a virtual package is the node's; a pattern is no name */
+	if (rc || aq_starts_with(spec.name, "__") || strchr(spec.name, '*'))
+		return rc;
+	item = aq_lock_find(lock, AQ_LOCK_CONDA, spec.name);
+	if (!item)
+		return aq_fail(err, AQ_USER, "it lacks '%s'", text);
+	if (aq_sources_match(conf, channels, &spec, item, &is_from) ==
+		    AQ_MATCH_NO || !is_from)
+		return aq_fail(err, AQ_USER, "'%s' is asked for, it has %s %s from '%s'",
+			       text, item->version, item->build, item->url);
+	return 0;
+}
+
+static int check_specs(const struct aq_conf *conf, const struct aq_request *req,
+		       const struct aq_strv *channels,
+		       const struct aq_lock *lock, struct aq_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < req->conda.n; i++)
+		rc = check_spec(conf, channels, lock, req->conda.v[i], err);
+	return rc;
+}
+
+/* -- wheels -- */
+
+static bool is_same_host(const char *place, const char *url)
+{
+	char host[AQ_HOST_SIZE], other[AQ_HOST_SIZE], port[8], other_port[8];
+
+	if (!aq_url_host(place, host, sizeof(host), port) ||
+	    !aq_url_host(url, other, sizeof(other), other_port) ||
+	    strcmp(port, other_port) != 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(hosts); i++)
+		if (strcmp(host, hosts[i].index) == 0 &&
+		    strcmp(other, hosts[i].files) == 0)
+			return true;
+	return strcmp(host, other) == 0;
+}
+
+/* A file below the directory 'dir', a path or a file URL of it. */
+static bool is_file_below(const char *dir, const char *url)
+{
+	size_t len;
+
+	if (!aq_starts_with(url, "file://"))
+		return false;
+	url += strlen("file://");
+	if (aq_starts_with(dir, "file://"))
+		dir += strlen("file://");
+	len = strlen(dir);
+	while (len && dir[len - 1] == '/')
+		len--;
+	return len && strncmp(url, dir, len) == 0 && url[len] == '/' &&
+	       !is_crooked(url + len);
+}
+
+static bool is_of_index(const struct aq_conf *conf, const char *url)
+{
+	if (is_same_host(conf->pip_index, url) ||
+	    is_file_below(conf->pip_index, url))
+		return true;
+	for (size_t i = 0; i < conf->find_links.n; i++)
+		if (is_same_host(conf->find_links.v[i], url) ||
+		    is_file_below(conf->find_links.v[i], url))
+			return true;
+	return false;
+}
+
+/* -- all -- */
+
+static int check_item(const struct aq_conf *conf,
+		      const struct aq_strv *channels,
+		      const struct aq_lock_item *item, struct aq_err *err)
+{
+	switch (item->kind) {
+	case AQ_LOCK_CONDA:
+		return is_of_channels(channels, item->url) ?
+			0 : refuse("is from no channel of the request", item, err);
+	case AQ_LOCK_WHEEL:
+		return is_of_index(conf, item->url) ?
+			0 : refuse("is neither from the host of 'pip_index' nor from 'find_links'",
+				   item, err);
+	case AQ_LOCK_SOURCE:
+	case AQ_LOCK_VCS:
+		break;
+	}
+	return refuse("would be built from its source", item, err);
+}
+
+static int check_head(const struct aq_request *req, const char *base_lock,
+		      const struct aq_lock *lock, struct aq_err *err)
+{
+	if (strcmp(lock->platform, aq_platform_subdir()) != 0)
+		return aq_fail(err, AQ_USER, "it is for '%s'", lock->platform);
+	if (lock->base[0] && strcmp(lock->base, base_lock) != 0)
+		return aq_fail(err, AQ_USER, "it inherits from what is no base here");
+	if (req->python && (!lock->python ||
+			    aq_vspec_matches(req->python, lock->python) ==
+				    AQ_MATCH_NO))
+		return aq_fail(err, AQ_USER, "python %s is asked for, it has %s",
+			       req->python, lock->python ? lock->python : "none");
+	return 0;
+}
+
+int shared_judge(const struct aq_conf *conf, const struct aq_request *req,
+		 const char *base_lock, const struct aq_lock *lock,
+		 struct aq_err *err)
+{
+	cleanup_strv struct aq_strv channels = AQ_STRV_INIT(4096);
+	int rc = check_head(req, base_lock, lock, err);
+
+	if (!rc)
+		rc = aq_sources_channels(req, conf, &channels, err);
+	for (size_t i = 0; !rc && i < lock->n_items; i++)
+		rc = check_item(conf, &channels, &lock->items[i], err);
+	if (!rc && !lock->base[0])
+		rc = check_specs(conf, req, &channels, lock, err);
+	return rc;
+}

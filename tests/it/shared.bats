@@ -1,0 +1,352 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# shared_dir: what one node resolved is what all get, whatever becomes of the channel, of
+# who resolves, and of the file system.
+# shellcheck disable=SC2154,SC2030,SC2031 # bats sets stderr, and runs each test in a subshell
+
+load lib
+
+setup_file() {
+  it_up --nodes 4
+  SHARED=$IT_DIR/shared SERVED=$IT_DIR/served
+  mkdir -m 755 "$SERVED"
+  package demo 1.0
+  it_serve "$SERVED"
+  cat >>"$AQ_CONF" <<CONF
+channels = conda-forge=$AQ_CHANNEL own=http://127.0.0.1:$PORT
+shared_dir = $SHARED
+CONF
+  cp -p "$AQ_CONF" "$IT_DIR/aq.conf.as-it-was"
+  DEMO=$(it_file demo.yaml <<<'{channels: [own], dependencies: [demo]}')
+  export SHARED SERVED DEMO
+}
+teardown_file() {
+  [[ -z ${SERVER-} ]] || kill "$SERVER"
+  it_down
+}
+setup() {
+  it_begin
+  it_forget
+  cp -p "$IT_DIR/aq.conf.as-it-was" "$AQ_CONF"
+  rm -rf "$SHARED" "$SERVED" "$IT_DIR"/n?.{err,status}
+  mkdir -m 755 "$SERVED"
+  install -d -o "$AQ_BUILDER_USER" -m 755 "$SHARED"
+  package demo 1.0
+  : >"$IT_DIR/requests"
+}
+teardown() {
+  it_open
+  [[ ! -e $IT_DIR/stopped ]] || go_on
+  umount -l "$SHARED" 2>/dev/null || :
+  it_end
+}
+
+# hangs / go_on: what serves the file system at SHARED does.
+hangs() {
+  pgrep -f "^bindfs .* $SHARED\$" >"$IT_DIR/stopped"
+  kill -STOP "$(<"$IT_DIR/stopped")"
+}
+go_on() {
+  kill -CONT "$(<"$IT_DIR/stopped")" || :
+  rm "$IT_DIR/stopped"
+}
+
+# package NAME VERSION: from now on the channel has it too.  Clients ask whether its index
+# has changed by its time, in seconds.
+package() {
+  "$AQ_LIB/make-package" "$SERVED" "$1" "$2" --file "share/$1=$2" >/dev/null
+  rm -rf "$IT_DIR"/nodes/*/lib/work/pkgs/repodata
+}
+
+# build NODE [OPTION]...: DEMO there, what is said in IT_DIR/NODE.err; prints its lock.
+build() {
+  aq --node "$1" build --json "${@:2}" "$DEMO" 2>"$IT_DIR/$1.err" >"$IT_DIR/$1.json" || {
+    cat "$IT_DIR/$1.err" >&2
+    return 1
+  }
+  jq -r .lock "$IT_DIR/$1.json"
+}
+# has NODE VERSION: that of demo is what NODE's environment has.
+has() { assert_equal "$(cat "$(jq -r .prefix "$IT_DIR/$1.json")/share/demo")" "$2"; }
+
+# locks: the generations that are published.
+locks() { find "$SHARED/locks" -type f -regex '.*/[0-9a-f]*\.[0-9]*' -printf '%f\n' 2>/dev/null | sed 's/.*\.//' | sort -n | tr '\n' ' '; }
+lock_file() { find "$SHARED/locks" -name "*.$1"; }
+# nothing_left: no claim, no half of a file.
+nothing_left() { [[ -z $(find "$SHARED" -name '*claim*' -o -name 'new-*') ]]; }
+
+@test "the lock that one node resolved is the others', though the channel has changed" {
+  local lock
+  lock=$(build n1)
+  assert_equal "$(sha256sum <"$(lock_file 1)")" "$lock  -"
+  package demo 2.0
+  assert_equal "$(build n2)" "$lock"
+  has n2 1.0
+  assert_equal "$(it_attempts n2)" 0
+  run -0 --separate-stderr as_user srun -w n3,n4 --aq-requirements="$DEMO" printenv AQ_LOCK
+  assert_equal "$output" "$lock"$'\n'"$lock"
+  assert_equal "$(locks)" "1 "
+  nothing_left
+  assert_equal "$(stat -c '%U %a' "$(lock_file 1)")" "$AQ_BUILDER_USER 644"
+  run -0 aq --node n2 show "$DEMO"
+  assert_contains "$output" "as the cluster's lock has it, generation 1"
+  # without it
+  it_forget
+  sed -i '/^shared_dir/d' "$AQ_CONF"
+  [[ $(build n2) != "$lock" ]]
+  has n2 2.0
+}
+
+@test "all nodes at once resolve once" {
+  run -0 --separate-stderr as_user srun -N4 --aq-requirements="$DEMO" printenv AQ_LOCK
+  assert_equal "$(sort -u <<<"$output" | wc -l)" 1
+  assert_equal "$(wc -l <<<"$output")" 4
+  assert_equal "$(($(it_attempts n1) + $(it_attempts n2) + $(it_attempts n3) + $(it_attempts n4)))" 1
+  assert_equal "$(locks)" "1 "
+  nothing_left
+}
+
+# start NODE [OPTION]...: build there meanwhile.
+start() {
+  {
+    local status=0
+    build "$@" >/dev/null || status=$?
+    echo "$status" >"$IT_DIR/$1.status"
+  } 3>&- &
+}
+# finish NODE: it succeeds; prints its lock.
+finish() {
+  wait_until "$IT_JOB_SECONDS" test -e "$IT_DIR/$1.status"
+  assert_equal "$(<"$IT_DIR/$1.status")" 0
+  rm "$IT_DIR/$1.status"
+  jq -r .lock "$IT_DIR/$1.json"
+}
+has_builders() { [[ -n $(it_builders "$1") ]]; }
+waits_for() { grep -q "waiting: node $2 resolves this for all" "$IT_DIR/$1.err"; }
+solves() { cat "$IT_DIR"/nodes/*/lib/work/home/attempts | grep -c '^solve '; }
+
+@test "who resolves is killed half-way: another node takes over, and the rest take that" {
+  local lock
+  it_gate before solve
+  start n1
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
+  start n2
+  start n3
+  wait_until "$IT_JOB_SECONDS" waits_for n2 n1
+  wait_until "$IT_JOB_SECONDS" waits_for n3 n1
+  # shellcheck disable=SC2046 # pids
+  kill -KILL $(it_builders n1)
+  wait_until "$IT_JOB_SECONDS" test -e "$IT_DIR/n1.status"
+  it_open
+  lock=$(finish n2)
+  assert_equal "$(finish n3)" "$lock"
+  assert_equal "$(solves)" 2
+  rm "$IT_DIR/n1.status"
+  assert_equal "$(build n1)" "$lock"
+  assert_equal "$(solves) $(locks)" "2 1 "
+  nothing_left
+}
+
+@test "who resolves is cancelled: another takes over at once; who cannot is not waited for" {
+  local job lock
+  it_gate before solve
+  job=$(it_submit -w n1 --aq-requirements="$DEMO" --wrap true)
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
+  start n2
+  wait_until "$IT_JOB_SECONDS" waits_for n2 n1
+  scancel "$job"
+  it_wait "$job"
+  wait_while "$IT_JOB_SECONDS" has_builders n1
+  it_open
+  lock=$(finish n2)
+  assert_equal "$(build n3)" "$lock"
+  # a request that cannot be met is nobody's lock, and each is told why
+  DEMO=$(it_file none.yaml <<<'{channels: [own], dependencies: [demo=7]}')
+  it_gate before solve
+  start n1
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
+  start n2
+  wait_until "$IT_JOB_SECONDS" waits_for n2 n1
+  it_open
+  wait_until "$IT_JOB_SECONDS" test -e "$IT_DIR/n1.status" -a -e "$IT_DIR/n2.status"
+  rm "$IT_DIR"/n?.status
+  assert_contains "$(cat "$IT_DIR/n2.err")" "demo"
+  assert_equal "$(locks)" "1 "
+}
+
+@test "a refresh is the next generation, of all nodes of its job, and of others' next miss" {
+  local old new
+  old=$(build n1)
+  build n3
+  package demo 2.0
+  run -0 --separate-stderr as_user srun -w n1,n2 --aq-refresh --aq-requirements="$DEMO" \
+    sh -c "echo \$AQ_LOCK; cat \$AQ_ENV_PREFIX/share/demo"
+  assert_equal "$(grep -c 2.0 <<<"$output")" 2
+  new=$(grep -v 2.0 <<<"$output" | sort -u)
+  assert_equal "$(wc -l <<<"$new")" 1
+  assert_equal "$(locks)" "1 2 "
+  assert_equal "$(($(it_attempts n1) + $(it_attempts n2)))" 2
+  package demo 3.0
+  assert_equal "$(build n4)" "$new"
+  # a hit looks at nothing
+  assert_equal "$(build n3)" "$old"
+  assert_equal "$(build n3 --refresh)" "$(build n3)"
+  has n3 3.0
+  assert_equal "$(locks)" "2 3 "
+  nothing_left
+}
+
+@test "what is damaged, another's, or writable by others is ignored and said, and replaced" {
+  local lock how n=1
+  lock=$(build n1)
+  for how in 'truncate -s 100' 'chown 0' 'chmod 664' 'sed -i s/^conda/Conda/' 'truncate -s 0'; do
+    n=$((n + 1))
+    it_forget
+    # shellcheck disable=SC2086 # a command
+    $how "$(lock_file $((n - 1)))"
+    assert_equal "$(build n2)" "$lock"
+    assert_contains "$(cat "$IT_DIR/n2.err")" "shared_dir: '"
+    assert_contains "$(cat "$IT_DIR/n2.err")" "is ignored: "
+    assert_equal "$(it_attempts n2)" 1
+    assert_equal "$(build n3)" "$lock"
+    assert_equal "$(it_attempts n3)" 0
+    assert_contains "$(locks)" "$n "
+  done
+}
+
+@test "a lock that this node may not have is not taken, and not replaced" {
+  local lock file
+  lock=$(build n1)
+  file=$(lock_file 1)
+  cp -p "$file" "$IT_DIR/lock"
+  for how in 's|http://127.0.0.1:[0-9]*/noarch/|http://127.0.0.9:1/noarch/|' \
+    's|/noarch/demo|/noarch/%2e%2e/demo|' 's|^platform .*|platform linux-aarch64|' \
+    's|demo 1.0 0$|other 1.0 0|' 's|demo 1.0 0$|demo 1.0 0\nvcs git+https://h/r@'"$(printf '%040d' 1) $(printf '%040d' 1)"' r 1|'; do
+    it_forget
+    sed "$how" "$IT_DIR/lock" >"$IT_DIR/changed"
+    cat "$IT_DIR/changed" >"$file"
+    assert_equal "$(build n2)" "$lock"
+    assert_contains "$(cat "$IT_DIR/n2.err")" "the lock of this request is not taken: "
+    assert_equal "$(locks)" "1 "
+    run -0 cmp "$file" "$IT_DIR/changed"
+  done
+}
+
+@test "bases are one too, and may be given as a lock" {
+  local base children
+  it_file base.yaml <<<'{channels: [conda-forge], dependencies: [python=3.9, pip]}' >/dev/null
+  it_file child.yaml <<<'{channels: [conda-forge], dependencies: [python=3.9, {pip: [certifi]}]}' >/dev/null
+  for node in n1 n2; do
+    run -0 aq --node "$node" base add 3.9 --file "$IT_SUBMIT/base.yaml"
+  done
+  base=$(aq --node n1 base list --json | jq -r '.bases[0].lock')
+  assert_equal "$(aq --node n2 base list --json | jq -r '.bases[0].lock')" "$base"
+  assert_equal "$(($(it_attempts n1) + $(it_attempts n2)))" 1
+  run -0 --separate-stderr as_user srun -w n1,n2 --aq-requirements="$IT_SUBMIT/child.yaml" printenv AQ_LOCK AQ_RESOLUTION
+  children=$(sort -u <<<"$output")
+  assert_equal "$(wc -l <<<"$children")" 2
+  assert_contains "$children" inherited
+  # a lock is a request for the same
+  aq --node n1 show --lock "$(aq --node n1 base list --json | jq -r '.bases[0].name')" | it_file base.lock >/dev/null
+  sed -i '/^shared_dir/d' "$AQ_CONF"
+  run -0 aq --node n3 base add 3.9 --file "$IT_SUBMIT/base.lock"
+  assert_equal "$(aq --node n3 base list --json | jq -r '.bases[0].lock')" "$base"
+  run -0 --separate-stderr as_user srun -w n3 --aq-requirements="$IT_SUBMIT/child.yaml" printenv AQ_LOCK
+  assert_contains "$children" "$output"
+}
+
+# alone NODE WHY: it resolves alone, and says so once.
+alone() {
+  build "$1"
+  assert_equal "$(grep -c "this node resolves alone" "$IT_DIR/$1.err")" 1
+  assert_contains "$(cat "$IT_DIR/$1.err")" "shared_dir '$SHARED' $2"
+}
+
+@test "a shared_dir that is missing, another's, read-only" {
+  rmdir "$SHARED"
+  alone n1 "cannot be used"
+  mkdir -m 777 "$SHARED"
+  alone n2 "cannot be used ('$SHARED' is user 0's with mode 0777: it must be"
+  chmod 755 "$SHARED"
+  alone n3 "cannot be used (cannot make directory 'locks': Permission denied"
+  rmdir "$SHARED"
+  install -d -o "$AQ_OTHER_USER" -m 755 "$SHARED"
+  alone n4 "cannot be used ('$SHARED' is user "
+  chown "$AQ_BUILDER_USER" "$SHARED"
+  build n1 --refresh
+  assert_equal "$(locks)" "1 "
+  it_forget
+  mount --bind "$SHARED" "$SHARED"
+  mount -o remount,ro,bind "$SHARED"
+  build n2
+  umount "$SHARED"
+  assert_equal "$(it_attempts n2)" 0
+}
+
+@test "root needs to see nothing of it: it is squashed" {
+  mkdir "$SHARED.real"
+  chown "$AQ_BUILDER_USER" "$SHARED.real" "$SHARED"
+  setpriv --reuid "$AQ_BUILDER_USER" --regid "$AQ_BUILDER_USER" --clear-groups \
+    --inh-caps +dac_override,+sys_admin --ambient-caps +dac_override,+sys_admin \
+    bindfs --no-allow-other "$SHARED.real" "$SHARED" 3>&-
+  run ! ls "$SHARED"
+  build n1
+  build n2
+  umount "$SHARED"
+  assert_equal "$(solves)" 1
+  rm -rf "$SHARED"
+  mv "$SHARED.real" "$SHARED"
+  assert_equal "$(locks)" "1 "
+}
+
+@test "a shared_dir that hangs keeps nobody for long, and a build goes on without" {
+  build n1
+  package demo 2.0
+  mv "$SHARED" "$SHARED.real"
+  mkdir "$SHARED"
+  bindfs "$SHARED.real" "$SHARED" 3>&-
+  hangs
+  alone n2 "does not answer"
+  has n2 2.0
+  run aq --node n2 doctor
+  assert_contains "$output" "shared_dir '$SHARED': it does not answer"
+  # while it was resolved
+  go_on
+  it_forget
+  rm -rf "$SHARED.real/locks"
+  it_gate before solve
+  start n3
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
+  hangs
+  it_open
+  finish n3
+  assert_contains "$(cat "$IT_DIR/n3.err")" "this node resolves alone"
+  go_on
+  # and what hung is gone
+  wait_while 30 pgrep -u "$AQ_BUILDER_USER" -f "aq-builder .*$IT_DIR/"
+  umount "$SHARED"
+  rmdir "$SHARED"
+  mv "$SHARED.real" "$SHARED"
+}
+
+@test "what is private never goes there" {
+  local wheel
+  "$AQ_LIB/make-wheel" "$IT_SUBMIT" mine 1.0 >/dev/null
+  wheel=$(echo "$IT_SUBMIT"/mine-*.whl)
+  chmod 644 "$wheel"
+  echo 'policy = local=private' >>"$AQ_CONF"
+  it_file mine.yaml <<<"{channels: [conda-forge], dependencies: [python=3.9, pip, {pip: ['mine @ file://$wheel']}]}" >/dev/null
+  run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$IT_SUBMIT/mine.yaml" printenv AQ_RESOLUTION
+  assert_equal "$output" created
+  [[ -z $(ls -A "$SHARED") ]]
+}
+
+@test "aq explain says that it is the cluster's, and publishes nothing" {
+  run -0 aq --node n1 explain "$DEMO"
+  refute_contains "$output" "cluster"
+  assert_equal "$(locks)" ""
+  build n1
+  run -0 aq --node n2 explain "$DEMO"
+  assert_contains "$output" "as the cluster's lock has it, generation 1"
+  assert_equal "$(it_attempts n2)" 0
+}

@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* builder/shared_dir.c, shared_claim.c, shared_judge.c. */
+#include "tests/unit/unit.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "builder/shared_dir.h"
+#include "builder/shared_judge.h"
+#include "common/io.h"
+#include "common/key.h"
+#include "common/lock.h"
+#include "tests/unit/example_conf.h"
+
+#define KEY "ab34567890123456789012345678901234567890123456789012345678901234"
+#define SHA "0000000000000000000000000000000000000000000000000000000000000001"
+#define CONDA "https://mirror.example/conda-forge"
+#define WHEEL "https://mirror.example/files/six-1.0-py3-none-any.whl"
+#define PUBLISHERS 8
+
+/* -- files -- */
+
+static int setup(void **state)
+{
+	static char top[64];
+
+	snprintf(top, sizeof(top), "/tmp/aq-shared.XXXXXX");
+	*state = mkdtemp(top);
+	return !*state || chmod(top, 0755) < 0;
+}
+
+static int teardown(void **state)
+{
+	return aq_remove_tree(AT_FDCWD, *state, NULL);
+}
+
+static void open_key(const char *top, uint32_t job, struct shared_dir *d)
+{
+	struct aq_err err = { 0 };
+
+	if (shared_dir_open(top, geteuid(), KEY, d, &err) != 0)
+		fail_msg("%s", err.text);
+	d->job = job;
+}
+
+/* The lock whose only package is demo 'version'. */
+static void make_text(int version, char ret[512])
+{
+	snprintf(ret, 512,
+		 "aq-lock 1\nplatform %s\nconda " CONDA "/noarch/demo-%d-0.conda " SHA " demo %d 0\n",
+		 aq_platform_subdir(), version, version);
+}
+
+static void publish(const char *top, bool is_refresh, uint32_t job, int version)
+{
+	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
+	struct aq_err err = { 0 };
+	char text[512];
+
+	open_key(top, job, &d);
+	make_text(version, text);
+	if (shared_dir_publish(&d, is_refresh, text, strlen(text), &err) != 0)
+		fail_msg("%s", err.text);
+}
+
+/* What is found; 0: nothing.  *ret_generation of it, *ret_notes how many. */
+static int find(const char *top, uint64_t *ret_generation, size_t *ret_notes)
+{
+	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
+	cleanup_str struct aq_str text = AQ_STR_INIT(AQ_LOCK_MAX);
+	const char *at;
+	int rc, version = 0;
+
+	open_key(top, 0, &d);
+	rc = shared_dir_find(&d, &text, ret_generation, NULL);
+	*ret_notes = 0;
+	for (at = aq_str_get(&d.notes); *at; at = aq_next_line(at))
+		++*ret_notes;
+	if (rc == AQ_MISS)
+		return 0;
+	assert_int_equal(rc, 0);
+	at = strstr(aq_str_get(&text), "/demo-");
+	assert_non_null(at);
+	assert_int_equal(sscanf(at, "/demo-%d-", &version), 1);
+	return version;
+}
+
+static void expect(const char *top, int version, uint64_t generation,
+		   size_t notes)
+{
+	uint64_t found = 0;
+	size_t n;
+
+	assert_int_equal(find(top, &found, &n), version);
+	assert_int_equal(found, generation);
+	assert_int_equal(n, notes);
+}
+
+static void name_file(const char *top, const char *end, char ret[256])
+{
+	snprintf(ret, 256, "%s/locks/ab/" KEY ".%s", top, end);
+}
+
+static void the_first_one_stays(void **state)
+{
+	expect(*state, 0, 0, 0);
+	publish(*state, false, 0, 1);
+	expect(*state, 1, 1, 0);
+	publish(*state, false, 0, 2);
+	expect(*state, 1, 1, 0);
+	publish(*state, true, 0, 3);
+	expect(*state, 3, 2, 0);
+	publish(*state, false, 0, 4);
+	expect(*state, 3, 2, 0);
+}
+
+static void a_job_refreshes_once(void **state)
+{
+	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
+	cleanup_str struct aq_str text = AQ_STR_INIT(AQ_LOCK_MAX);
+	char want[512];
+
+	open_key(*state, 7, &d);
+	assert_int_equal(shared_dir_find_job(&d, &text, NULL), AQ_MISS);
+	publish(*state, true, 7, 1);
+	publish(*state, true, 8, 2);
+	publish(*state, true, 7, 3); /* another node of it, that did not look */
+	assert_int_equal(shared_dir_find_job(&d, &text, NULL), 0);
+	make_text(1, want);
+	assert_string_equal(aq_str_get(&text), want);
+	expect(*state, 3, 3, 0);
+}
+
+static void old_ones_go(void **state)
+{
+	struct timespec old[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+	char path[256], other[256];
+	FILE *f;
+
+	for (int i = 1; i <= 4; i++)
+		publish(*state, true, (uint32_t)i, i);
+	for (int i = 1; i <= 4; i++) {
+		char end[8];
+
+		snprintf(end, sizeof(end), "%d", i);
+		name_file(*state, end, path);
+		assert_int_equal(access(path, F_OK) == 0, i >= 3);
+	}
+	name_file(*state, "job-1", path);
+	snprintf(other, sizeof(other), "%s/locks/ab/new-1", (char *)*state);
+	f = fopen(other, "we");
+	assert_non_null(f);
+	assert_int_equal(fclose(f), 0);
+	publish(*state, true, 5, 5);
+	assert_int_equal(access(path, F_OK) | access(other, F_OK), 0);
+	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+	assert_int_equal(utimensat(AT_FDCWD, other, old, 0), 0);
+	publish(*state, true, 6, 6);
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(access(other, F_OK), -1);
+}
+
+static void truncate_it(const char *path)
+{
+	assert_int_equal(truncate(path, 100), 0);
+}
+static void empty_it(const char *path)
+{
+	assert_int_equal(truncate(path, 0), 0);
+}
+static void open_it(const char *path)
+{
+	assert_int_equal(chmod(path, 0664), 0);
+}
+static void give_it_away(const char *path)
+{
+	assert_int_equal(chown(path, 12345, (gid_t)-1), 0);
+}
+static void link_it(const char *path)
+{
+	char other[300];
+
+	snprintf(other, sizeof(other), "%s.real", path);
+	assert_int_equal(rename(path, other), 0);
+	assert_int_equal(symlink(other, path), 0);
+}
+
+/* The one before is taken, and the next one replaces it. */
+static void what_is_not_whole_is_not_there(void **state)
+{
+	void (*const harms[])(const char *path) = { truncate_it, empty_it,
+						    open_it, link_it,
+						    give_it_away };
+	uint64_t generation = 1;
+	char path[256], end[8];
+
+	publish(*state, false, 0, 1);
+	for (size_t i = 0; i < ARRAY_LEN(harms); i++) {
+		if (harms[i] == give_it_away && geteuid() != 0)
+			continue;
+		snprintf(end, sizeof(end), "%d", (int)generation);
+		name_file(*state, end, path);
+		harms[i](path);
+		expect(*state, 0, 0, generation > 1 ? 2 : 1);
+		publish(*state, false, 0, (int)i + 2);
+		expect(*state, (int)i + 2, ++generation, 0);
+	}
+}
+
+static void places_are_ours_alone(void **state)
+{
+	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
+	struct aq_err err = { 0 };
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/none", (char *)*state);
+	assert_int_equal(shared_dir_open(path, geteuid(), KEY, &d, &err), AQ_SYS);
+	assert_non_null(strstr(err.text, "is not there"));
+	assert_int_equal(chmod(*state, 0775), 0);
+	assert_int_equal(shared_dir_open(*state, geteuid(), KEY, &d, &err),
+			 AQ_SYS);
+	assert_non_null(strstr(err.text, "nobody else may write it"));
+	assert_int_equal(chmod(*state, 0755), 0);
+	publish(*state, false, 0, 1);
+	snprintf(path, sizeof(path), "%s/locks/ab", (char *)*state);
+	assert_int_equal(chmod(path, 0777), 0);
+	assert_int_equal(shared_dir_open(*state, geteuid(), KEY, &d, &err),
+			 AQ_SYS);
+	assert_int_equal(chmod(path, 0755), 0);
+	if (geteuid() == 0) {
+		assert_int_equal(chown(*state, 12345, (gid_t)-1), 0);
+		assert_int_equal(shared_dir_open(*state, 0, KEY, &d, &err),
+				 AQ_SYS);
+		assert_int_equal(chown(*state, 0, (gid_t)-1), 0);
+	}
+	assert_int_equal(shared_dir_try(*state, geteuid(), &err), 0);
+	expect(*state, 1, 1, 0);
+}
+
+/* Of many at once, each with a lock of its own, one wins. */
+static void many_publish_at_once(void **state)
+{
+	uint64_t generation = 0;
+	size_t notes;
+	int gate[2], version, status;
+	char byte;
+
+	assert_int_equal(pipe(gate), 0);
+	for (int i = 1; i <= PUBLISHERS; i++) {
+		if (fork() != 0)
+			continue;
+		close(gate[1]);
+		(void)!read(gate[0], &byte, 1);
+		publish(*state, false, 0, i);
+		_exit(find(*state, &generation, &notes));
+	}
+	close(gate[0]);
+	close(gate[1]);
+	assert_true(wait(&status) > 0);
+	version = WEXITSTATUS(status);
+	assert_in_range(version, 1, PUBLISHERS);
+	for (int i = 1; i < PUBLISHERS; i++) {
+		assert_true(wait(&status) > 0);
+		assert_int_equal(WEXITSTATUS(status), version);
+	}
+	expect(*state, version, 1, 0);
+}
+
+/* -- claims -- */
+
+/* The first has it, and the second has seen that. */
+static void begin_claims(const char *top, struct shared_dir *d,
+			 struct shared_claim *a, struct shared_claim *b,
+			 struct shared_claim *c)
+{
+	open_key(top, 0, d);
+	shared_claim_init(a, "node-a");
+	shared_claim_init(b, "node-b");
+	shared_claim_init(c, "node-c");
+	assert_int_equal(shared_claim_take(d, a, NULL), 0);
+	assert_int_equal(shared_claim_take(d, b, NULL), AQ_BUSY);
+}
+
+static void a_claim_is_one_s_until_it_is_stale(void **state)
+{
+	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
+	struct shared_claim a, b, c;
+
+	begin_claims(*state, &d, &a, &b, &c);
+	assert_true(aq_starts_with(b.seen, "node-a "));
+	assert_int_equal(shared_claim_take(&d, &c, NULL), AQ_BUSY);
+	/* it lives, however long that takes */
+	b.since -= 2 * SHARED_STALE_MS;
+	shared_claim_renew(&a);
+	assert_int_equal(shared_claim_take(&d, &b, NULL), AQ_BUSY);
+	/* it does not: the first one who sees that has it, and no other */
+	b.since -= SHARED_STALE_MS;
+	c.since -= SHARED_STALE_MS;
+	assert_int_equal(shared_claim_take(&d, &b, NULL), 0);
+	assert_int_equal(shared_claim_take(&d, &c, NULL), AQ_BUSY);
+	assert_true(aq_starts_with(c.seen, "node-b "));
+	/* who lost it takes nothing away */
+	shared_claim_renew(&a);
+	shared_claim_drop(&d, &a, false);
+	assert_int_equal(shared_claim_take(&d, &c, NULL), AQ_BUSY);
+	shared_claim_drop(&d, &b, false);
+	assert_int_equal(shared_claim_take(&d, &c, NULL), 0);
+	shared_claim_drop(&d, &c, false);
+}
+
+static void who_gives_up_is_not_waited_for(void **state)
+{
+	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
+	struct shared_claim a, b, c;
+
+	begin_claims(*state, &d, &a, &b, &c);
+	shared_claim_drop(&d, &a, true);
+	assert_int_equal(shared_claim_take(&d, &b, NULL), AQ_MISS);
+	/* who comes later tries it again */
+	assert_int_equal(shared_claim_take(&d, &c, NULL), 0);
+	shared_claim_drop(&d, &c, false);
+}
+
+/* -- judging -- */
+
+static const char *const whole = "aq-request 1\npython 3.9.*\nchannel conda-forge\n"
+				 "conda bioconda::samtools\nconda numpy >=1.20\n";
+#define PYTHON "conda " CONDA "/noarch/python-3.9.6-0.conda " SHA " python 3.9.6 0\n"
+#define NUMPY "conda " CONDA "/noarch/numpy-1.26-0.conda " SHA " numpy 1.26 0\n"
+#define SAMTOOLS "conda https://mirror.example/bioconda/noarch/samtools-1-0.conda " SHA " samtools 1 0\n"
+
+static void expect_judged(const char *items, const char *why)
+{
+	cleanup_request struct aq_request *req = NULL;
+	cleanup_lock struct aq_lock *lock = NULL;
+	struct aq_err err = { 0 };
+	char text[4096];
+	int rc;
+
+	assert_int_equal(aq_request_parse(whole, strlen(whole), &example_conf,
+					  &req, &err), 0);
+	snprintf(text, sizeof(text), "aq-lock 1\nplatform %s\n%s",
+		 strncmp(items, "platform", 8) == 0 ? "linux-none" :
+						      aq_platform_subdir(),
+		 strncmp(items, "platform", 8) == 0 ? items + 9 : items);
+	if (aq_lock_parse(text, strlen(text), &lock, &err) != 0)
+		fail_msg("%s: %s", err.text, text);
+	rc = shared_judge(&example_conf, req, "", lock, &err);
+	if (rc != (why ? AQ_USER : 0))
+		fail_msg("%d, %s: %s", rc, err.text, text);
+	if (why && !strstr(err.text, why))
+		fail_msg("'%s' is not: %s", err.text, why);
+}
+
+static void a_lock_is_what_this_node_could_have(void **state)
+{
+	(void)state;
+#define HEAD "python 3.9.6\n"
+#define ALL HEAD NUMPY PYTHON SAMTOOLS
+	expect_judged(ALL, NULL);
+	expect_judged(ALL "wheel " WHEEL " " SHA " six 1.0\n", NULL);
+	expect_judged("platform\n" ALL, "it is for 'linux-none'");
+	expect_judged("python 3.10.1\n" NUMPY PYTHON SAMTOOLS, "python 3.9.* is asked for");
+	expect_judged(HEAD "base " SHA "\n" NUMPY PYTHON SAMTOOLS, "no base here");
+	expect_judged(HEAD NUMPY PYTHON, "it lacks 'bioconda::samtools'");
+	expect_judged(HEAD "conda " CONDA "/noarch/numpy-1.1-0.conda " SHA " numpy 1.1 0\n"
+		      PYTHON SAMTOOLS, "'numpy >=1.20' is asked for");
+	/* of a channel of the request, but not of the one that is asked for */
+	expect_judged(HEAD NUMPY PYTHON "conda " CONDA "/noarch/samtools-1-0.conda " SHA " samtools 1 0\n",
+		      "'bioconda::samtools' is asked for");
+#define BAD(url) expect_judged(HEAD "conda " url " " SHA " aaa 1 0\n" NUMPY PYTHON SAMTOOLS, \
+			       "package 'aaa' is from no channel")
+	BAD("https://mirror.example/pytorch/noarch/aaa-1-0.conda");
+	BAD("https://mirror.example/conda-forge2/noarch/aaa-1-0.conda");
+	BAD("http://mirror.example/conda-forge/noarch/aaa-1-0.conda");
+	BAD(CONDA "/noarch/../aaa-1-0.conda");
+	BAD(CONDA "/noarch/..%2faaa-1-0.conda");
+	BAD(CONDA "/noarch/%2E%2e");
+	BAD(CONDA "/noarch/aaa-1-0.conda?x");
+	BAD(CONDA "/win-64/aaa-1-0.conda");
+	BAD(CONDA "/noarch/");
+	BAD(CONDA "/aaa-1-0.conda");
+#define BAD_WHEEL(url) expect_judged(ALL "wheel " url " " SHA " six 1.0\n", \
+				     "package 'six' is neither from")
+	BAD_WHEEL("https://elsewhere.example/six-1.0-py3-none-any.whl");
+	BAD_WHEEL("http://mirror.example/six-1.0-py3-none-any.whl");
+	BAD_WHEEL("https://mirror.example:444/six-1.0-py3-none-any.whl");
+	BAD_WHEEL("file:///etc/six-1.0-py3-none-any.whl");
+	expect_judged(ALL "source " WHEEL " " SHA " six 1.0\n", "would be built from its source");
+}
+
+static void wheels_of_find_links_and_of_pypi(void **state)
+{
+	char *links[] = { (char[]){ "/srv/wheels/" },
+			  (char[]){ "file:///srv/more" } };
+	static const char *const good[] = {
+		"file:///srv/wheels/a.whl", "file:///srv/wheels/d/a.whl",
+		"file:///srv/more/a%2Bb.whl",
+		"https://files.pythonhosted.org/packages/a.whl" };
+	static const char *const bad[] = {
+		"file:///srv/wheels/../a.whl", "file:///srv/wheels2/a.whl",
+		"file:///srv/more/%2e%2E/a.whl", "https://pythonhosted.org/a.whl" };
+	static const char canonical[] = "aq-request 1\nchannel conda-forge\nconda numpy\n";
+	cleanup_request struct aq_request *req = NULL;
+	struct aq_conf conf = example_conf;
+
+	(void)state;
+	conf.find_links = (struct aq_strv){ links, 2, 2, 2, 0 };
+	conf.pip_index = (char[]){ "https://pypi.org/simple" };
+	assert_int_equal(aq_request_parse(canonical, strlen(canonical), &conf,
+					  &req, NULL), 0);
+	for (size_t i = 0; i < ARRAY_LEN(good) + ARRAY_LEN(bad); i++) {
+		bool is_good = i < ARRAY_LEN(good);
+		const char *url = is_good ? good[i] : bad[i - ARRAY_LEN(good)];
+		cleanup_lock struct aq_lock *lock = NULL;
+		char text[1024];
+
+		snprintf(text, sizeof(text), "aq-lock 1\nplatform %s\n" NUMPY "wheel %s " SHA " a 1\n",
+			 aq_platform_subdir(), url);
+		assert_int_equal(aq_lock_parse(text, strlen(text), &lock, NULL), 0);
+		if (shared_judge(&conf, req, "", lock, NULL) != (is_good ? 0 : AQ_USER))
+			fail_msg("%s", url);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define IN_DIR(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+		IN_DIR(the_first_one_stays),
+		IN_DIR(a_job_refreshes_once),
+		IN_DIR(old_ones_go),
+		IN_DIR(what_is_not_whole_is_not_there),
+		IN_DIR(places_are_ours_alone),
+		IN_DIR(many_publish_at_once),
+		IN_DIR(a_claim_is_one_s_until_it_is_stale),
+		IN_DIR(who_gives_up_is_not_waited_for),
+		cmocka_unit_test(a_lock_is_what_this_node_could_have),
+		cmocka_unit_test(wheels_of_find_links_and_of_pypi),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
