@@ -86,6 +86,7 @@ enum phase {
 	PHASE_PIP,    /* the prefix's own program installs into it */
 	PHASE_PROBE,  /* the prefix's own programs are tried */
 	PHASE_SHARED, /* our code, on files of shared_dir */
+	PHASE_ARCHIVES, /* the same, and on those of the caches */
 };
 
 struct build {
@@ -170,7 +171,8 @@ struct build {
 	enum build_verdict verdict;
 	struct aq_tally tally; /* what is to be counted of it */
 
-	struct shared_process cluster; /* shared.c */
+	char archives[48]; /* below work/: of packages, shared.h; or "" */
+	struct sharing sharing; /* shared.h */
 
 	struct disk_watch {
 		bool is_begun;
@@ -345,6 +347,11 @@ struct dialect {
 	 * link nothing; NULL: the client knows no such step.
 	 */
 	int (*fetch)(struct build *b, const char *program, struct aq_err *err);
+	/* Download what is not in b->archives yet of what b->lock says of conda
+	 * packages, as shared_store.h calls it, from where link() then takes what is
+	 * there; NULL: the client cannot.
+	 */
+	int (*download)(struct build *b, const char *program, struct aq_err *err);
 	/* Make b->prefix hold exactly what b->lock says of conda packages. */
 	int (*link)(struct build *b, const char *program, struct aq_err *err);
 	bool can_constrain; /* solve() knows AQ_ENV_LINKED */

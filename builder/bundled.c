@@ -49,10 +49,10 @@ static int solve(struct build *b, const char *program, struct aq_str *lines,
 							  BUILD_FAULT, err);
 }
 
-static int link_prefix(struct build *b, const char *program,
+/* A verb that reads the lock, and what is known of what lies unpacked. */
+static int run_on_lock(struct build *b, struct command *cmd, const char *failed,
 		       struct aq_err *err)
 {
-	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
 	cleanup_str struct aq_str input = AQ_STR_INIT(INPUT_MAX);
 	int rc;
 
@@ -61,24 +61,45 @@ static int link_prefix(struct build *b, const char *program,
 	rc = aq_str_done(&input, "a client's input", err);
 	if (rc)
 		return rc;
+	if (b->archives[0]) {
+		aq_strv_add(&cmd->argv, "--archives");
+		aq_strv_add_fmt(&cmd->argv, "%s/%s", b->inside, b->archives);
+	}
+	cmd->input = input.s;
+	cmd->input_len = input.len;
+	cmd->on_line = on_line;
+	rc = run(b, cmd, err);
+	if (rc || cmd->exit_code == 0)
+		return rc;
+	return run_failed(b, cmd, failed,
+			  cmd->exit_code == EXIT_REFUSED ? BUILD_REFUSED :
+							   BUILD_FAULT, err);
+}
+
+static int download(struct build *b, const char *program, struct aq_err *err)
+{
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
+
+	start(b, &cmd, program, "fetch");
+	return run_on_lock(b, &cmd, "the packages cannot be fetched", err);
+}
+
+static int link_prefix(struct build *b, const char *program,
+		       struct aq_err *err)
+{
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
+
 	start(b, &cmd, program, "link");
 	aq_strv_add(&cmd.argv, "--prefix");
 	aq_strv_add(&cmd.argv, b->prefix);
 	client_add_channels(b, &cmd);
-	cmd.input = input.s;
-	cmd.input_len = input.len;
-	cmd.on_line = on_line;
-	rc = run(b, &cmd, err);
-	if (rc || cmd.exit_code == 0)
-		return rc;
-	return run_failed(b, &cmd, "the packages cannot be installed",
-			  cmd.exit_code == EXIT_REFUSED ? BUILD_REFUSED :
-							  BUILD_FAULT, err);
+	return run_on_lock(b, &cmd, "the packages cannot be installed", err);
 }
 
 const struct dialect dialect_bundled = {
 	.name = "aq-rattler",
 	.solve = solve,
+	.download = download,
 	.link = link_prefix,
 	.can_constrain = true,
 };

@@ -25,7 +25,7 @@ struct phase_form {
 	bool has_caches;     /* all of work/, where nothing is executed */
 	bool has_network;
 	bool writes_prefix;
-	bool has_shared;     /* shared_dir, and nothing of cache_dir */
+	bool has_shared;     /* shared_dir; without has_caches nothing of cache_dir */
 	bool is_builders;    /* builder_user's; else probe_user's */
 };
 const struct phase_form *phase_form(enum phase phase);
@@ -49,6 +49,10 @@ const char *confine_become(const struct build *b, enum phase phase);
 AQ_CHECK bool mounts_unshare(const struct build *b);
 /* Bind all of work/ over cache_dir, with b->shown in it, read-only. */
 AQ_CHECK bool mounts_bind_work(const struct build *b);
+/* shared_dir as a mount of its own, which alone can be written.  Root looks up no more
+ * of it than its name: what is below may not be root's to see.
+ */
+AQ_CHECK bool mounts_bind_shared(const struct build *b);
 /* A cache_dir that has nothing but what the phase needs. */
 AQ_CHECK bool mounts_bind_prefix(const struct build *b,
 				 const struct phase_form *form);

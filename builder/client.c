@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "builder/packages.h"
+#include "builder/shared.h"
 #include "common/io.h"
 #include "common/sources.h"
 
@@ -143,6 +144,8 @@ static int link_shared(struct build *b, const struct dialect *d,
 
 	if (!rc && is_in_the_way)
 		return link_alone(b, d, program, err);
+	if (!rc)
+		rc = shared_archives(b, d, program, err);
 	if (!rc && d->fetch)
 		rc = d->fetch(b, program, err);
 	if (!rc && d->fetch)
@@ -167,9 +170,11 @@ int client_link(struct build *b, struct aq_err *err)
 		return rc;
 	say(b, "installing %zu packages",
 	    aq_lock_count(b->lock, AQ_LOCK_CONDA));
+	b->archives[0] = '\0';
 	is_shared = b->is_personal || b->is_private || !client_is_alone(d->name);
 	rc = is_shared ? link_shared(b, d, program, err) :
 			 link_alone(b, d, program, err);
+	shared_archives_end(b);
 	return check_scripts(b, &why) == AQ_USER ?
 		aq_fail(err, AQ_USER, "%s", why.text) : rc;
 }

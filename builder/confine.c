@@ -16,6 +16,9 @@ static const struct phase_form forms[] = {
 	[PHASE_PIP] = { .has_network = true, .writes_prefix = true },
 	[PHASE_PROBE] = { .has_network = false },
 	[PHASE_SHARED] = { .has_shared = true, .is_builders = true },
+	/* as large files as a client */
+	[PHASE_ARCHIVES] = { .has_shared = true, .has_caches = true,
+			     .writes_prefix = true, .is_builders = true },
 };
 
 const struct phase_form *phase_form(enum phase phase)
@@ -50,6 +53,8 @@ const char *confine_see(const struct build *b, enum phase phase,
 
 	if (!mounts_unshare(b))
 		return "make the mount namespace private";
+	if (form->has_shared && !mounts_bind_shared(b))
+		return "mount shared_dir";
 	if (form->has_caches ? !mounts_bind_work(b) :
 			       !mounts_bind_prefix(b, form))
 		return "mount the work area";

@@ -364,7 +364,7 @@ static int answer(const struct options *o, struct aq_answer *a,
 		.base_fd = -1, .own_fd = -1, .compiler_fd = -1, .key_fd = -1,
 		.wait_fd = -1, .slot_fd = -1, .ticket_fd = -1, .public_fd = -1, .log_fd = -1,
 		.room.alone_fd = -1,
-		.cluster = SHARED_PROCESS_INIT,
+		.sharing = SHARING_INIT,
 	};
 	int rc = o->is_personal ? aq_conf_load_personal(o->conf_path, &conf, err) :
 				  aq_conf_load(o->conf_path, o->node, &conf, err);

@@ -225,10 +225,7 @@ static bool bind_source(const struct build *b, const struct source *s)
 	       mount(from, to, NULL, MS_BIND, NULL) == 0;
 }
 
-/* A mount of its own, which alone can be written.  Root looks up no more of it than
- * its name: what is below may not be root's to see.
- */
-static bool bind_shared(const struct build *b)
+bool mounts_bind_shared(const struct build *b)
 {
 	const char *dir = b->conf->shared_dir;
 
@@ -238,8 +235,7 @@ static bool bind_shared(const struct build *b)
 bool mounts_bind_prefix(const struct build *b, const struct phase_form *form)
 {
 	struct sources s = { .n = 0 };
-	bool is_ok = find_sources(b, form, &s) &&
-		     (!form->has_shared || bind_shared(b));
+	bool is_ok = find_sources(b, form, &s);
 
 	if (is_ok)
 		is_ok = mount("aq", b->inside, "tmpfs", SAFE, PLACES) == 0;
@@ -297,8 +293,10 @@ bool mounts_each_open(const struct build *b, const struct phase_form *form,
 {
 	char prefix[AQ_ENV_NAME_SIZE + 8], path[2 * BUILD_PATH_MAX];
 
-	if (form->has_shared)
-		return fn(b->conf->shared_dir, arg);
+	if (form->has_shared && !fn(b->conf->shared_dir, arg))
+		return false;
+	if (form->has_shared && !form->has_caches)
+		return true;
 	if (form->has_caches)
 		return fn(b->inside, arg) &&
 		       (!b->is_private || call_open(b, "envs", fn, arg));

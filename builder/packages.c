@@ -431,3 +431,31 @@ void packages_tell(const struct build *b, struct aq_str *input)
 	if (!has_own_caches(b) && open_places(b, &p, NULL) == 0)
 		(void)!each(&p, tell, input, NULL);
 }
+
+/* -- what is to be fetched -- */
+
+struct missing {
+	int (*fn)(const struct aq_lock_item *item, void *arg);
+	void *arg;
+};
+
+static int call_if_missing(const struct places *p,
+			   const struct aq_lock_item *item, const char *dir,
+			   void *arg, struct aq_err *err)
+{
+	const struct missing *m = arg;
+
+	(void)err;
+	return is_checked(p, item, dir, NULL) ? 0 : m->fn(item, m->arg);
+}
+
+int packages_each_missing(struct build *b,
+			  int (*fn)(const struct aq_lock_item *item, void *arg),
+			  void *arg, struct aq_err *err)
+{
+	cleanup_places struct places p = { b, -1, -1 };
+	struct missing m = { fn, arg };
+	int rc = open_places(b, &p, err);
+
+	return rc ? rc : each(&p, call_if_missing, &m, err);
+}

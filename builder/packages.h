@@ -33,6 +33,13 @@ AQ_CHECK int packages_prepare(struct build *b, bool *ret_is_in_the_way,
  */
 AQ_CHECK int packages_check(struct build *b, bool is_anew, struct aq_err *err);
 
+/* Call 'fn' for each conda package of b->lock that is not unpacked and closed, until it
+ * returns non-zero, which is returned.
+ */
+AQ_CHECK int packages_each_missing(struct build *b,
+				   int (*fn)(const struct aq_lock_item *item,
+					     void *arg),
+				   void *arg, struct aq_err *err);
 /* Append what is known of b->lock's packages to a client's input: "checked DIR" of
  * each that is closed, "link PATH" of each link of those.
  */

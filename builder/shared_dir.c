@@ -47,10 +47,10 @@ static int open_below(int dirfd, const char *name, uid_t owner, int *ret_fd,
 	return rc;
 }
 
-int shared_dir_open(const char *path, uid_t owner, const char *key,
-		    struct shared_dir *ret, struct aq_err *err)
+int shared_open(const char *path, uid_t owner, const char *kind, const char *key,
+		struct shared_dir *ret, struct aq_err *err)
 {
-	cleanup_close int top = -1, locks = -1;
+	cleanup_close int top = -1, kinds = -1;
 	char digits[3];
 	int rc = aq_open_dir(AT_FDCWD, path, &top, err);
 
@@ -58,14 +58,20 @@ int shared_dir_open(const char *path, uid_t owner, const char *key,
 	if (!rc)
 		rc = judge_dir(top, path, owner, err);
 	if (!rc)
-		rc = open_below(top, "locks", owner, &locks, err);
+		rc = open_below(top, kind, owner, &kinds, err);
 	if (!rc)
-		rc = open_below(locks, digits, owner, &ret->fd, err);
+		rc = open_below(kinds, digits, owner, &ret->fd, err);
 	ret->owner = owner;
-	snprintf(ret->key, sizeof(ret->key), "%s", key);
+	snprintf(ret->key, sizeof(ret->key), "%.64s", key);
 	/* "not there" is no miss of what is looked for in it */
 	return rc == AQ_MISS ? aq_fail(err, AQ_SYS, "'%s' is not there", path) :
 			       rc;
+}
+
+int shared_dir_open(const char *path, uid_t owner, const char *key,
+		    struct shared_dir *ret, struct aq_err *err)
+{
+	return shared_open(path, owner, "locks", key, ret, err);
 }
 
 void shared_dir_close(struct shared_dir *d)
@@ -76,8 +82,8 @@ void shared_dir_close(struct shared_dir *d)
 
 /* -- reading -- */
 
-int shared_read_own(const struct shared_dir *d, const char *name,
-		    struct aq_str *text, struct aq_err *err)
+int shared_open_own(const struct shared_dir *d, const char *name, int *ret_fd,
+		    struct aq_err *err)
 {
 	cleanup_close int fd = -1;
 	struct stat st;
@@ -91,7 +97,17 @@ int shared_read_own(const struct shared_dir *d, const char *name,
 		return aq_fail(err, AQ_CORRUPT, "it is user %u's", st.st_uid);
 	if (st.st_mode & 022)
 		return aq_fail(err, AQ_CORRUPT, "others may write it");
-	return aq_read_open(fd, name, text, err);
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+int shared_read_own(const struct shared_dir *d, const char *name,
+		    struct aq_str *text, struct aq_err *err)
+{
+	cleanup_close int fd = -1;
+	int rc = shared_open_own(d, name, &fd, err);
+
+	return rc ? rc : aq_read_open(fd, name, text, err);
 }
 
 static int read_lock(struct shared_dir *d, const char *name,
@@ -197,12 +213,11 @@ int shared_dir_find_job(struct shared_dir *d, struct aq_str *text,
 
 /* -- writing -- */
 
-int shared_write_new(const struct shared_dir *d, const char *text, size_t len,
-		     char ret_name[SHARED_NAME_SIZE], struct aq_err *err)
+int shared_make_new(const struct shared_dir *d, char ret_name[SHARED_NAME_SIZE],
+		    int *ret_fd, struct aq_err *err)
 {
-	cleanup_close int fd = -1;
 	uint64_t random;
-	int rc;
+	int fd;
 
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 		return aq_fail_errno(err, "no random number can be had");
@@ -211,6 +226,18 @@ int shared_write_new(const struct shared_dir *d, const char *text, size_t len,
 		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return aq_fail_errno(err, "cannot make a file");
+	*ret_fd = fd;
+	return 0;
+}
+
+int shared_write_new(const struct shared_dir *d, const char *text, size_t len,
+		     char ret_name[SHARED_NAME_SIZE], struct aq_err *err)
+{
+	cleanup_close int fd = -1;
+	int rc = shared_make_new(d, ret_name, &fd, err);
+
+	if (rc)
+		return rc;
 	rc = aq_write_all(fd, text, len, err);
 	if (!rc && (fchmod(fd, 0644) < 0 || fsync(fd) < 0))
 		rc = aq_fail_errno(err, "cannot write a file");

@@ -8,6 +8,8 @@
  *                                       that job published
  *   shared_dir/locks/KE/KEY.claim-N     who resolves that key now
  *
+ *   shared_dir/packages/…               archives: shared_store.h
+ *
  * A file gets its name by link(2) once it is whole and flushed, so that the first of
  * several wins, and is never changed.  A lock of a higher generation is there only
  * because somebody asked for a refresh, or because the one before is damaged.
@@ -96,6 +98,9 @@ void shared_claim_renew(struct shared_claim *c);
 /* It is nobody's any more; 'is_over': who waits need not try the same. */
 void shared_claim_drop(const struct shared_dir *d, struct shared_claim *c,
 		       bool is_over);
+
+/* Drop the claim that a process of 'node' left when it was ended. */
+void shared_claim_forget(const struct shared_dir *d, const char *node);
 
 /* Whether all that is needed works below 'path': AQ_SYS, with what does not. */
 AQ_CHECK int shared_dir_try(const char *path, uid_t owner, struct aq_err *err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The process that touches shared_dir for a build, as its supervisor knows it
+/* Processes that touch shared_dir for a build, as its supervisor knows them
  * (shared.h).
  */
 #ifndef AQ_SHARED_PROCESS_H
@@ -17,8 +17,15 @@ struct shared_process {
 	struct aq_str said;
 	size_t at; /* what of it was taken */
 	uint64_t generation; /* of the lock that it said */
-	bool is_off; /* not for this build any more */
+	int64_t since; /* when it last got something, aq_now_ms() */
 };
 #define SHARED_PROCESS_INIT { .to = -1, .from = -1, .errors = -1 }
+
+struct sharing {
+	/* two, as a resolver may need packages */
+	struct shared_process locks, archives;
+	bool is_off; /* not for this build any more */
+};
+#define SHARING_INIT { SHARED_PROCESS_INIT, SHARED_PROCESS_INIT, false }
 
 #endif

@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The process that touches shared_dir.  It reads what to do from standard input and
- * says what it finds on standard output; who started it does not wait for it for long.
- */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -9,17 +6,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "builder/shared.h"
-#include "builder/shared_dir.h"
+#include "builder/shared_serve.h"
 #include "common/clock.h"
 #include "common/io.h"
+#include "common/lock.h"
 
 /* Who waits looks so often, in milliseconds: the longer the less, so that a thousand
  * nodes do not keep a server busy.
  */
 #define LOOK_LEAST_MS 50
 #define LOOK_MOST_MS 1000
-#define TOLD_MAX (AQ_LOCK_MAX + 64)
 
 struct serving {
 	const struct shared_job *job;
@@ -27,7 +23,7 @@ struct serving {
 	struct shared_claim claim;
 };
 
-static int say_line(const char *what, const char *text, struct aq_err *err)
+int shared_say(const char *what, const char *text, struct aq_err *err)
 {
 	char line[512];
 	int n = snprintf(line, sizeof(line), "%s%s\n", what, text);
@@ -35,7 +31,7 @@ static int say_line(const char *what, const char *text, struct aq_err *err)
 	return aq_write_all(STDOUT_FILENO, line, (size_t)n, err);
 }
 
-static int say_notes(const struct shared_dir *d, struct aq_err *err)
+int shared_say_notes(struct shared_dir *d, struct aq_err *err)
 {
 	int rc = 0;
 
@@ -44,8 +40,9 @@ static int say_notes(const struct shared_dir *d, struct aq_err *err)
 		char note[400];
 
 		snprintf(note, sizeof(note), "%.*s", (int)strcspn(p, "\n"), p);
-		rc = say_line(SHARED_SAYS_NOTE, note, err);
+		rc = shared_say(SHARED_SAYS_NOTE, note, err);
 	}
+	aq_str_free(&d->notes);
 	return rc;
 }
 
@@ -62,10 +59,10 @@ static int look(struct serving *s, bool is_refresh, struct aq_err *err)
 			  shared_dir_find(&s->dir, &text, &generation, err);
 	if (rc)
 		return rc;
-	rc = say_notes(&s->dir, err);
+	rc = shared_say_notes(&s->dir, err);
 	snprintf(head, sizeof(head), "%" PRIu64 " %zu", generation, text.len);
 	if (!rc)
-		rc = say_line(SHARED_SAYS_LOCK, head, err);
+		rc = shared_say(SHARED_SAYS_LOCK, head, err);
 	return rc ? rc : aq_write_all(STDOUT_FILENO, aq_str_get(&text), text.len,
 				      err);
 }
@@ -87,6 +84,53 @@ static int64_t interval(int64_t since)
 				    ms;
 }
 
+static int wait_once(const struct shared_claim *c, int64_t since, bool *is_said,
+		     struct aq_err *err)
+{
+	int rc = *is_said ? shared_say(SHARED_SAYS_ALIVE, "", err) :
+			    shared_say(SHARED_SAYS_WAITS, c->seen, err);
+
+	*is_said = true;
+	if (!rc && is_told(interval(since)))
+		rc = aq_fail(err, AQ_SYS, "the build is over");
+	return rc;
+}
+
+int shared_claim_or_wait(const struct shared_dir *d, struct shared_claim *c,
+			 int64_t since, bool *is_said, struct aq_err *err)
+{
+	int rc = shared_claim_take(d, c, err);
+
+	return rc == AQ_MISS ? AQ_BUSY :
+	       rc == AQ_BUSY ? wait_once(c, since, is_said, err) :
+			       rc;
+}
+
+int shared_read_told(struct shared_claim *c, struct aq_str *told,
+		     int (*tick)(void *arg, struct aq_err *err), void *arg,
+		     struct aq_err *err)
+{
+	char buf[4096];
+	ssize_t n;
+
+	for (;;) {
+		while (!is_told(SHARED_RENEW_MS)) {
+			int rc = tick ? tick(arg, err) : 0;
+
+			if (rc)
+				return rc;
+			shared_claim_renew(c);
+		}
+		n = read(STDIN_FILENO, buf, sizeof(buf));
+		if (n < 0 && errno != EINTR)
+			return aq_fail_errno(err, "cannot read");
+		if (n == 0)
+			return aq_str_done(told, "the lock", err);
+		if (n > 0)
+			aq_str_add_mem(told, buf, (size_t)n);
+	}
+}
+
 /* Until there is a lock, which is said, or the claim is ours (AQ_MISS), or nobody is
  * to be waited for (AQ_BUSY).
  */
@@ -104,49 +148,20 @@ static int wait_for_lock(struct serving *s, struct aq_err *err)
 			return AQ_MISS;
 		if (!s->job->may_claim)
 			return AQ_BUSY;
-		rc = shared_claim_take(&s->dir, &s->claim, err);
-		if (rc == AQ_MISS)
-			return AQ_BUSY;
-		if (!rc) /* somebody may have published before it was ours */
-			continue;
-		if (rc == AQ_BUSY)
-			rc = say_line(is_said ? SHARED_SAYS_ALIVE :
-						SHARED_SAYS_WAITS,
-				      is_said ? "" : s->claim.seen, err);
+		rc = shared_claim_or_wait(&s->dir, &s->claim, since, &is_said,
+					  err);
 		if (rc)
 			return rc;
-		is_said = true;
-		if (is_told(interval(since)))
-			return AQ_SYS; /* the build is over */
-	}
-}
-
-/* All of standard input; the claim is renewed meanwhile. */
-static int read_told(struct serving *s, struct aq_str *told, struct aq_err *err)
-{
-	char buf[4096];
-	ssize_t n;
-
-	for (;;) {
-		while (!is_told(SHARED_RENEW_MS))
-			shared_claim_renew(&s->claim);
-		n = read(STDIN_FILENO, buf, sizeof(buf));
-		if (n < 0 && errno != EINTR)
-			return aq_fail_errno(err, "cannot read");
-		if (n == 0)
-			return aq_str_done(told, "the lock", err);
-		if (n > 0)
-			aq_str_add_mem(told, buf, (size_t)n);
 	}
 }
 
 /* Publish what is told, and say what is published then. */
 static int conclude(struct serving *s, struct aq_err *err)
 {
-	cleanup_str struct aq_str told = AQ_STR_INIT(TOLD_MAX);
+	cleanup_str struct aq_str told = AQ_STR_INIT(SHARED_TOLD_MAX);
 	const size_t len = strlen(SHARED_TELL_LOCK);
 	bool has_lock, is_jobs = s->job->is_refresh && s->job->job;
-	int rc = read_told(s, &told, err);
+	int rc = shared_read_told(&s->claim, &told, NULL, NULL, err);
 
 	has_lock = aq_starts_with(aq_str_get(&told), SHARED_TELL_LOCK);
 	if (!rc && has_lock)
@@ -172,10 +187,10 @@ int shared_serve(void *arg, struct aq_str *out, struct aq_err *err)
 	else if (!rc)
 		rc = AQ_MISS;
 	if (rc == AQ_BUSY || rc == AQ_MISS) {
-		int said = say_notes(&s.dir, err);
+		int said = shared_say_notes(&s.dir, err);
 
 		if (!said && !job->is_told)
-			said = say_line(rc == AQ_MISS ? SHARED_SAYS_CLAIMED :
+			said = shared_say(rc == AQ_MISS ? SHARED_SAYS_CLAIMED :
 							SHARED_SAYS_ALONE,
 					"", err);
 		rc = said || rc == AQ_BUSY ? said : conclude(&s, err);

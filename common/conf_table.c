@@ -43,7 +43,7 @@ const struct aq_conf_key aq_conf_keys[] = {
 	{ "shared_dir", AQ_CONF_FILE, offsetof(struct aq_conf, shared_dir), "",
 	  0, "directory",
 	  "on a file system that all nodes share: there what one of them "
-	  "resolved is what all get" },
+	  "resolved and fetched is what all get" },
 	{ "policy", AQ_CONF_POLICY, offsetof(struct aq_conf, policy), "", 0,
 	  "KIND=WORD …",
 	  "what requests may ask for beyond channels and index, each for its "

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# shared_dir: what one node resolved is what all get, whatever becomes of the channel, of
-# who resolves, and of the file system.
+# shared_dir: what one node resolved is what all get, and what it fetched, whatever becomes
+# of the channel, of who is at work, and of the file system.
 # shellcheck disable=SC2154,SC2030,SC2031 # bats sets stderr, and runs each test in a subshell
 
 load lib
@@ -122,12 +122,13 @@ finish() {
   jq -r .lock "$IT_DIR/$1.json"
 }
 has_builders() { [[ -n $(it_builders "$1") ]]; }
-waits_for() { grep -q "waiting: node $2 resolves this for all" "$IT_DIR/$1.err"; }
+waits_for() { grep -q "waiting: node $2 does this for all" "$IT_DIR/$1.err"; }
 solves() { cat "$IT_DIR"/nodes/*/lib/work/home/attempts | grep -c '^solve '; }
 
-@test "who resolves is killed half-way: another node takes over, and the rest take that" {
-  local lock
-  it_gate before solve
+# three_of_which_one_is_killed VERB: n2 and n3 wait for n1, whose builder is killed before
+# its client does VERB; the gate stays closed.
+three_of_which_one_is_killed() {
+  it_gate before "$1"
   start n1
   wait_until "$IT_JOB_SECONDS" it_is_at_gate
   start n2
@@ -136,6 +137,11 @@ solves() { cat "$IT_DIR"/nodes/*/lib/work/home/attempts | grep -c '^solve '; }
   wait_until "$IT_JOB_SECONDS" waits_for n3 n1
   # shellcheck disable=SC2046 # pids
   kill -KILL $(it_builders n1)
+}
+
+@test "who resolves is killed half-way: another node takes over, and the rest take that" {
+  local lock
+  three_of_which_one_is_killed solve
   wait_until "$IT_JOB_SECONDS" test -e "$IT_DIR/n1.status"
   it_open
   lock=$(finish n2)
@@ -258,7 +264,7 @@ solves() { cat "$IT_DIR"/nodes/*/lib/work/home/attempts | grep -c '^solve '; }
 # alone NODE WHY: it resolves alone, and says so once.
 alone() {
   build "$1"
-  assert_equal "$(grep -c "this node resolves alone" "$IT_DIR/$1.err")" 1
+  assert_equal "$(grep -c "this node goes on alone" "$IT_DIR/$1.err")" 1
   assert_contains "$(cat "$IT_DIR/$1.err")" "shared_dir '$SHARED' $2"
 }
 
@@ -320,7 +326,7 @@ alone() {
   hangs
   it_open
   finish n3
-  assert_contains "$(cat "$IT_DIR/n3.err")" "this node resolves alone"
+  assert_contains "$(cat "$IT_DIR/n3.err")" "this node goes on alone"
   go_on
   # and what hung is gone
   wait_while 30 pgrep -u "$AQ_BUILDER_USER" -f "aq-builder .*$IT_DIR/"
@@ -349,4 +355,93 @@ alone() {
   run -0 aq --node n2 explain "$DEMO"
   assert_contains "$output" "as the cluster's lock has it, generation 1"
   assert_equal "$(it_attempts n2)" 0
+}
+
+# -- archives --
+
+# three: DEMO needs three packages, two of them again elsewhere.
+three() {
+  package one 1
+  package two 1
+  DEMO=$(it_file three.yaml <<<'{channels: [own], dependencies: [demo, one, two]}')
+  : >"$IT_DIR/requests"
+}
+# downloads: how often each archive was asked for.
+downloads() { grep -o '[a-z0-9.-]*\.tar\.bz2$' "$IT_DIR/requests" | sort | uniq -c | awk '{print $1 ":" $2}' | tr '\n' ' '; }
+readonly EACH_ONCE="1:demo-1.0-0.tar.bz2 1:one-1-0.tar.bz2 1:two-1-0.tar.bz2 "
+archives() { find "$SHARED/packages" -type f -name '*.tar.bz2'; }
+
+@test "packages travel once, however many nodes ask at once" {
+  three
+  run -0 --separate-stderr as_user srun -N4 --aq-requirements="$DEMO" sh -c "cat \$AQ_ENV_PREFIX/share/two"
+  assert_equal "$output" "1111"
+  assert_equal "$(downloads)" "$EACH_ONCE"
+  assert_equal "$(archives | wc -l)" 3
+  nothing_left
+  assert_equal "$(find "$IT_DIR"/nodes/*/lib/work/tmp -name 'archives-*')" ""
+  for archive in $(archives); do
+    assert_equal "$(sha256sum <"$archive")" "$(basename "$archive" .tar.bz2)  -"
+    assert_equal "$(stat -c '%U %a' "$archive")" "$AQ_BUILDER_USER 644"
+  done
+  # another request has one of them
+  DEMO=$(it_file two.yaml <<<'{channels: [own], dependencies: [two]}')
+  build n1
+  assert_equal "$(downloads)" "$EACH_ONCE"
+  it_forget
+  build n2
+  assert_equal "$(downloads)" "$EACH_ONCE"
+}
+
+@test "a node without network builds from what others have shared" {
+  three
+  lock=$(build n1)
+  kill -STOP "$SERVER"
+  build n2 || { kill -CONT "$SERVER"; return 1; }
+  kill -CONT "$SERVER"
+  assert_equal "$(jq -r .lock "$IT_DIR/n2.json")" "$lock"
+  assert_equal "$(downloads)" "$EACH_ONCE"
+  run -0 aq --node n2 verify --contents
+}
+
+@test "an archive that is damaged or another's is fetched again, and replaced" {
+  local how file n=1
+  build n1
+  for how in 'truncate -s 100' 'truncate -s +1' 'chown 0' 'chmod 666'; do
+    it_forget
+    n=$((n + 1))
+    file=$(archives)
+    # shellcheck disable=SC2086 # a command
+    $how "$file"
+    build n2
+    has n2 1.0
+    assert_contains "$(cat "$IT_DIR/n2.err")" "is fetched again: "
+    assert_equal "$(downloads)" "$n:demo-1.0-0.tar.bz2 "
+    assert_equal "$(sha256sum <"$file") $(stat -c '%U %a' "$file")" "$(basename "$file" .tar.bz2)  - $AQ_BUILDER_USER 644"
+  done
+}
+
+@test "who fetches is killed half-way: another goes on" {
+  three
+  three_of_which_one_is_killed fetch
+  it_open
+  finish n2
+  finish n3
+  assert_equal "$(downloads)" "$EACH_ONCE"
+  nothing_left
+}
+
+@test "a private channel: who fetches has its credentials, and no other node needs them" {
+  three
+  (
+    umask 077
+    echo "machine 127.0.0.1 login anna password hush-hush-9" >"$IT_DIR/etc/aq.credentials"
+  )
+  echo "credentials = $IT_DIR/etc/aq.credentials" >>"$AQ_CONF"
+  echo '{"127.0.0.1": {"basic": "anna:hush-hush-9"}}' >"$IT_DIR/rules"
+  build n1 || { echo '{}' >"$IT_DIR/rules"; return 1; }
+  sed -i '/^credentials/d' "$AQ_CONF"
+  build n2 || { echo '{}' >"$IT_DIR/rules"; return 1; }
+  echo '{}' >"$IT_DIR/rules"
+  assert_equal "$(grep -c ' 200 good .*tar.bz2$' "$IT_DIR/requests")" 3
+  run ! grep -r hush-hush "$SHARED" "$IT_DIR/n1.err" "$IT_DIR/nodes/n1/lib/logs"
 }

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The process that copies archives from and to shared_dir. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "builder/shared_serve.h"
+#include "builder/shared_store.h"
+#include "common/clock.h"
+#include "common/io.h"
+
+/* While something is copied that is said so often, in milliseconds. */
+#define ALIVE_MS 1000
+
+struct serving {
+	const struct shared_archives_job *job;
+	struct shared_store store;
+	struct shared_dir dir; /* of the claim */
+	struct shared_claim claim;
+	int64_t said;
+	bool is_heard; /* who started us reads what we say now */
+};
+
+static int say_alive(void *arg, struct aq_err *err)
+{
+	struct serving *s = arg;
+
+	if (aq_now_ms() - s->said < ALIVE_MS)
+		return 0;
+	s->said = aq_now_ms();
+	shared_claim_renew(&s->claim);
+	return s->is_heard ? shared_say(SHARED_SAYS_ALIVE, "", err) : 0;
+}
+
+/* What is shared by now and not here yet; *ret_missing is how many are not. */
+static int get_all(struct serving *s, size_t *ret_missing, struct aq_err *err)
+{
+	const struct aq_strv *names = s->job->names;
+	int rc = 0;
+
+	*ret_missing = 0;
+	for (size_t i = 0; !rc && i < names->n; i++) {
+		struct aq_err why = { 0 };
+		int got;
+
+		if (faccessat(s->store.here, names->v[i], F_OK, 0) == 0)
+			continue;
+		got = shared_store_get(&s->store, names->v[i], &why);
+		if (got && got != AQ_MISS && got != AQ_CORRUPT)
+			return aq_fail(err, got, "%s", why.text);
+		if (got == AQ_CORRUPT)
+			aq_str_add_fmt(&s->dir.notes, "archive '%.16s' is fetched again: %.200s\n",
+				       names->v[i], why.text);
+		*ret_missing += got != 0;
+		rc = shared_say(got ? SHARED_SAYS_ALIVE : SHARED_SAYS_GOT, "",
+				err);
+	}
+	return rc ? rc : shared_say_notes(&s->dir, err);
+}
+
+static int put_all(void *arg, struct aq_err *err)
+{
+	struct serving *s = arg;
+	const struct aq_strv *names = s->job->names;
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < names->n; i++) {
+		rc = shared_store_put(&s->store, names->v[i], err);
+		if (rc == AQ_MISS) /* it is not here yet, or could not be had */
+			rc = 0;
+	}
+	return rc;
+}
+
+/* AQ_MISS: the claim is ours; AQ_BUSY: nobody is to be waited for; 0: all is here. */
+static int wait_for_archives(struct serving *s, struct aq_err *err)
+{
+	int64_t since = aq_now_ms();
+	bool is_said = false;
+
+	for (;;) {
+		size_t missing = 0;
+		int rc = get_all(s, &missing, err);
+
+		if (rc || !missing)
+			return rc;
+		if (s->claim.fd >= 0)
+			return AQ_MISS;
+		rc = shared_claim_or_wait(&s->dir, &s->claim, since, &is_said,
+					  err);
+		if (rc)
+			return rc;
+	}
+}
+
+static int conclude(struct serving *s, struct aq_err *err)
+{
+	cleanup_str struct aq_str told = AQ_STR_INIT(SHARED_TOLD_MAX);
+	int rc = shared_read_told(&s->claim, &told, put_all, s, err);
+
+	s->is_heard = true;
+	if (!rc && told.len)
+		rc = put_all(s, err);
+	shared_claim_drop(&s->dir, &s->claim, false);
+	/* of the process that was ended before it could be told */
+	if (s->job->is_told)
+		shared_claim_forget(&s->dir, s->job->node);
+	return rc || !told.len ? rc : shared_say(SHARED_SAYS_DONE, "", err);
+}
+
+static int serve(struct serving *s, struct aq_err *err)
+{
+	int rc = s->job->is_told ? AQ_MISS : wait_for_archives(s, err);
+
+	s->is_heard = false;
+	if (!rc)
+		return shared_say(SHARED_SAYS_DONE, "", err);
+	if (rc == AQ_BUSY)
+		return shared_say(SHARED_SAYS_ALONE, "", err);
+	if (rc != AQ_MISS)
+		return rc;
+	rc = s->job->is_told ? 0 : shared_say(SHARED_SAYS_CLAIMED, "", err);
+	return rc ? rc : conclude(s, err);
+}
+
+int shared_archives_serve(void *arg, struct aq_str *out, struct aq_err *err)
+{
+	const struct shared_archives_job *job = arg;
+	struct serving s = { .job = job, .dir = SHARED_DIR_INIT,
+			     .is_heard = true };
+	cleanup_close int here = -1;
+	int rc = shared_dir_open(job->path, job->owner, job->key, &s.dir, err);
+
+	(void)out;
+	if (!rc)
+		rc = aq_open_dir(AT_FDCWD, job->dir, &here, err);
+	s.store = (struct shared_store){ .path = job->path, .owner = job->owner,
+					 .here = here, .alive = say_alive,
+					 .arg = &s };
+	shared_claim_init(&s.claim, job->node);
+	if (!rc)
+		rc = serve(&s, err);
+	shared_claim_drop(&s.dir, &s.claim, false);
+	shared_dir_close(&s.dir);
+	return rc;
+}

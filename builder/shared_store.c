@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "builder/shared_store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "builder/shared_inside.h"
+#include "common/io.h"
+
+#define KIND "packages"
+#define CHUNK (4 * 1024 * 1024)
+/* No package has more, in bytes; a directory of somebody's mistakes has. */
+#define ARCHIVE_MAX (64ull << 30)
+
+bool shared_archive_name(const struct aq_lock_item *item,
+			 char ret[SHARED_ARCHIVE_SIZE])
+{
+	static const char *const ends[] = { ".conda", ".tar.bz2" };
+
+	/* a file is as near as what is shared */
+	if (item->kind != AQ_LOCK_CONDA || !aq_starts_with(item->url, "http"))
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+		if (aq_ends_with(item->url, ends[i])) {
+			snprintf(ret, SHARED_ARCHIVE_SIZE, "%s%s", item->sha256,
+				 ends[i]);
+			return true;
+		}
+	return false;
+}
+
+static int copy(const struct shared_store *s, int from, int to,
+		struct aq_err *err)
+{
+	static char buf[CHUNK]; /* one copy a process at a time */
+	ssize_t n;
+	int rc = 0;
+
+	while (!rc && (n = read(from, buf, sizeof(buf))) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return aq_fail_errno(err, "cannot read an archive");
+		rc = aq_write_all(to, buf, (size_t)n, err);
+		if (!rc && s->alive)
+			rc = s->alive(s->arg, err);
+	}
+	return rc;
+}
+
+/* AQ_CORRUPT: it is not what it is called. */
+static int check(int fd, const char *name, struct aq_err *err)
+{
+	char digest[AQ_SHA256_HEX_SIZE];
+	int rc;
+
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return aq_fail_errno(err, "cannot read '%s'", name);
+	rc = aq_sha256_fd(fd, ARCHIVE_MAX, digest, err);
+	if (!rc && strncmp(digest, name, AQ_SHA256_HEX_SIZE - 1) != 0)
+		rc = aq_fail(err, AQ_CORRUPT, "it is damaged");
+	return rc;
+}
+
+/* Under another name until it is whole. */
+static int take(const struct shared_store *s, int from, const char *name,
+		struct aq_err *err)
+{
+	char part[SHARED_ARCHIVE_SIZE + 8];
+	cleanup_close int to = -1;
+	int rc;
+
+	snprintf(part, sizeof(part), "%s.copy", name);
+	to = openat(s->here, part,
+		    O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (to < 0)
+		return aq_fail_errno(err, "cannot make '%s'", part);
+	rc = copy(s, from, to, err);
+	if (!rc)
+		rc = check(to, name, err);
+	if (!rc && renameat(s->here, part, s->here, name) < 0)
+		rc = aq_fail_errno(err, "cannot name '%s'", name);
+	if (rc)
+		(void)unlinkat(s->here, part, 0);
+	return rc;
+}
+
+int shared_store_get(const struct shared_store *s, const char *name,
+		     struct aq_err *err)
+{
+	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
+	cleanup_close int fd = -1;
+	int rc = shared_open(s->path, s->owner, KIND, name, &d, err);
+
+	if (!rc)
+		rc = shared_open_own(&d, name, &fd, err);
+	if (!rc)
+		rc = take(s, fd, name, err);
+	if (rc == AQ_CORRUPT)
+		(void)unlinkat(d.fd, name, 0);
+	return rc;
+}
+
+int shared_store_put(const struct shared_store *s, const char *name,
+		     struct aq_err *err)
+{
+	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
+	cleanup_close int from = -1, there = -1, to = -1;
+	char made[SHARED_NAME_SIZE];
+	int rc = aq_open_file(s->here, name, &from, err);
+
+	if (!rc)
+		rc = shared_open(s->path, s->owner, KIND, name, &d, err);
+	if (rc || shared_open_own(&d, name, &there, NULL) == 0)
+		return rc;
+	rc = shared_make_new(&d, made, &to, err);
+	if (rc)
+		return rc;
+	rc = copy(s, from, to, err);
+	if (!rc && (fchmod(to, 0644) < 0 || fsync(to) < 0))
+		rc = aq_fail_errno(err, "cannot write an archive");
+	if (!rc)
+		rc = shared_give_name(&d, made, name, err);
+	(void)unlinkat(d.fd, made, 0);
+	return rc == AQ_BUSY ? 0 : rc;
+}

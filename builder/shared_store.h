@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Archives of packages that nodes share: shared_dir/packages/DD/SHA256.conda (or
+ * .tar.bz2), DD being the first two digits.  A file gets its name once it is whole and
+ * flushed, and what is taken is compared with its name.
+ */
+#ifndef AQ_SHARED_STORE_H
+#define AQ_SHARED_STORE_H
+
+#include "builder/shared_dir.h"
+#include "common/lock.h"
+
+#define SHARED_ARCHIVE_SIZE (AQ_SHA256_HEX_SIZE + 16) /* "SHA256.tar.bz2" */
+
+struct shared_store {
+	const char *path;
+	uid_t owner;
+	int here; /* the node's own directory of archives */
+	/* called while much is copied (NULL: not) */
+	int (*alive)(void *arg, struct aq_err *err);
+	void *arg;
+};
+
+/* What the archive of a conda package is called there; false: it is not shared. */
+bool shared_archive_name(const struct aq_lock_item *item,
+			 char ret[SHARED_ARCHIVE_SIZE]);
+/* Copy the archive 'name' to here.  AQ_MISS: it is not shared; AQ_CORRUPT: it was not
+ * what its name says, or another's, and is removed.
+ */
+AQ_CHECK int shared_store_get(const struct shared_store *s, const char *name,
+			      struct aq_err *err);
+/* Share the one that is here.  0 also if it is there; AQ_MISS: it is not here. */
+AQ_CHECK int shared_store_put(const struct shared_store *s, const char *name,
+			      struct aq_err *err);
+
+#endif
