@@ -97,6 +97,7 @@ struct build {
 	bool is_explain;     /* resolve only, and say what would be built */
 	bool is_refresh;     /* resolve afresh, once for 'job' (0: always) */
 	uint32_t job;
+	uint32_t nodes;      /* of its step; 0: that is another node's to say */
 	uint32_t uid;        /* whose job it is; 0: root's, for everybody */
 	struct aq_workflow workflow; /* that asks for it; without a name: none */
 	const struct aq_step *step; /* that waits; NULL: nobody's */

@@ -34,7 +34,7 @@
 
 struct options {
 	const char *conf_path, *node;
-	const char *as_base, *refresh, *again, *step, *uid, *workflow;
+	const char *as_base, *refresh, *again, *step, *uid, *workflow, *nodes;
 	bool is_personal, is_detached, is_explain;
 };
 
@@ -52,6 +52,7 @@ static bool read_options(int argc, char **argv, struct options *ret)
 		{ "step", required_argument, NULL, 's' },
 		{ "uid", required_argument, NULL, 'u' },
 		{ "workflow", required_argument, NULL, 'w' },
+		{ "nodes", required_argument, NULL, 'N' },
 		{ 0 },
 	};
 	int c;
@@ -88,6 +89,9 @@ static bool read_options(int argc, char **argv, struct options *ret)
 			break;
 		case 'w':
 			ret->workflow = optarg;
+			break;
+		case 'N':
+			ret->nodes = optarg;
 			break;
 		case 'd':
 			ret->is_detached = true;
@@ -371,6 +375,8 @@ static int answer(const struct options *o, struct aq_answer *a,
 
 	if (o->uid)
 		b.uid = (uint32_t)strtoul(o->uid, NULL, 10);
+	if (o->nodes)
+		b.nodes = (uint32_t)strtoul(o->nodes, NULL, 10);
 	if (!rc)
 		rc = read_request(&text, err);
 	if (!rc)

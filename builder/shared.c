@@ -125,12 +125,23 @@ static int publish(struct build *b, struct aq_err *err)
 	return 0;
 }
 
+/* Nothing is promised then; once a step. */
+static void say_unshared(struct build *b)
+{
+	if (b->nodes > 1 && !*b->shared->shared_dir)
+		say(b, "each of the step's %u nodes resolves this by itself (aq.conf has no shared_dir): AQ_LOCK tells whether they have the same",
+		    b->nodes);
+	b->nodes = 0;
+}
+
 int shared_resolve(struct build *b, struct aq_err *err)
 {
 	int rc = AQ_MISS;
 
-	if (!shared_is_used(b))
+	if (!shared_is_used(b)) {
+		say_unshared(b);
 		return resolve(b, err);
+	}
 	b->sharing.is_off = false;
 	rc = ask(b, err);
 	if (rc != AQ_MISS)

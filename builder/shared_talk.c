@@ -34,7 +34,8 @@
 
 bool shared_is_used(const struct build *b)
 {
-	return *b->conf->shared_dir && !b->is_personal && !b->is_private;
+	/* a private domain has none (common/private.h) */
+	return *b->conf->shared_dir && !b->is_personal;
 }
 
 /* Once a build. */

@@ -38,7 +38,7 @@ static const char *workflow_text(const struct aq_workflow *w)
 
 static void make_args(const struct aq_build_start *s, char *args[ARGS_MAX])
 {
-	static char job[16], uid[16], step[40];
+	static char job[16], uid[16], step[40], nodes[16];
 	size_t n = 0;
 
 	args[n++] = "aq-builder";
@@ -74,6 +74,11 @@ static void make_args(const struct aq_build_start *s, char *args[ARGS_MAX])
 			 s->step->step, s->step->het);
 		args[n++] = "--step";
 		args[n++] = step;
+	}
+	if (s->nodes) {
+		snprintf(nodes, sizeof(nodes), "%u", s->nodes);
+		args[n++] = "--nodes";
+		args[n++] = nodes;
 	}
 	if (s->uid) {
 		snprintf(uid, sizeof(uid), "%u", s->uid);

@@ -45,6 +45,7 @@ struct aq_build_start {
 	 * not have been able to; NULL: none
 	 */
 	const struct aq_step *step;
+	uint32_t nodes;        /* of the step, told by one of them; or 0 */
 	uint32_t uid;          /* whose job asks; 0: nobody's but root's */
 	/* that asks for it; NULL, or without a name: none */
 	const struct aq_workflow *workflow;

@@ -44,10 +44,12 @@ static int set_below(char **field, const char *dir, uid_t uid,
 }
 
 /* What the site has for its own builds alone. */
-static int drop_secrets(struct aq_conf *conf, struct aq_err *err)
+static int drop_sites_own(struct aq_conf *conf, struct aq_err *err)
 {
 	int rc = set_text(&conf->credentials, strdup(""), err);
 
+	if (!rc)
+		rc = set_text(&conf->shared_dir, strdup(""), err);
 	if (!rc && aq_url_has_secret(conf->proxy))
 		rc = set_text(&conf->proxy, strdup(""), err);
 	return rc;
@@ -78,7 +80,7 @@ static int load(const struct aq_conf *site, uid_t uid, const char *user,
 	if (!rc)
 		rc = set_text((char **)&conf->domain.user, strdup(user), err);
 	if (!rc)
-		rc = drop_secrets(conf, err);
+		rc = drop_sites_own(conf, err);
 	if (rc)
 		return rc;
 	aq_strv_free(&conf->bases);

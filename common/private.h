@@ -8,8 +8,8 @@
  *   run_dir/private/UID
  *   public_dir/private/UID      0750, as above
  *
- * Its builder_user and probe_user are that user; the site's credentials are not
- * there, nor are bases: nothing of it is tied to what others have.
+ * Its builder_user and probe_user are that user; the site's credentials and shared_dir
+ * are not there, nor are bases: nothing of it is tied to what others have.
  */
 #ifndef AQ_PRIVATE_H
 #define AQ_PRIVATE_H

@@ -31,6 +31,18 @@ static bool is_first_local_task(spank_t sp)
 	return spank_get_item(sp, S_TASK_ID, &id) == ESPANK_SUCCESS && id == 0;
 }
 
+/* How many nodes of the step may miss at once: the first one of them says so. */
+static uint32_t count_nodes(spank_t sp)
+{
+	uint32_t id = 0, n = 0;
+
+	return spank_get_item(sp, S_JOB_NODEID, &id) == ESPANK_SUCCESS &&
+			       id == 0 &&
+			       spank_get_item(sp, S_JOB_NNODES, &n) ==
+				       ESPANK_SUCCESS ?
+		       n : 0;
+}
+
 static const char *node_name(void)
 {
 	const char *node = getenv("SLURMD_NODENAME");
@@ -76,6 +88,7 @@ void rim_task_start_build(spank_t sp, struct rim_step *step)
 		.job = step->stage.step.job,
 		.step = &step->stage.step,
 		.uid = step->stage.uid,
+		.nodes = count_nodes(sp),
 		.answer_fd = step->answer_fd,
 		.request_fd = step->request_fd,
 		.progress_fd = step->progress[1],

@@ -20,7 +20,7 @@ setup() {
 teardown() { it_open && it_end; }
 
 # said: our lines of $stderr that are no step of a build
-said() { grep '^aq: ' <<<"$stderr" | grep -vE '^aq: n[12]: (resolving|installing|fetching|checking|inheriting|waiting)' || :; }
+said() { grep '^aq: ' <<<"$stderr" | grep -vE '^aq: n[12]: (resolving|installing|fetching|checking|inheriting|waiting|each of)' || :; }
 
 # says PATTERN [LINES]: that is all, but for the build's steps
 says() {
@@ -54,6 +54,8 @@ readonly SIZE='[0-9.]+ [kM]?B' TIME='[0-9.]+ s'
   steps -N 2 -n 4 --aq-requirements="$(it_small)" true
   says "created in $TIME, $SIZE new on disk.*" 2
   assert_equal "$(said | grep -c '^aq: n2: created')" 1
+  # and once what that may mean
+  assert_equal "$(grep -c "^aq: n1: each of the step's 2 nodes resolves this by itself" <<<"$stderr")" 1
 }
 
 @test "inherited and linked say so, and the task's variables too" {

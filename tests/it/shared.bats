@@ -88,6 +88,7 @@ nothing_left() { [[ -z $(find "$SHARED" -name '*claim*' -o -name 'new-*') ]]; }
   assert_equal "$(locks)" "1 "
   nothing_left
   assert_equal "$(stat -c '%U %a' "$(lock_file 1)")" "$AQ_BUILDER_USER 644"
+  refute_contains "$stderr" "by itself"
   run -0 aq --node n2 show "$DEMO"
   assert_contains "$output" "as the cluster's lock has it, generation 1"
   # without it
@@ -95,6 +96,15 @@ nothing_left() { [[ -z $(find "$SHARED" -name '*claim*' -o -name 'new-*') ]]; }
   sed -i '/^shared_dir/d' "$AQ_CONF"
   [[ $(build n2) != "$lock" ]]
   has n2 2.0
+}
+
+@test "without it a step over several nodes is told once that they resolve alone" {
+  sed -i '/^shared_dir/d' "$AQ_CONF"
+  run -0 --separate-stderr as_user srun -N3 --aq-requirements="$DEMO" true
+  assert_equal "$(grep -c "each of the step's 3 nodes resolves this by itself" <<<"$stderr")" 1
+  it_forget
+  run -0 --separate-stderr as_user srun -N1 --aq-requirements="$DEMO" true
+  refute_contains "$stderr" "by itself"
 }
 
 @test "all nodes at once resolve once" {
@@ -344,6 +354,7 @@ alone() {
   it_file mine.yaml <<<"{channels: [conda-forge], dependencies: [python=3.9, pip, {pip: ['mine @ file://$wheel']}]}" >/dev/null
   run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$IT_SUBMIT/mine.yaml" printenv AQ_RESOLUTION
   assert_equal "$output" created
+  refute_contains "$stderr" shared_dir
   [[ -z $(ls -A "$SHARED") ]]
 }
 
@@ -395,11 +406,11 @@ archives() { find "$SHARED/packages" -type f -name '*.tar.bz2'; }
 @test "a node without network builds from what others have shared" {
   three
   lock=$(build n1)
-  kill -STOP "$SERVER"
-  build n2 || { kill -CONT "$SERVER"; return 1; }
-  kill -CONT "$SERVER"
-  assert_equal "$(jq -r .lock "$IT_DIR/n2.json")" "$lock"
   assert_equal "$(downloads)" "$EACH_ONCE"
+  rm -r "$SERVED"
+  : >"$IT_DIR/requests"
+  assert_equal "$(build n2)" "$lock"
+  assert_equal "$(<"$IT_DIR/requests")" ""
   run -0 aq --node n2 verify --contents
 }
 
