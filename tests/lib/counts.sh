@@ -27,6 +27,7 @@ LOAD             40      1000
 FLOOD     200000000 4000000000
 DRAIN             1        10
 DRAIN_EVERY       6         1
+SHARED            1        10
 '
 readonly AQ_COUNTS
 
