@@ -58,46 +58,26 @@ int client_solve(struct build *b, struct aq_str *lines, struct aq_err *err)
 	return d->solve(b, program, lines, err);
 }
 
-bool client_can_constrain(struct build *b)
+static const struct dialect *chosen(struct build *b)
 {
 	const struct dialect *d = NULL;
 	char program[BUILD_PATH_MAX];
 
-	return choose(b, &d, program, sizeof(program), NULL) == 0 &&
-	       d->can_constrain;
+	return choose(b, &d, program, sizeof(program), NULL) == 0 ? d : NULL;
 }
 
-/* "bin/.NAME-post-link.sh" (docs.conda.io: "Link scripts"): what it does to a
- * prefix, or to a node, nobody can check.
- */
-static int refuse_script(const char *file, void *arg, struct aq_err *err)
+bool client_can_constrain(struct build *b)
 {
-	static const char *const ends[] = { "-post-link.sh", "-pre-link.sh" };
-	struct build *b = arg;
-	size_t len = strlen(file);
+	const struct dialect *d = chosen(b);
 
-	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-		if (*file != '.' || !aq_ends_with(file, ends[i]))
-			continue;
-		b->verdict = BUILD_REFUSED;
-		return aq_fail(err, AQ_USER, "package '%.*s' has a link script ('bin/%s'), which no build runs (aq.conf's policy: script=refuse): ask for another build or version of it, or leave it out",
-			       (int)(len - 1 - strlen(ends[i])), file + 1,
-			       file);
-	}
-	return 0;
+	return d && d->can_constrain;
 }
 
-/* Whatever became of linking: a client that cannot run a script fails. */
-static int check_scripts(struct build *b, struct aq_err *err)
+bool client_runs_scripts(struct build *b)
 {
-	cleanup_close int prefix = -1, bin = -1;
-	struct aq_err ignored;
+	const struct dialect *d = chosen(b);
 
-	if (b->is_personal ||
-	    aq_open_dir(AT_FDCWD, b->site, &prefix, &ignored) != 0 ||
-	    aq_open_dir(prefix, "bin", &bin, &ignored) != 0)
-		return 0;
-	return aq_each_entry(bin, "bin", refuse_script, b, err);
+	return d && d->runs_scripts && (b->is_personal || d->needs_shells);
 }
 
 /* What it fetches it links at once, and nobody can look at that before: where it can
@@ -170,7 +150,8 @@ int client_link(struct build *b, struct aq_err *err)
 	is_shared = b->is_personal || b->is_private || !client_is_alone(d->name);
 	rc = is_shared ? link_shared(b, d, program, err) :
 			 link_alone(b, d, program, err);
-	return check_scripts(b, &why) == AQ_USER ?
+	/* whatever became of linking: a client that cannot run a script fails */
+	return scripts_judge(b, &why) == AQ_USER ?
 		aq_fail(err, AQ_USER, "%s", why.text) : rc;
 }
 

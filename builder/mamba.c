@@ -11,6 +11,7 @@
  * - The mambas first only fetch, into the package cache: what they unpacked is
  *   looked at before they link it, which they do without credentials, as what they
  *   link may be run.  conda knows no such step of an explicit list.
+ * - conda cannot be told to leave link scripts out; the mambas are.
  * - No rc file is read: CONDARC and MAMBARC name an empty one, MAMBA_NO_RC is
  *   `true` (`1` is not understood), HOME is in the scratch directory.
  */
@@ -172,7 +173,7 @@ static int link_prefix(struct build *b, const char *program,
 		return rc;
 	if (rmdir(b->site) < 0 && errno != ENOENT)
 		return aq_fail_errno(err, "cannot make way for '%s'", b->site);
-	cmd.hides_shells = true;
+	cmd.hides_shells = !(scripts_may_run(b) && client_runs_scripts(b));
 	start(b, &cmd, program, "pkgs");
 	if (takes(program) != SECRETS_NONE) /* nothing is left to fetch */
 		secrets_for(&cmd.secrets, SECRETS_OF_NOTHING, SECRETS_NONE);
@@ -198,4 +199,6 @@ const struct dialect dialect_conda = {
 	.name = "conda",
 	.solve = solve,
 	.link = link_prefix,
+	.runs_scripts = true,
+	.needs_shells = true,
 };
