@@ -44,8 +44,8 @@ struct packages_judge {
 	const struct aq_strv *dirs; /* in pkgs */
 };
 /* For run_function(): 'arg' is a struct packages_judge.  Says in a line of each that
- * is bad why, as PACKAGES_REFUSED or PACKAGES_DAMAGED, and of each link its path: the
- * letter, a space, the package's directory, a space, the text.
+ * is bad why, as PACKAGES_REFUSED or PACKAGES_DAMAGED, and of each link its path, and
+ * "DIR/." of each directory that one leaves by "..": the letter, a space, the package's directory, a space, the text.
  */
 int packages_judge(void *arg, struct aq_str *out, struct aq_err *err);
 #define PACKAGES_REFUSED 'r'

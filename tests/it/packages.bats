@@ -129,6 +129,33 @@ all_refused() {
   done
 }
 
+@test "a link that leaves a directory by its \"..\", which is no link" {
+  local client
+  it_file b.yaml <<<'{channels: [hostile], dependencies: [left-b, aq-victim]}' >/dev/null
+  it_file both.yaml <<<'{channels: [hostile], dependencies: [left-a, left-b]}' >/dev/null
+  it_file noarch.yaml <<<'{channels: [conda-forge, hostile], dependencies: [python=3.12, noarch-a, noarch-b]}' >/dev/null
+  it_file scripts.yaml <<<'{channels: [hostile], dependencies: [scripts-a, scripts-b]}' >/dev/null
+  for client in aq-rattler micromamba; do
+    [[ $client == aq-rattler ]] || believe "$client"
+    it_forget
+    run -1 --separate-stderr aq --node n1 build "$IT_SUBMIT/both.yaml"
+    assert_contains "$stderr" "a link where another link"
+    run -0 --separate-stderr aq --node n1 run "$IT_SUBMIT/b.yaml" -- sh -c 'readlink "$AQ_ENV_PREFIX/lib/l"'
+    assert_equal "$output" ../share/x/../aq-victim
+    # it is looked at by now
+    it_forget_failures n1
+    run -1 --separate-stderr aq --node n1 build "$IT_SUBMIT/both.yaml"
+    assert_contains "$stderr" "a link where another link"
+    # one that does not say where its programs are
+    run -1 --separate-stderr aq --node n1 build "$IT_SUBMIT/scripts.yaml"
+    assert_contains "$stderr" "a link where another link"
+  done
+  # nor where its Python is, which no stand-in can unpack
+  cp "$IT_DIR/etc/aq.conf.first" "$IT_DIR/etc/aq.conf"
+  run -1 --separate-stderr aq --node n1 build "$IT_SUBMIT/noarch.yaml"
+  assert_contains "$stderr" "a link where another link"
+}
+
 # changes: what a client tries on the package that was closed, a line each.
 tries_to_change() {
   cat >"$IT_DIR/clients/aq-rattler" <<PY

@@ -154,11 +154,15 @@ static void files_are_the_packages_own_and_what_it_says(void **state)
 
 static void links_stay_in_the_prefix(void **state)
 {
-	static const char *const bad[] = { "../..",	 "../../x", "b/../..",
-					   "b/../x",	 "/proc/1", "/dev/fd/3",
-					   "/usr/../x", "//x",	    "../x/.." };
-	static const char *const good[] = { "x", "../x", "..", "../a/b",
-					    "/dev/null", "/usr/bin/env" };
+	static const char *const bad[] = { "../..",	   "../../x",
+					   "b/../../..",   "../x/../../y",
+					   "./../../x",	   "..//../x",
+					   "b/c/../../../../x",
+					   "/proc/1",	   "/dev/fd/3",
+					   "/usr/../x",	   "//x" };
+	static const char *const good[] = { "x", "../x", "..", "../a/b", ".",
+					    "../a/./x", "/dev/null",
+					    "/usr/bin/env" };
 	static const char index[] = "{\"paths\": [{\"_path\": \"a/l\"}]}";
 
 	(void)state;
@@ -170,6 +174,33 @@ static void links_stay_in_the_prefix(void **state)
 		judge(good[i], "paths.json", index, said);
 		assert_string_equal(said, "l " DIR " a/l\n");
 	}
+}
+
+/* What ".." leaves is to be no link of anybody's, and so is what it is in. */
+static void what_a_link_leaves_is_said(void **state)
+{
+	static const struct {
+		const char *target, *said;
+	} cases[] = {
+		{ "b/../x", "l " DIR " a/b/.\n" },
+		{ "b/..", "l " DIR " a/b/.\n" },
+		{ "b/../..", "l " DIR " a/b/.\nl " DIR " a/.\n" },
+		{ "../share/x/../y", "l " DIR " share/x/.\n" },
+		{ "../share//x/./..", "l " DIR " share/x/.\n" },
+		{ "../c/d/../../e", "l " DIR " c/d/.\nl " DIR " c/.\n" },
+	};
+	static const char index[] = "{\"paths\": [{\"_path\": \"a/l\"}]}";
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char said[1024], wanted[1024];
+
+		judge(cases[i].target, "paths.json", index, said);
+		snprintf(wanted, sizeof(wanted), "%sl " DIR " a/l\n",
+			 cases[i].said);
+		assert_string_equal(said, wanted);
+	}
+	expect("b\n/../x", "paths.json", index, "control characters");
 }
 
 static void programs_have_names(void **state)
@@ -190,6 +221,7 @@ int main(void)
 		cmocka_unit_test(an_index_says_each_thing_once_and_plainly),
 		cmocka_unit_test(files_are_the_packages_own_and_what_it_says),
 		cmocka_unit_test(links_stay_in_the_prefix),
+		cmocka_unit_test(what_a_link_leaves_is_said),
 		cmocka_unit_test(programs_have_names),
 	};
 
