@@ -89,6 +89,8 @@ static int link_alone(struct build *b, const struct dialect *d,
 	struct aq_err ignored;
 	int end, rc = cage_begin_alone(b, err);
 
+	if (!rc && d->fetch) /* which alone gets credentials */
+		rc = d->fetch(b, program, err);
 	if (!rc)
 		rc = d->link(b, program, err);
 	end = cage_end_alone(b, rc ? &ignored : err);
@@ -135,6 +137,21 @@ static int link_shared(struct build *b, const struct dialect *d,
 	return d->fetch ? 0 : packages_check(b, false, err);
 }
 
+/* A file in the cache is not what its package's index says: somebody changed it, or the
+ * index was wrong all the time, as those of old packages are, which no client minds.
+ * Fetched anew where nobody else writes it is what its archive has, whose SHA-256 the
+ * lock has; and nobody else links it.
+ */
+static int link_anew(struct build *b, const struct dialect *d,
+		     const char *program, const struct aq_err *why,
+		     struct aq_err *err)
+{
+	say(b, "%.*s: all packages are fetched anew, for this environment alone",
+	    (int)strcspn(why->text, ";"), why->text);
+	b->verdict = BUILD_FAULT;
+	return link_alone(b, d, program, err);
+}
+
 int client_link(struct build *b, struct aq_err *err)
 {
 	struct aq_err why = { 0 };
@@ -148,8 +165,12 @@ int client_link(struct build *b, struct aq_err *err)
 	say(b, "installing %zu packages",
 	    aq_lock_count(b->lock, AQ_LOCK_CONDA));
 	is_shared = b->is_personal || b->is_private || !client_is_alone(d->name);
-	rc = is_shared ? link_shared(b, d, program, err) :
-			 link_alone(b, d, program, err);
+	rc = is_shared ? link_shared(b, d, program, &why) :
+			 link_alone(b, d, program, &why);
+	if (rc == AQ_SYS && b->verdict == BUILD_NOT_KEPT)
+		rc = link_anew(b, d, program, &why, err);
+	else if (rc)
+		rc = aq_fail(err, (enum aq_class)rc, "%s", why.text);
 	/* whatever became of linking: a client that cannot run a script fails */
 	return scripts_judge(b, &why) == AQ_USER ?
 		aq_fail(err, AQ_USER, "%s", why.text) : rc;

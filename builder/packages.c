@@ -273,7 +273,7 @@ static int remove_bad(const struct places *p, char how, const char *dir,
 	(void)!aq_remove_tree(p->pkgs, dir, &ignored);
 	if (how == PACKAGES_DAMAGED) {
 		b->verdict = BUILD_NOT_KEPT;
-		return aq_fail(err, AQ_SYS, "package '%s' %.*s; it is fetched anew when it is asked for again",
+		return aq_fail(err, AQ_SYS, "package '%s' %.*s; it is fetched anew",
 			       dir, len, why);
 	}
 	b->verdict = BUILD_REFUSED;

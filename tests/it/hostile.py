@@ -233,6 +233,8 @@ def make(channel: Path, wheels: Path, canary: Path) -> None:
         conda(channel, name, **parts)  # type: ignore[arg-type]
         python = "python=3.12, " if "link" in parts else ""
         print(name, f"{{channels: [conda-forge, hostile], dependencies: [{python}{name}]}}")
+    # nothing that harms: an index that was wrong from the beginning
+    conda(channel, "wrong-index", [Member("share/w", GOOD)], [path("share/w", EVIL)])
     # each stays in the prefix; together the second one's link is elsewhere
     here = Member("m", kind=tarfile.SYMTYPE, link="n")
     conda(channel, "two-a", [here], [path("m", b"", "softlink")])

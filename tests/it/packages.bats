@@ -210,25 +210,39 @@ PY
   assert_equal "$(ls "$PKGS/../checked")" "$(cd "$PKGS" && find activate-demo-* -maxdepth 0 -type d)"
 }
 
-@test "what is not what its archive says is not committed, and is fetched anew" {
+@test "what is not what its archive says is not committed, but what is fetched anew" {
   it_gate after link
   run_in_background
   wait_until "$IT_JOB_SECONDS" it_is_at_gate
   echo evil >"$PKGS/aq-victim-1.0-0/share/aq-victim"
   it_open
   wait_until "$IT_JOB_SECONDS" test -e "$IT_SUBMIT/status"
-  assert_equal "$(cat "$IT_SUBMIT/status")" 125
-  assert_contains "$(cat "$IT_SUBMIT/err")" "has in the package cache another file than its index says: 'share/aq-victim'; it is fetched anew"
-  assert_equal "$(it_builds n1)" 0
+  assert_contains "$(cat "$IT_SUBMIT/err")" "has in the package cache another file than its index says: 'share/aq-victim'"
+  assert_contains "$(cat "$IT_SUBMIT/err")" "all packages are fetched anew, for this environment alone"
+  assert_equal "$(cat "$IT_SUBMIT/out") $(cat "$IT_SUBMIT/status")" "good 0"
   [[ ! -e $PKGS/aq-victim-1.0-0 ]]
-  run -0 --separate-stderr as_user srun --aq-requirements="$IT_SUBMIT/victim.yaml" sh -c "cat \$AQ_ENV_PREFIX/share/aq-victim"
-  assert_equal "$output" good
+}
+
+@test "an index that was wrong from the beginning: a build alone, and nobody else's files" {
+  local client
+  it_file wrong.yaml <<<'{channels: [conda-forge, hostile], dependencies: [aq-victim, wrong-index]}' >/dev/null
+  for client in aq-rattler micromamba; do
+    [[ $client == aq-rattler ]] || believe "$client"
+    it_forget
+    run -0 --separate-stderr as_user srun --aq-requirements="$IT_SUBMIT/wrong.yaml" sh -c 'cat $AQ_ENV_PREFIX/share/w'
+    assert_equal "$output" good
+    assert_contains "$stderr" "package 'wrong-index-1.0-0' has in the package cache another file than its index says: 'share/w'"
+    assert_equal "$(find "$PKGS" -type d -name 'wrong-index*')$(ls "$PKGS/../alone")" ""
+    wait_while "$IT_JOB_SECONDS" it_has_workers n1
+    run -0 aq --node n1 verify --contents
+  done
 }
 run_in_background() {
   rm -f "$IT_SUBMIT/status"
   {
     local status=0
-    as_user srun --aq-requirements="$IT_SUBMIT/victim.yaml" true >/dev/null 2>"$IT_SUBMIT/err" || status=$?
+    as_user srun --aq-requirements="$IT_SUBMIT/victim.yaml" sh -c 'cat $AQ_ENV_PREFIX/share/aq-victim' \
+      >"$IT_SUBMIT/out" 2>"$IT_SUBMIT/err" || status=$?
     echo "$status" >"$IT_SUBMIT/status"
   } 3>&- &
 }
