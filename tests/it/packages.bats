@@ -142,7 +142,7 @@ all_refused() {
     assert_contains "$stderr" "a link where another link"
     # by the client itself, before it links the second, and by who looks at it all
     [[ $client != aq-rattler ]] || assert_contains "$stderr" "has a link where another link leads: 'share/x"
-    run -0 --separate-stderr aq --node n1 run "$IT_SUBMIT/b.yaml" -- sh -c 'readlink "$AQ_ENV_PREFIX/lib/l"'
+    run -0 --separate-stderr aq --node n1 run "$IT_SUBMIT/b.yaml" -- sh -c "readlink \$AQ_ENV_PREFIX/lib/l"
     assert_equal "$output" ../share/x/../aq-victim
     # it is looked at by now
     it_forget_failures n1
@@ -229,7 +229,7 @@ PY
   for client in aq-rattler micromamba; do
     [[ $client == aq-rattler ]] || believe "$client"
     it_forget
-    run -0 --separate-stderr as_user srun --aq-requirements="$IT_SUBMIT/wrong.yaml" sh -c 'cat $AQ_ENV_PREFIX/share/w'
+    run -0 --separate-stderr as_user srun --aq-requirements="$IT_SUBMIT/wrong.yaml" sh -c "cat \$AQ_ENV_PREFIX/share/w"
     assert_equal "$output" good
     assert_contains "$stderr" "package 'wrong-index-1.0-0' has in the package cache another file than its index says: 'share/w'"
     assert_equal "$(find "$PKGS" -type d -name 'wrong-index*')$(ls "$PKGS/../alone")" ""
@@ -241,7 +241,7 @@ run_in_background() {
   rm -f "$IT_SUBMIT/status"
   {
     local status=0
-    as_user srun --aq-requirements="$IT_SUBMIT/victim.yaml" sh -c 'cat $AQ_ENV_PREFIX/share/aq-victim' \
+    as_user srun --aq-requirements="$IT_SUBMIT/victim.yaml" sh -c "cat \$AQ_ENV_PREFIX/share/aq-victim" \
       >"$IT_SUBMIT/out" 2>"$IT_SUBMIT/err" || status=$?
     echo "$status" >"$IT_SUBMIT/status"
   } 3>&- &

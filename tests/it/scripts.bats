@@ -41,7 +41,8 @@ package() {
 }
 # asks NAME...: a request's file.
 asks() {
-  it_file "$1.yaml" <<<"{channels: [conda-forge, scripts], dependencies: [$(sed 's/ /, /g' <<<"$*")]}"
+  local names=$*
+  it_file "$1.yaml" <<<"{channels: [conda-forge, scripts], dependencies: [${names// /, }]}"
 }
 # runs USER FILE COMMAND...: the command in its environment on n1.
 runs() {
@@ -101,7 +102,7 @@ private() { echo "$(it_cache n1)/private/$(id -u "$1")"; }
   touch "$IT_SUBMIT/down"
   it_wait "$job"
   it_job_is COMPLETED "$job"
-  assert_equal "$(cat "$IT_SUBMIT/$job.out" | tail -n 1)" kept
+  assert_equal "$(tail -n 1 "$IT_SUBMIT/$job.out")" kept
   it_begin
   assert_equal "$(find "$IT_DIR/nodes/n1/run" -name "$job.*" | wc -l)" 0
   run -0 it_gc n1 # its use is noted
@@ -156,7 +157,7 @@ PY
 }
 
 @test "a script is in the cage, as its user" {
-  local file out shared
+  local file shared
   shared=$(it_cache n1)
   package aq-hostile "for f in '$CANARY/x' '$shared/x' '$shared/envs/x' '$shared/work/x' '$shared/work/pkgs/x' '$IT_DIR/etc/x' /tmp/aq-x; do
   (echo x >\"\$f\") 2>/dev/null && echo \"wrote \$f\" >>\"\$PREFIX/out\"
@@ -174,6 +175,10 @@ exit 0"
   [[ ${lines[1]} -lt 12 && ${#lines[@]} -eq 2 ]]
   run ! pgrep -u "$AQ_TEST_USER" -x sleep
   assert_equal "$(ls "$CANARY")" ""
+  package aq-forget 'rm "$PREFIX"/conda-meta/aq-forget-*.json'
+  runs "$AQ_TEST_USER" "$(asks aq-forget)" true
+  assert_equal "$status" 125
+  assert_contains "$stderr" "a package brought 'conda-meta"
   package aq-suid 'cp /bin/true "$PREFIX/bin/t" && chmod u+s "$PREFIX/bin/t"'
   runs "$AQ_TEST_USER" "$(asks aq-suid)" true
   assert_equal "$status" 125
