@@ -91,11 +91,11 @@ private() { echo "$(it_cache n1)/private/$(id -u "$1")"; }
   file=$(asks aq-kept)
   it_limits "max_age = 3600" "grace = 0"
   job=$(as_user sbatch --parsable -w n1 --output="$IT_SUBMIT/%j.out" --aq-requirements="$file" --wrap \
-    "touch $IT_SUBMIT/up; until [ -e $IT_SUBMIT/down ]; do sleep 0.1; done; cat \$CONDA_PREFIX/kept")
+    "echo \$CONDA_PREFIX >$IT_SUBMIT/up.new; mv $IT_SUBMIT/up.new $IT_SUBMIT/up; until [ -e $IT_SUBMIT/down ]; do sleep 0.1; done; cat \$CONDA_PREFIX/kept")
   wait_until "$IT_JOB_SECONDS" test -e "$IT_SUBMIT/up"
   age
   run -0 it_gc n1
-  name=$(newest)
+  name=$(basename "$(cat "$IT_SUBMIT/up")")
   [[ -e $(private "$AQ_TEST_USER")/envs/$name/kept ]]
   assert_equal "$(find "$IT_DIR/nodes/n1/run/leases" -name "$job.*" | wc -l)" 0
   assert_equal "$(find "$IT_DIR/nodes/n1/run/private/$(id -u "$AQ_TEST_USER")/leases" -name "$job.*" | wc -l)" 1
