@@ -11,6 +11,7 @@
  *   resolve.c    which lock, of which kind; explain.c says it; again.c knows it
  *   prefix.c     where it is made
  *   packages.c   what clients unpack: looked at, and closed; packages_judge.c
+ *                packages_flat.c
  *   client.c     the table of clients; rattler.c mamba.c bundled.c are dialects;
  *                clients.c finds them
  *   inherit.c    layers over a base; stubs.c bare.c layer.c

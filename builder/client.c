@@ -87,17 +87,53 @@ static int refuse_script(const char *file, void *arg, struct aq_err *err)
 	return 0;
 }
 
+/* Of the prefix, or the package, 'path' below 'dirfd'. */
+static int check_scripts_in(struct build *b, int dirfd, const char *path,
+			    struct aq_err *err)
+{
+	cleanup_close int dir = -1, bin = -1;
+	struct aq_err ignored;
+
+	if (aq_open_dir(dirfd, path, &dir, &ignored) != 0 ||
+	    aq_open_below(dir, "bin", &bin, &ignored) != 0)
+		return 0;
+	return aq_each_entry(bin, "bin", refuse_script, b, err);
+}
+
 /* Whatever became of linking: a client that cannot run a script fails. */
 static int check_scripts(struct build *b, struct aq_err *err)
 {
-	cleanup_close int prefix = -1, bin = -1;
+	return b->is_personal ? 0 : check_scripts_in(b, AT_FDCWD, b->site, err);
+}
+
+struct unpacked {
+	struct build *b;
+	int pkgs;
+};
+
+static int check_unpacked(const char *package, void *arg, struct aq_err *err)
+{
+	const struct unpacked *u = arg;
+
+	return check_scripts_in(u->b, u->pkgs, package, err);
+}
+
+/* conda takes all of a prefix away whose script failed: in what it unpacked for this
+ * build alone.
+ */
+static int check_scripts_alone(struct build *b, struct aq_err *err)
+{
+	cleanup_close int work = -1, pkgs = -1;
+	char path[sizeof(b->view) + 8];
+	struct unpacked u = { .b = b };
 	struct aq_err ignored;
 
-	if (b->is_personal ||
-	    aq_open_dir(AT_FDCWD, b->site, &prefix, &ignored) != 0 ||
-	    aq_open_dir(prefix, "bin", &bin, &ignored) != 0)
+	snprintf(path, sizeof(path), "%s/pkgs", b->view);
+	if (aq_open_dir(AT_FDCWD, b->work, &work, &ignored) != 0 ||
+	    aq_open_below(work, path, &pkgs, &ignored) != 0)
 		return 0;
-	return aq_each_entry(bin, "bin", refuse_script, b, err);
+	u.pkgs = pkgs;
+	return aq_each_entry(pkgs, "pkgs", check_unpacked, &u, err);
 }
 
 /* What it fetches it links at once, and nobody can look at that before: where it can
@@ -106,12 +142,16 @@ static int check_scripts(struct build *b, struct aq_err *err)
 static int link_alone(struct build *b, const struct dialect *d,
 		      const char *program, struct aq_err *err)
 {
-	struct aq_err ignored;
+	struct aq_err why = { 0 };
 	int end, rc = cage_begin_alone(b, err);
 
+	if (!rc && d->fetch) /* with credentials, which what links has none of */
+		rc = d->fetch(b, program, err);
 	if (!rc)
 		rc = d->link(b, program, err);
-	end = cage_end_alone(b, rc ? &ignored : err);
+	if (rc && check_scripts_alone(b, &why) == AQ_USER)
+		rc = aq_fail(err, AQ_USER, "%s", why.text);
+	end = cage_end_alone(b, rc ? &why : err);
 	return rc ? rc : end;
 }
 
@@ -138,6 +178,7 @@ static int look_again(struct build *b, int rc, struct aq_err *err)
 static int link_shared(struct build *b, const struct dialect *d,
 		       const char *program, struct aq_err *err)
 {
+	struct aq_err why = { 0 };
 	bool is_in_the_way;
 	int rc = packages_prepare(b, &is_in_the_way, err);
 
@@ -147,12 +188,18 @@ static int link_shared(struct build *b, const struct dialect *d,
 		rc = d->fetch(b, program, err);
 	if (!rc && d->fetch)
 		rc = packages_check(b, false, err);
+	if (rc == AQ_MISS) { /* it has a place of its own for packages */
+		say(b, "the package cache is not used: %s", err->text);
+		return link_alone(b, d, program, err);
+	}
 	if (rc)
 		return rc;
 	rc = d->link(b, program, err);
 	if (rc)
 		return look_again(b, rc, err);
-	return d->fetch ? 0 : packages_check(b, false, err);
+	rc = d->fetch ? 0 : packages_check(b, false, &why);
+	return rc ? aq_fail(err, rc == AQ_MISS ? AQ_SYS : (enum aq_class)rc, "%s",
+			    why.text) : 0;
 }
 
 int client_link(struct build *b, struct aq_err *err)
