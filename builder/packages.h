@@ -26,7 +26,7 @@
 AQ_CHECK int packages_prepare(struct build *b, bool *ret_is_in_the_way,
 			      struct aq_err *err);
 /* Before one unpacks b->lock: where it has a directory for each channel, that is the
- * cache itself.  AQ_SYS: what is there is in the way.
+ * cache itself.  AQ_MISS: what is there is in the way.
  */
 AQ_CHECK int packages_flatten(const struct build *b, struct aq_err *err);
 /* Once a client has unpacked what b->lock names: all of that is what its archive says
