@@ -50,6 +50,9 @@ it_up() {
   install -d -o "$AQ_TEST_USER" -g "$AQ_TEST_USER" "$IT_SUBMIT"
 }
 
+# it_needs_bundled WHY: skip where AQ_IT_CLIENT is another client.
+it_needs_bundled() { [[ ${AQ_IT_CLIENT-aq-rattler} == *aq-rattler ]] || skip "with aq-rattler alone: $1"; }
+
 # it_alone: IT_DIR, IT_INSTALL and AQ_CONF, still to be written, of a node without Slurm:
 # what aq alone can show.
 it_alone() {
