@@ -118,15 +118,14 @@ static int failed(struct build *b, struct command *cmd,
 		  struct aq_err *err)
 {
 	cleanup_str struct aq_str why = AQ_STR_INIT(JSON_MAX);
-	bool is_refused = false;
+	bool is_refused = client_says(aq_str_get(&cmd->errors), refusals);
 	struct aq_err ignored;
 
 	if (records_from_json(b, json, why_query, &why, &ignored) == 0) {
-		is_refused = aq_starts_with(aq_str_get(&why), "y");
+		is_refused |= aq_starts_with(aq_str_get(&why), "y");
 		keep_head(&why);
 		aq_str_add(&cmd->errors, aq_next_line(aq_str_get(&why)));
 	}
-	is_refused |= client_says(aq_str_get(&cmd->errors), refusals);
 	return run_failed(b, cmd, what, is_refused ? BUILD_REFUSED : BUILD_FAULT,
 			  err);
 }

@@ -54,6 +54,8 @@ client_builds() {
   assert_contains "$stderr" "1.99"
   run -125 --separate-stderr as_user srun --aq-requirements="$file" true
   assert_contains "$stderr" "1.99"
+  # the request's, not the node's
+  run -1 aq --node n1 build "$file"
   assert_equal "$(calls | wc -l)" $(($2 + 1))
 }
 
