@@ -11,6 +11,7 @@
  *   resolve.c    which lock, of which kind; explain.c says it; again.c knows it
  *   prefix.c     where it is made
  *   packages.c   what clients unpack: looked at, and closed; packages_judge.c
+ *                packages_flat.c
  *   client.c     the table of clients; rattler.c mamba.c bundled.c are dialects;
  *                clients.c finds them
  *   inherit.c    layers over a base; stubs.c bare.c layer.c
@@ -380,6 +381,8 @@ bool scripts_may_run(const struct build *b);
  * build runs; b->must_be_private: it may, in a private environment.
  */
 AQ_CHECK int scripts_judge(struct build *b, struct aq_err *err);
+/* The same of all packages that a build which is alone unpacked. */
+AQ_CHECK int scripts_judge_unpacked(struct build *b, struct aq_err *err);
 /* Run them, each after those of the packages that its own depends on: as conda does, in
  * the activated prefix, with PREFIX and PKG_*; none where none may, or where the client has.
  */

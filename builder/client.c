@@ -86,14 +86,17 @@ bool client_runs_scripts(struct build *b)
 static int link_alone(struct build *b, const struct dialect *d,
 		      const char *program, struct aq_err *err)
 {
-	struct aq_err ignored;
+	struct aq_err why = { 0 };
 	int end, rc = cage_begin_alone(b, err);
 
-	if (!rc && d->fetch) /* which alone gets credentials */
+	if (!rc && d->fetch) /* with credentials, which what links has none of */
 		rc = d->fetch(b, program, err);
 	if (!rc)
 		rc = d->link(b, program, err);
-	end = cage_end_alone(b, rc ? &ignored : err);
+	/* conda takes all of a prefix away whose script failed */
+	if (rc && scripts_judge_unpacked(b, &why) == AQ_USER)
+		rc = aq_fail(err, AQ_USER, "%s", why.text);
+	end = cage_end_alone(b, rc ? &why : err);
 	return rc ? rc : end;
 }
 
@@ -120,6 +123,7 @@ static int look_again(struct build *b, int rc, struct aq_err *err)
 static int link_shared(struct build *b, const struct dialect *d,
 		       const char *program, struct aq_err *err)
 {
+	struct aq_err why = { 0 };
 	bool is_in_the_way;
 	int rc = packages_prepare(b, &is_in_the_way, err);
 
@@ -129,12 +133,18 @@ static int link_shared(struct build *b, const struct dialect *d,
 		rc = d->fetch(b, program, err);
 	if (!rc && d->fetch)
 		rc = packages_check(b, false, err);
+	if (rc == AQ_MISS) { /* it has a place of its own for packages */
+		say(b, "the package cache is not used: %s", err->text);
+		return link_alone(b, d, program, err);
+	}
 	if (rc)
 		return rc;
 	rc = d->link(b, program, err);
 	if (rc)
 		return look_again(b, rc, err);
-	return d->fetch ? 0 : packages_check(b, false, err);
+	rc = d->fetch ? 0 : packages_check(b, false, &why);
+	return rc ? aq_fail(err, rc == AQ_MISS ? AQ_SYS : (enum aq_class)rc, "%s",
+			    why.text) : 0;
 }
 
 /* A file in the cache is not what its package's index says: somebody changed it, or the

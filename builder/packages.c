@@ -248,7 +248,7 @@ static int choose(const struct places *p, const struct aq_lock_item *item,
 		return 0;
 	rc = aq_walk(p->pkgs, dir, close_entry, (void *)p->b, err);
 	return rc == AQ_MISS ?
-		aq_fail(err, AQ_SYS, "package '%s' is not in the package cache as '%s', where its client should have unpacked it",
+		aq_fail(err, AQ_MISS, "package '%s' is not in the package cache as '%s', where its client should have unpacked it",
 			item->name, dir) :
 		rc;
 }

@@ -70,23 +70,56 @@ static int judge_script(const char *file, void *arg, struct aq_err *err)
 	return refuse(b, file, len - (int)strlen(POST_LINK), err);
 }
 
-/* bin/ of the prefix; AQ_MISS: it has none. */
-static int open_bin(const struct build *b, int *ret, struct aq_err *err)
+/* bin/ of the prefix, or the package, 'path' below 'dirfd'; AQ_MISS: it has none. */
+static int open_bin(int dirfd, const char *path, int *ret, struct aq_err *err)
 {
-	cleanup_close int prefix = -1;
-	int rc = aq_open_dir(AT_FDCWD, b->site, &prefix, err);
+	cleanup_close int dir = -1;
+	int rc = aq_open_dir(dirfd, path, &dir, err);
 
-	return rc ? rc : aq_open_below(prefix, "bin", ret, err);
+	return rc ? rc : aq_open_below(dir, "bin", ret, err);
 }
 
-int scripts_judge(struct build *b, struct aq_err *err)
+static int judge_in(struct build *b, int dirfd, const char *path,
+		    struct aq_err *err)
 {
 	cleanup_close int bin = -1;
 	struct aq_err ignored;
 
-	if (b->is_personal || open_bin(b, &bin, &ignored) != 0)
+	if (open_bin(dirfd, path, &bin, &ignored) != 0)
 		return 0;
 	return aq_each_entry(bin, "bin", judge_script, b, err);
+}
+
+int scripts_judge(struct build *b, struct aq_err *err)
+{
+	return b->is_personal ? 0 : judge_in(b, AT_FDCWD, b->site, err);
+}
+
+struct unpacked {
+	struct build *b;
+	int pkgs;
+};
+
+static int judge_package(const char *package, void *arg, struct aq_err *err)
+{
+	const struct unpacked *u = arg;
+
+	return judge_in(u->b, u->pkgs, package, err);
+}
+
+int scripts_judge_unpacked(struct build *b, struct aq_err *err)
+{
+	cleanup_close int work = -1, pkgs = -1;
+	char path[sizeof(b->view) + 8];
+	struct unpacked u = { .b = b };
+	struct aq_err ignored;
+
+	snprintf(path, sizeof(path), "%s/pkgs", b->view);
+	if (aq_open_dir(AT_FDCWD, b->work, &work, &ignored) != 0 ||
+	    aq_open_below(work, path, &pkgs, &ignored) != 0)
+		return 0;
+	u.pkgs = pkgs;
+	return aq_each_entry(pkgs, "pkgs", judge_package, &u, err);
 }
 
 /* -- in which order -- */
@@ -247,7 +280,7 @@ static bool has_any(const struct build *b)
 	cleanup_close int bin = -1;
 	bool has = false;
 
-	return open_bin(b, &bin, NULL) == 0 &&
+	return open_bin(AT_FDCWD, b->site, &bin, NULL) == 0 &&
 	       aq_each_entry(bin, "bin", is_script, &has, NULL) == 0 && has;
 }
 

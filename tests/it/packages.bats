@@ -191,6 +191,7 @@ PY
 }
 
 @test "an unpacked package that was looked at is closed to clients" {
+  it_needs_bundled "its client is that one, with a step before"
   run -0 aq --node n1 build "$IT_SUBMIT/victim.yaml"
   assert_equal "$(stat -c '%U %a' "$PKGS/aq-victim-1.0-0/share" "$PKGS/aq-victim-1.0-0/share/aq-victim")" \
     "root 755"$'\n'"$AQ_BUILDER_USER 444"
@@ -211,6 +212,7 @@ PY
 }
 
 @test "what is not what its archive says is not committed, but what is fetched anew" {
+  it_needs_bundled "the gate is where it links"
   it_gate after link
   run_in_background
   wait_until "$IT_JOB_SECONDS" it_is_at_gate
