@@ -173,6 +173,8 @@ static int make_prefix(struct build *b, struct aq_store **store,
 		rc = prefix_start(b, name, err);
 	if (!rc)
 		rc = seal_note_metadata(b, err);
+	if (!rc) /* as little as wheels they may say what is there */
+		rc = scripts_run(b, err);
 	if (!rc)
 		rc = pip_install(b, err);
 	if (!rc && b->kind == AQ_ENV_INHERITED)

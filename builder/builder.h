@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* aq-builder from inside.
  *
- *   main.c       enter clean, read the request, answer
+ *   main.c       enter clean, read the request, answer; options.c
  *   turn.c       one build a key: wait for one's turn, notice who still waits
  *   queue.c      how many builds run at once, whose is next; order.c decides
  *   allowance.c  what a user may have built: new keys, bytes
@@ -12,12 +12,14 @@
  *   shared.c     the same lock on all nodes; shared_*.c
  *   prefix.c     where it is made
  *   packages.c   what clients unpack: looked at, and closed; packages_judge.c
+ *                packages_flat.c
  *   client.c     the table of clients; rattler.c mamba.c bundled.c are dialects;
  *                clients.c finds them
  *   inherit.c    layers over a base; stubs.c bare.c layer.c
  *   pip.c        pip requirements; uv.c
  *   records.c    what clients print, as lines of a lock
  *   secrets.c    credentials, for the programs that fetch
+ *   scripts.c    link scripts of packages, where they may run
  *   probe.c      what runs an environment's own programs; activation.c decides
  *   bytecode.c   byte-code that environments share; bytecode_*.c
  *   seal.c       root's walk over what was built; seal_*.c
@@ -109,6 +111,7 @@ struct build {
 	bool is_personal; /* one identity, no cage */
 	bool is_private;  /* the job's user's alone, in a cage as that user */
 	bool has_sources; /* its request asks for more than index and channels */
+	bool must_be_private; /* it failed since it is not: client_link() */
 	bool has_waited;  /* for another builder of the key */
 	int progress_fd;  /* or -1 */
 	int alive_fd;     /* or -1: nobody waits, and none is needed */
@@ -356,6 +359,8 @@ struct dialect {
 	/* Make b->prefix hold exactly what b->lock says of conda packages. */
 	int (*link)(struct build *b, const char *program, struct aq_err *err);
 	bool can_constrain; /* solve() knows AQ_ENV_LINKED */
+	bool runs_scripts;  /* link() runs link scripts where there is a shell */
+	bool needs_shells;  /* and fails where there is none, if a package has one */
 };
 extern const struct dialect dialect_rattler, dialect_bundled;
 extern const struct dialect dialect_micromamba, dialect_mamba, dialect_conda;
@@ -363,7 +368,10 @@ AQ_CHECK int client_solve(struct build *b, struct aq_str *lines,
 			  struct aq_err *err);
 /* Whether the client can prefer the base's packages. */
 bool client_can_constrain(struct build *b);
+/* With its link scripts' effects, or without: scripts_run(). */
 AQ_CHECK int client_link(struct build *b, struct aq_err *err);
+/* Whether it runs link scripts itself where scripts_may_run(). */
+bool client_runs_scripts(struct build *b);
 /* Append the request's channels, "--channel URL" each, in order; its conda
  * specs, python first.
  */
@@ -376,6 +384,22 @@ void client_add_constraints(const struct build *b, struct command *cmd,
 			    const char *option, bool has_build);
 /* Whether 'text' has one of the NULL-terminated 'patterns'. */
 bool client_says(const char *text, const char *const patterns[]);
+
+/* -- scripts.c -- */
+/* "bin/.NAME-post-link.sh" (docs.conda.io: "Link scripts"): what it does to a prefix, or
+ * to a node, nobody can check, so it runs only where that is its user's alone.
+ */
+bool scripts_may_run(const struct build *b);
+/* Of what was just linked.  AQ_USER: a package has one that may not run here, or that no
+ * build runs; b->must_be_private: it may, in a private environment.
+ */
+AQ_CHECK int scripts_judge(struct build *b, struct aq_err *err);
+/* The same of all packages that a build which is alone unpacked. */
+AQ_CHECK int scripts_judge_unpacked(struct build *b, struct aq_err *err);
+/* Run them, each after those of the packages that its own depends on: as conda does, in
+ * the activated prefix, with PREFIX and PKG_*; none where none may, or where the client has.
+ */
+AQ_CHECK int scripts_run(struct build *b, struct aq_err *err);
 
 /* -- records.c -- */
 /* Parse "conda …", "wheel …", "virtual …" lines into b->lock (hostile). */

@@ -47,8 +47,11 @@ const char *confine_become(const struct build *b, enum phase phase);
 /* -- mounts.c -- */
 /* Nothing that is mounted from here on shows elsewhere. */
 AQ_CHECK bool mounts_unshare(const struct build *b);
-/* Bind all of work/ over cache_dir, with b->shown in it, read-only. */
-AQ_CHECK bool mounts_bind_work(const struct build *b);
+/* Bind all of work/ over cache_dir, with b->shown in it, read-only; and an empty
+ * /dev/shm.
+ */
+AQ_CHECK bool mounts_bind_work(const struct build *b,
+			       const struct phase_form *form);
 /* shared_dir as a mount of its own, which alone can be written.  Root looks up no more
  * of it than its name: what is below may not be root's to see.
  */
@@ -62,7 +65,7 @@ AQ_CHECK bool mounts_close(const struct build *b,
 /* An own /proc, and without network nobody's sockets. */
 AQ_CHECK bool mounts_renew(const struct build *b,
 			   const struct phase_form *form);
-/* No shell can be executed. */
+/* In the place of each shell is aq-no-shell. */
 AQ_CHECK bool mounts_hide_shells(void);
 
 /* Call 'fn' for each directory that a phase may write, as it is in the cage,

@@ -59,46 +59,26 @@ int client_solve(struct build *b, struct aq_str *lines, struct aq_err *err)
 	return d->solve(b, program, lines, err);
 }
 
-bool client_can_constrain(struct build *b)
+static const struct dialect *chosen(struct build *b)
 {
 	const struct dialect *d = NULL;
 	char program[BUILD_PATH_MAX];
 
-	return choose(b, &d, program, sizeof(program), NULL) == 0 &&
-	       d->can_constrain;
+	return choose(b, &d, program, sizeof(program), NULL) == 0 ? d : NULL;
 }
 
-/* "bin/.NAME-post-link.sh" (docs.conda.io: "Link scripts"): what it does to a
- * prefix, or to a node, nobody can check.
- */
-static int refuse_script(const char *file, void *arg, struct aq_err *err)
+bool client_can_constrain(struct build *b)
 {
-	static const char *const ends[] = { "-post-link.sh", "-pre-link.sh" };
-	struct build *b = arg;
-	size_t len = strlen(file);
+	const struct dialect *d = chosen(b);
 
-	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-		if (*file != '.' || !aq_ends_with(file, ends[i]))
-			continue;
-		b->verdict = BUILD_REFUSED;
-		return aq_fail(err, AQ_USER, "package '%.*s' has a link script ('bin/%s'), which no build runs (aq.conf's policy: script=refuse): ask for another build or version of it, or leave it out",
-			       (int)(len - 1 - strlen(ends[i])), file + 1,
-			       file);
-	}
-	return 0;
+	return d && d->can_constrain;
 }
 
-/* Whatever became of linking: a client that cannot run a script fails. */
-static int check_scripts(struct build *b, struct aq_err *err)
+bool client_runs_scripts(struct build *b)
 {
-	cleanup_close int prefix = -1, bin = -1;
-	struct aq_err ignored;
+	const struct dialect *d = chosen(b);
 
-	if (b->is_personal ||
-	    aq_open_dir(AT_FDCWD, b->site, &prefix, &ignored) != 0 ||
-	    aq_open_dir(prefix, "bin", &bin, &ignored) != 0)
-		return 0;
-	return aq_each_entry(bin, "bin", refuse_script, b, err);
+	return d && d->runs_scripts && (b->is_personal || d->needs_shells);
 }
 
 /* What it fetches it links at once, and nobody can look at that before: where it can
@@ -107,12 +87,17 @@ static int check_scripts(struct build *b, struct aq_err *err)
 static int link_alone(struct build *b, const struct dialect *d,
 		      const char *program, struct aq_err *err)
 {
-	struct aq_err ignored;
+	struct aq_err why = { 0 };
 	int end, rc = cage_begin_alone(b, err);
 
+	if (!rc && d->fetch) /* with credentials, which what links has none of */
+		rc = d->fetch(b, program, err);
 	if (!rc)
 		rc = d->link(b, program, err);
-	end = cage_end_alone(b, rc ? &ignored : err);
+	/* conda takes all of a prefix away whose script failed */
+	if (rc && scripts_judge_unpacked(b, &why) == AQ_USER)
+		rc = aq_fail(err, AQ_USER, "%s", why.text);
+	end = cage_end_alone(b, rc ? &why : err);
 	return rc ? rc : end;
 }
 
@@ -139,6 +124,7 @@ static int look_again(struct build *b, int rc, struct aq_err *err)
 static int link_shared(struct build *b, const struct dialect *d,
 		       const char *program, struct aq_err *err)
 {
+	struct aq_err why = { 0 };
 	bool is_in_the_way;
 	int rc = packages_prepare(b, &is_in_the_way, err);
 
@@ -150,12 +136,33 @@ static int link_shared(struct build *b, const struct dialect *d,
 		rc = d->fetch(b, program, err);
 	if (!rc && d->fetch)
 		rc = packages_check(b, false, err);
+	if (rc == AQ_MISS) { /* it has a place of its own for packages */
+		say(b, "the package cache is not used: %s", err->text);
+		return link_alone(b, d, program, err);
+	}
 	if (rc)
 		return rc;
 	rc = d->link(b, program, err);
 	if (rc)
 		return look_again(b, rc, err);
-	return d->fetch ? 0 : packages_check(b, false, err);
+	rc = d->fetch ? 0 : packages_check(b, false, &why);
+	return rc ? aq_fail(err, rc == AQ_MISS ? AQ_SYS : (enum aq_class)rc, "%s",
+			    why.text) : 0;
+}
+
+/* A file in the cache is not what its package's index says: somebody changed it, or the
+ * index was wrong all the time, as those of old packages are, which no client minds.
+ * Fetched anew where nobody else writes it is what its archive has, whose SHA-256 the
+ * lock has; and nobody else links it.
+ */
+static int link_anew(struct build *b, const struct dialect *d,
+		     const char *program, const struct aq_err *why,
+		     struct aq_err *err)
+{
+	say(b, "%.*s: all packages are fetched anew, for this environment alone",
+	    (int)strcspn(why->text, ";"), why->text);
+	b->verdict = BUILD_FAULT;
+	return link_alone(b, d, program, err);
 }
 
 int client_link(struct build *b, struct aq_err *err)
@@ -172,10 +179,15 @@ int client_link(struct build *b, struct aq_err *err)
 	    aq_lock_count(b->lock, AQ_LOCK_CONDA));
 	b->archives[0] = '\0';
 	is_shared = b->is_personal || b->is_private || !client_is_alone(d->name);
-	rc = is_shared ? link_shared(b, d, program, err) :
-			 link_alone(b, d, program, err);
+	rc = is_shared ? link_shared(b, d, program, &why) :
+			 link_alone(b, d, program, &why);
+	if (rc == AQ_SYS && b->verdict == BUILD_NOT_KEPT)
+		rc = link_anew(b, d, program, &why, err);
+	else if (rc)
+		rc = aq_fail(err, (enum aq_class)rc, "%s", why.text);
 	shared_archives_end(b);
-	return check_scripts(b, &why) == AQ_USER ?
+	/* whatever became of linking: a client that cannot run a script fails */
+	return scripts_judge(b, &why) == AQ_USER ?
 		aq_fail(err, AQ_USER, "%s", why.text) : rc;
 }
 

@@ -55,7 +55,7 @@ const char *confine_see(const struct build *b, enum phase phase,
 		return "make the mount namespace private";
 	if (form->has_shared && !mounts_bind_shared(b))
 		return "mount shared_dir";
-	if (form->has_caches ? !mounts_bind_work(b) :
+	if (form->has_caches ? !mounts_bind_work(b, form) :
 			       !mounts_bind_prefix(b, form))
 		return "mount the work area";
 	if (!mounts_close(b, form))

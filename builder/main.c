@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,88 +19,20 @@
 #include "builder/bytecode.h"
 #include "builder/caches.h"
 #include "builder/inherit.h"
+#include "builder/options.h"
 #include "builder/queue.h"
 #include "common/build.h"
 #include "common/clock.h"
 #include "common/index.h"
 #include "common/io.h"
 #include "common/layout.h"
+#include "common/lease.h"
+#include "common/memo.h"
 #include "common/job.h"
 #include "common/private.h"
 #include "common/refs.h"
 #include "common/text.h"
 #include "common/worker.h"
-
-struct options {
-	const char *conf_path, *node;
-	const char *as_base, *refresh, *again, *step, *uid, *workflow, *nodes;
-	bool is_personal, is_detached, is_explain;
-};
-
-static bool read_options(int argc, char **argv, struct options *ret)
-{
-	static const struct option known[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "node", required_argument, NULL, 'n' },
-		{ "personal", no_argument, NULL, 'p' },
-		{ "detached", no_argument, NULL, 'd' },
-		{ "base", required_argument, NULL, 'b' },
-		{ "explain", no_argument, NULL, 'e' },
-		{ "refresh", required_argument, NULL, 'r' },
-		{ "again", required_argument, NULL, 'a' },
-		{ "step", required_argument, NULL, 's' },
-		{ "uid", required_argument, NULL, 'u' },
-		{ "workflow", required_argument, NULL, 'w' },
-		{ "nodes", required_argument, NULL, 'N' },
-		{ 0 },
-	};
-	int c;
-
-	*ret = (struct options){ 0 };
-	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			ret->conf_path = optarg;
-			break;
-		case 'n':
-			ret->node = optarg;
-			break;
-		case 'p':
-			ret->is_personal = true;
-			break;
-		case 'b':
-			ret->as_base = optarg;
-			break;
-		case 'e':
-			ret->is_explain = true;
-			break;
-		case 'r':
-			ret->refresh = optarg;
-			break;
-		case 'a':
-			ret->again = optarg;
-			break;
-		case 's':
-			ret->step = optarg;
-			break;
-		case 'u':
-			ret->uid = optarg;
-			break;
-		case 'w':
-			ret->workflow = optarg;
-			break;
-		case 'N':
-			ret->nodes = optarg;
-			break;
-		case 'd':
-			ret->is_detached = true;
-			break;
-		default:
-			return false;
-		}
-	}
-	return optind == argc;
-}
 
 /* The answer's memory, or NULL: not started as it should be. */
 static struct aq_answer *map_answer(void)
@@ -306,21 +237,6 @@ static void take_reference(struct build *b)
 		say(b, "no reference was taken: %s", err.text);
 }
 
-/* Nobody waits for us any more. */
-static void let_go(struct build *b)
-{
-	aq_close_fd(&b->progress_fd);
-	aq_close_fd(&b->alive_fd);
-	aq_close_fd(&b->key_fd);
-	aq_close_fd(&b->wait_fd);
-	aq_close_fd(&b->room.alone_fd);
-	queue_leave(b);
-	/* who catches up takes what it needs anew */
-	aq_close_fd(&b->base_fd);
-	aq_close_fd(&b->own_fd);
-	aq_close_fd(&b->compiler_fd);
-}
-
 /* Users read what there is; a cache of one's own needs no index. */
 static void publish(const struct build *b)
 {
@@ -332,14 +248,18 @@ static void publish(const struct build *b)
 
 /* The request's domain decides whose cache it is. */
 static int enter_domain(struct build *b, struct aq_conf **conf,
-			const struct aq_str *request, struct aq_err *err)
+			const struct aq_str *request, bool is_private,
+			struct aq_err *err)
 {
-	unsigned int inputs = aq_domain_inputs(aq_str_get(request),
-					       request->len);
+	const char *canonical = aq_str_get(request);
+	unsigned int inputs = aq_domain_inputs(canonical, request->len);
 	int rc = 0;
 
 	b->has_sources = inputs != 0;
-	b->is_private = inputs && !b->is_personal;
+	b->is_private = !b->is_personal &&
+			(inputs || is_private ||
+			 aq_memo_is_private(*conf, b->uid, canonical,
+					    request->len));
 	if (b->is_private && b->as_base)
 		return aq_fail(err, AQ_USER,
 			       "a base is everybody's: it takes released packages alone");
@@ -350,61 +270,127 @@ static int enter_domain(struct build *b, struct aq_conf **conf,
 	return rc;
 }
 
-static int answer(const struct options *o, struct aq_answer *a,
+static const struct build nothing_yet = {
+	.base_fd = -1, .own_fd = -1, .compiler_fd = -1, .key_fd = -1,
+	.wait_fd = -1, .slot_fd = -1, .ticket_fd = -1, .public_fd = -1,
+	.log_fd = -1, .room.alone_fd = -1, .sharing = SHARING_INIT,
+};
+
+static int serve_in_domain(struct build *b, struct aq_err *err)
+{
+	int rc = set_up(b, err);
+
+	if (!rc && b->step)
+		take_reference(b);
+	b->start_ms = aq_now_ms();
+	b->deadline_ms = INT64_MAX;
+	return rc ? rc : serve(b, err);
+}
+
+/* What it held is given back, but for who waits for it. */
+static void leave(struct build *b)
+{
+	aq_close_fd(&b->key_fd);
+	aq_close_fd(&b->wait_fd);
+	aq_close_fd(&b->room.alone_fd);
+	queue_leave(b);
+	/* who catches up takes what it needs anew */
+	aq_close_fd(&b->base_fd);
+	aq_close_fd(&b->own_fd);
+	aq_close_fd(&b->compiler_fd);
+}
+
+static void end(struct build *b)
+{
+	caches_settle(b);
+	aq_str_free(&b->metadata);
+	aq_strv_free(&b->records);
+	queue_leave(b);
+	limits_end(b);
+	aq_close_fd(&b->log_fd);
+	aq_manifest_free(b->base_manifest);
+	free(b->context);
+}
+
+/* Nobody waits for us any more. */
+static void let_go(struct build *b)
+{
+	aq_close_fd(&b->progress_fd);
+	aq_close_fd(&b->alive_fd);
+	leave(b);
+}
+
+/* What all may have was tried, and a package of it has a link script, which its user
+ * alone may have run: the same again, in that user's domain.  The step, and what it
+ * holds, goes along.
+ */
+static int serve_privately(struct build *b, struct aq_conf **conf,
+			   struct aq_err *err)
+{
+	const struct aq_conf *site = *conf;
+	struct build own = nothing_yet;
+	int rc = aq_private_enter(conf, b->uid, err);
+
+	if (rc)
+		return rc;
+	leave(b);
+	end(b);
+	own.conf = *conf;
+	own.shared = site;
+	own.req = b->req;
+	own.answer = b->answer;
+	own.is_refresh = b->is_refresh;
+	own.job = b->job;
+	own.uid = b->uid;
+	own.workflow = b->workflow;
+	own.step = b->step;
+	own.is_private = true;
+	own.progress_fd = b->progress_fd;
+	own.alive_fd = b->alive_fd;
+	*b = own;
+	b->answer->log[0] = '\0';
+	say(b, "a package has a link script, which runs for its user alone: building a private environment");
+	rc = aq_layout_prepare(*conf, err);
+	/* first: so the job's epilog looks there, whenever that comes */
+	if (!rc && b->step)
+		rc = aq_job_mark(*conf, b->step->job, err);
+	if (!rc && b->step)
+		rc = aq_lease_move(site, *conf, b->step, err);
+	if (rc)
+		return rc;
+	aq_memo_keep_private(*conf, b->req);
+	return serve_in_domain(b, err);
+}
+
+static int answer(const struct builder_options *o, struct aq_answer *a,
 		  struct aq_err *err)
 {
 	cleanup_conf struct aq_conf *conf = NULL;
 	cleanup_request struct aq_request *req = NULL;
 	cleanup_str struct aq_str text = AQ_STR_INIT(AQ_REQUEST_CANONICAL_MAX);
 	struct aq_step step;
-	struct build b = {
-		.answer = a,
-		.is_personal = o->is_personal,
-		.as_base = o->as_base,
-		.again = o->again,
-		.is_explain = o->is_explain,
-		.progress_fd = AQ_BUILDER_FD_PROGRESS,
-		.alive_fd = o->is_detached ? -1 : AQ_BUILDER_FD_ALIVE,
-		.base_fd = -1, .own_fd = -1, .compiler_fd = -1, .key_fd = -1,
-		.wait_fd = -1, .slot_fd = -1, .ticket_fd = -1, .public_fd = -1, .log_fd = -1,
-		.room.alone_fd = -1,
-		.sharing = SHARING_INIT,
-	};
+	struct build b = nothing_yet;
 	int rc = o->is_personal ? aq_conf_load_personal(o->conf_path, &conf, err) :
 				  aq_conf_load(o->conf_path, o->node, &conf, err);
 
-	if (o->uid)
-		b.uid = (uint32_t)strtoul(o->uid, NULL, 10);
-	if (o->nodes)
-		b.nodes = (uint32_t)strtoul(o->nodes, NULL, 10);
+	b.answer = a;
+	builder_options_apply(o, &step, &b);
 	if (!rc)
 		rc = read_request(&text, err);
 	if (!rc)
-		rc = enter_domain(&b, &conf, &text, err);
+		rc = enter_domain(&b, &conf, &text, o->is_private, err);
 	if (!rc)
 		rc = aq_request_parse(aq_str_get(&text), text.len, conf, &req,
 				      err);
-	if (o->refresh) {
-		b.is_refresh = true;
-		b.job = (uint32_t)strtoul(o->refresh, NULL, 10);
-	}
-	if (o->step && sscanf(o->step, "%" SCNu32 ".%" SCNu32 ".%" SCNu32,
-			      &step.job, &step.step, &step.het) == 3)
-		b.step = &step;
 	if (!rc && o->workflow)
 		rc = read_workflow(o->workflow, conf, &b.workflow, err);
 	if (!rc && o->as_base)
 		rc = aq_request_isolate(req, err);
 	b.req = req;
 	if (!rc)
-		rc = set_up(&b, err);
-	if (!rc && b.step)
-		take_reference(&b);
-	if (!rc) {
-		b.start_ms = aq_now_ms();
-		b.deadline_ms = INT64_MAX;
-		rc = serve(&b, err);
-	}
+		rc = serve_in_domain(&b, err);
+	if (rc && b.must_be_private)
+		rc = serve_privately(&b, &conf, err);
 	if (rc && b.conf)
 		outcome_failed(&b, rc);
 	if (rc) {
@@ -416,13 +402,7 @@ static int answer(const struct options *o, struct aq_answer *a,
 		publish(&b);
 		bytecode_catch_up(&b);
 	}
-	caches_settle(&b);
-	aq_str_free(&b.metadata);
-	aq_strv_free(&b.records);
-	queue_leave(&b);
-	limits_end(&b);
-	aq_manifest_free(b.base_manifest);
-	free(b.context);
+	end(&b);
 	return rc;
 }
 
@@ -431,9 +411,9 @@ int main(int argc, char **argv)
 	static struct aq_err err;
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	struct aq_answer *a = map_answer();
-	struct options options;
+	struct builder_options options;
 
-	if (!a || !read_options(argc, argv, &options)) {
+	if (!a || !builder_options_read(argc, argv, &options)) {
 		fprintf(stderr, "aq-builder: run by the plugin and by aq, not by hand\n");
 		return 2;
 	}

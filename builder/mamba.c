@@ -10,30 +10,49 @@
  *   empty, where FETCH is everything.
  * - The mambas first only fetch, into the package cache: what they unpacked is
  *   looked at before they link it, which they do without credentials, as what they
- *   link may be run.  conda knows no such step of an explicit list.
- * - No rc file is read: CONDARC and MAMBARC name an empty one, MAMBA_NO_RC is
- *   `true` (`1` is not understood), HOME is in the scratch directory.
+ *   link may be run.  conda knows no such step of an explicit list.  Since 2.6 they
+ *   unpack into a directory of each channel: packages_flatten().
+ * - conda cannot be told to leave link scripts out; the mambas are.
+ * - No rc file is read: conda's CONDARC names an empty one, MAMBA_NO_RC is `true`
+ *   (`1` is not understood, and neither CONDARC nor MAMBARC may be set with it), HOME
+ *   is in the scratch directory.
+ * - Neither compiles byte-code, which would run the prefix's own interpreter: the
+ *   mambas are told so, conda does without (aq-no-shell).
+ * - What went wrong is in the JSON alone: conda's `message`, or `error` where it has
+ *   no name for it; the mambas' `log_history`, a line of which may be about
+ *   anything.  That a request cannot be met conda says by `exception_name`, the
+ *   mambas by `solver_problems`.
  */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "builder/builder.h"
+#include "builder/packages.h"
 
+/* Where an older mamba says it on standard error. */
 static const char *const refusals[] = {
-	"could not solve", "unsatisfiable", "nothing provides",
-	"packagesnotfounderror", "resolvepackagenotfound",
-	"libmambaunsatisfiableerror", "does not exist (perhaps a typo", NULL
+	"could not solve", "nothing provides", "does not exist (perhaps a typo",
+	NULL
 };
 
 #define JSON_MAX (16 * 1024 * 1024)
 
 /* Their programs have their names. */
-static enum secrets_how takes(const char *program)
+static const char *name_of(const char *program)
 {
 	const char *slash = strrchr(program, '/');
 
-	return client_takes(slash ? slash + 1 : program);
+	return slash ? slash + 1 : program;
+}
+
+static enum secrets_how takes(const char *program)
+{
+	return client_takes(name_of(program));
+}
+
+static bool is_mamba(const char *program)
+{
+	return strcmp(name_of(program), dialect_conda.name) != 0;
 }
 
 static void start(const struct build *b, struct command *cmd,
@@ -45,35 +64,69 @@ static void start(const struct build *b, struct command *cmd,
 	aq_strv_add(&cmd->argv, "--yes");
 	aq_strv_add(&cmd->argv, "--json");
 	aq_strv_add(&cmd->argv, "--prefix");
-	aq_strv_add(&cmd->env, "CONDARC=/dev/null");
 	aq_strv_add_fmt(&cmd->env, "CONDA_PKGS_DIRS=%s/%s", b->inside, pkgs);
 	aq_strv_add(&cmd->env, "CONDA_SAFETY_CHECKS=enabled");
 	aq_strv_add(&cmd->env, "CONDA_NOTIFY_OUTDATED_CONDA=false");
 	aq_strv_add(&cmd->env, "CONDA_REGISTER_ENVS=false");
 	aq_strv_add(&cmd->env, "CONDA_REPORT_ERRORS=false");
-	aq_strv_add(&cmd->env, "MAMBARC=/dev/null");
-	aq_strv_add(&cmd->env, "MAMBA_NO_RC=true");
+	if (is_mamba(program))
+		aq_strv_add(&cmd->env, "MAMBA_NO_RC=true");
+	else
+		aq_strv_add(&cmd->env, "CONDARC=/dev/null");
+	aq_strv_add(&cmd->env, "MAMBA_COMPILE_PYC=false");
 	aq_strv_add_fmt(&cmd->env, "MAMBA_ROOT_PREFIX=%s/home/root", b->inside);
 	aq_strv_add(&cmd->env, "MAMBA_SAFETY_CHECKS=enabled");
 	aq_strv_add(&cmd->env, "MAMBA_SKIP_RUN_LINK_SCRIPTS=true");
 }
 
-/* What went wrong is in the JSON as much as on standard error. */
+/* 'y' or 'n', whether the request cannot be met; then why, a line or more each.  The
+ * mambas' last word repeats how an error begins.
+ */
+static const char why_query[] =
+	"WITH log AS (SELECT json_extract(value, '$.level') AS level,"
+	"  json_extract(value, '$.message') AS text"
+	"  FROM json_each(?1, '$.log_history'))"
+	" SELECT CASE WHEN json_type(?1, '$.solver_problems') IS NOT NULL"
+	"  OR json_extract(?1, '$.exception_name') IN ('UnsatisfiableError',"
+	"   'LibMambaUnsatisfiableError', 'RattlerUnsatisfiableError',"
+	"   'PackagesNotFoundError', 'PackagesNotFoundInChannelsError',"
+	"   'ResolvePackageNotFound', 'SpecsConfigurationConflictError')"
+	"  THEN 'y' ELSE 'n' END"
+	" UNION ALL SELECT text FROM log WHERE level = 'error'"
+	" UNION ALL SELECT text FROM log c WHERE level = 'critical' AND NOT EXISTS"
+	"  (SELECT 1 FROM log e WHERE e.level = 'error'"
+	"   AND instr(e.text, c.text) = 1)"
+	" UNION ALL SELECT value FROM json_each(?1, '$.solver_problems')"
+	"  WHERE json_type(?1, '$.log_history') IS NULL"
+	" UNION ALL SELECT * FROM (SELECT coalesce(json_extract(?1, '$.message'),"
+	"   json_extract(?1, '$.error')) AS text) WHERE text IS NOT NULL"
+	" UNION ALL SELECT json_extract(value, '$.message')"
+	"  FROM json_each(?1, '$.errors')"
+	"  WHERE json_extract(value, '$.message') IS NOT NULL";
+
+/* What is wrong comes first, advice after it: of many lines the first ones. */
+static void keep_head(struct aq_str *text)
+{
+	const char *p = aq_str_get(text);
+
+	for (int i = 0; i < RUN_TAIL_LINES && *p; i++)
+		p = aq_next_line(p);
+	aq_str_truncate(text, (size_t)(p - aq_str_get(text)));
+}
+
 static int failed(struct build *b, struct command *cmd,
 		  const struct aq_str *json, const char *what,
 		  struct aq_err *err)
 {
-	static const char query[] =
-		"SELECT json_extract(?1, '$.message')"
-		" WHERE json_extract(?1, '$.message') IS NOT NULL"
-		" UNION ALL SELECT value FROM json_each(?1, '$.solver_problems')";
-	cleanup_str struct aq_str reasons = AQ_STR_INIT(AQ_ERR_TEXT_MAX);
-	bool is_refused;
+	cleanup_str struct aq_str why = AQ_STR_INIT(JSON_MAX);
+	bool is_refused = client_says(aq_str_get(&cmd->errors), refusals);
+	struct aq_err ignored;
 
-	if (records_from_json(b, json, query, &reasons, err) == 0)
-		aq_str_add(&cmd->errors, aq_str_get(&reasons));
-	is_refused = client_says(aq_str_get(&cmd->errors), refusals) ||
-		     client_says(aq_str_get(json), refusals);
+	if (records_from_json(b, json, why_query, &why, &ignored) == 0) {
+		is_refused |= aq_starts_with(aq_str_get(&why), "y");
+		keep_head(&why);
+		aq_str_add(&cmd->errors, aq_next_line(aq_str_get(&why)));
+	}
 	return run_failed(b, cmd, what, is_refused ? BUILD_REFUSED : BUILD_FAULT,
 			  err);
 }
@@ -150,6 +203,8 @@ static int fetch(struct build *b, const char *program, struct aq_err *err)
 	char file[BUILD_PATH_MAX];
 	int rc = write_explicit(b, file, err);
 
+	if (!rc)
+		rc = packages_flatten(b, err);
 	if (rc)
 		return rc;
 	start(b, &cmd, program, "pkgs");
@@ -172,7 +227,7 @@ static int link_prefix(struct build *b, const char *program,
 		return rc;
 	if (rmdir(b->site) < 0 && errno != ENOENT)
 		return aq_fail_errno(err, "cannot make way for '%s'", b->site);
-	cmd.hides_shells = true;
+	cmd.hides_shells = !(scripts_may_run(b) && client_runs_scripts(b));
 	start(b, &cmd, program, "pkgs");
 	if (takes(program) != SECRETS_NONE) /* nothing is left to fetch */
 		secrets_for(&cmd.secrets, SECRETS_OF_NOTHING, SECRETS_NONE);
@@ -198,4 +253,6 @@ const struct dialect dialect_conda = {
 	.name = "conda",
 	.solve = solve,
 	.link = link_prefix,
+	.runs_scripts = true,
+	.needs_shells = true,
 };

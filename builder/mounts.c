@@ -121,7 +121,26 @@ static bool divide_work(const struct build *b)
 	return fd >= 0 && mount(target, target, NULL, MS_BIND, NULL) == 0;
 }
 
-bool mounts_bind_work(const struct build *b)
+/* Semaphores are files there, of which Python's multiprocessing makes some (conda
+ * asks for a driver in another process): the clients' own, and no room for more.
+ */
+#define SHM "/dev/shm"
+#define SHM_ROOM "size=1m,nr_inodes=64,mode=1777"
+
+static bool is_below(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	return strncmp(path, dir, len) == 0 && path[len] == '/';
+}
+
+static bool has_shm(const struct build *b, const struct phase_form *form)
+{
+	return form->has_caches && !is_below(b->inside, SHM) &&
+	       access(SHM, F_OK) == 0;
+}
+
+bool mounts_bind_work(const struct build *b, const struct phase_form *form)
 {
 	char work[BUILD_PATH_MAX + sizeof(b->view)];
 
@@ -130,7 +149,9 @@ bool mounts_bind_work(const struct build *b)
 			return false;
 	snprintf(work, sizeof(work), "%s/%s", b->work, b->view);
 	return mount(work, b->inside, NULL, MS_BIND | MS_REC, NULL) == 0 &&
-	       (!b->is_private || divide_work(b));
+	       (!b->is_private || divide_work(b)) &&
+	       (!has_shm(b, form) ||
+		mount("aq", SHM, "tmpfs", SAFE | MS_NOEXEC, SHM_ROOM) == 0);
 }
 
 /* -- what one prefix needs -- */
@@ -299,6 +320,7 @@ bool mounts_each_open(const struct build *b, const struct phase_form *form,
 		return true;
 	if (form->has_caches)
 		return fn(b->inside, arg) &&
+		       (!has_shm(b, form) || fn(SHM, arg)) &&
 		       (!b->is_private || call_open(b, "envs", fn, arg));
 	if (!call_open(b, b->scratch, fn, arg) ||
 	    !call_open(b, b->open_dir, fn, arg))
@@ -321,13 +343,6 @@ bool mounts_close(const struct build *b, const struct phase_form *form)
 
 /* -- the rest of the node -- */
 
-static bool is_below(const char *path, const char *dir)
-{
-	size_t len = strlen(dir);
-
-	return strncmp(path, dir, len) == 0 && path[len] == '/';
-}
-
 bool mounts_renew(const struct build *b, const struct phase_form *form)
 {
 	const unsigned long flags = SAFE | MS_NOEXEC | MS_RDONLY;
@@ -342,6 +357,8 @@ bool mounts_renew(const struct build *b, const struct phase_form *form)
 	 */
 	return mount("proc", "/proc", "proc", flags, "hidepid=2") == 0;
 }
+
+#define NO_SHELL AQ_PKGLIBEXECDIR "/aq-no-shell"
 
 bool mounts_hide_shells(void)
 {
@@ -358,7 +375,7 @@ bool mounts_hide_shells(void)
 			snprintf(path, sizeof(path), "%s/%s", dirs[i],
 				 names[k]);
 			if (access(path, F_OK) == 0 &&
-			    mount("/dev/null", path, NULL, MS_BIND, NULL) != 0)
+			    mount(NO_SHELL, path, NULL, MS_BIND, NULL) != 0)
 				return false;
 		}
 	return true;

@@ -248,7 +248,7 @@ static int choose(const struct places *p, const struct aq_lock_item *item,
 		return 0;
 	rc = aq_walk(p->pkgs, dir, close_entry, (void *)p->b, err);
 	return rc == AQ_MISS ?
-		aq_fail(err, AQ_SYS, "package '%s' is not in the package cache as '%s', where its client should have unpacked it",
+		aq_fail(err, AQ_MISS, "package '%s' is not in the package cache as '%s', where its client should have unpacked it",
 			item->name, dir) :
 		rc;
 }
@@ -273,7 +273,7 @@ static int remove_bad(const struct places *p, char how, const char *dir,
 	(void)!aq_remove_tree(p->pkgs, dir, &ignored);
 	if (how == PACKAGES_DAMAGED) {
 		b->verdict = BUILD_NOT_KEPT;
-		return aq_fail(err, AQ_SYS, "package '%s' %.*s; it is fetched anew when it is asked for again",
+		return aq_fail(err, AQ_SYS, "package '%s' %.*s; it is fetched anew",
 			       dir, len, why);
 	}
 	b->verdict = BUILD_REFUSED;
@@ -331,6 +331,25 @@ static bool is_through_link(const struct aq_strv *links, const char *path)
 	return false;
 }
 
+/* A path of a package as it is in the prefix: packages of Python alone do not say which
+ * that is (CEP 19, "noarch"), but others may; so both.
+ */
+static void add_path(const struct build *b, const char *line, size_t len,
+		     struct aq_strv *links)
+{
+	static const char site[] = "site-packages/", scripts[] = "python-scripts/";
+	char python[AQ_BASE_PYTHON_SIZE];
+
+	aq_strv_add_mem(links, line, len);
+	if (aq_starts_with(line, scripts))
+		aq_strv_add_fmt(links, "bin/%.*s", (int)(len - strlen(scripts)),
+				line + strlen(scripts));
+	if (!aq_starts_with(line, site) || !b->lock->python)
+		return;
+	aq_base_name_of(b->lock->python, python);
+	aq_strv_add_fmt(links, "lib/python%s/%.*s", python, (int)len, line);
+}
+
 /* Each link stays in the prefix from where its package says that it is: so none may
  * be anywhere else, which another link would make it.
  */
@@ -343,7 +362,7 @@ static int judge_links(const struct places *p, struct aq_err *err)
 
 	for (const char *line = aq_str_get(&text); !rc && *line;
 	     line = aq_next_line(line))
-		aq_strv_add_mem(&links, line, strcspn(line, "\n"));
+		add_path(b, line, strcspn(line, "\n"), &links);
 	if (!rc)
 		rc = aq_str_done(&text, "the packages' links", err);
 	if (!rc)

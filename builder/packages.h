@@ -25,9 +25,14 @@
  */
 AQ_CHECK int packages_prepare(struct build *b, bool *ret_is_in_the_way,
 			      struct aq_err *err);
+/* Before one unpacks b->lock: where it has a directory for each channel, that is the
+ * cache itself.  AQ_MISS: what is there is in the way.
+ */
+AQ_CHECK int packages_flatten(const struct build *b, struct aq_err *err);
 /* Once a client has unpacked what b->lock names: all of that is what its archive says
  * and leads nowhere, and is closed.  AQ_USER, BUILD_REFUSED: a package is made to lead
- * out; AQ_SYS: what is in the cache is not what was unpacked.  Either is removed.
+ * out; AQ_SYS, BUILD_NOT_KEPT: what is in the cache is not what its index says.
+ * Either is removed.  AQ_MISS: a package is not where clients unpack it.
  * 'is_anew': once more what was looked at before, and no more.  Nothing of a personal or a private
  * build, whose caches are its user's own.
  */
@@ -51,8 +56,8 @@ struct packages_judge {
 	const struct aq_strv *dirs; /* in pkgs */
 };
 /* For run_function(): 'arg' is a struct packages_judge.  Says in a line of each that
- * is bad why, as PACKAGES_REFUSED or PACKAGES_DAMAGED, and of each link its path: the
- * letter, a space, the package's directory, a space, the text.
+ * is bad why, as PACKAGES_REFUSED or PACKAGES_DAMAGED, and of each link its path, and
+ * "DIR/." of each directory that one leaves by "..": the letter, a space, the package's directory, a space, the text.
  */
 int packages_judge(void *arg, struct aq_str *out, struct aq_err *err);
 #define PACKAGES_REFUSED 'r'

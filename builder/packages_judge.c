@@ -6,7 +6,8 @@
  * Clients join paths of info/paths.json (or info/files) to the package and to the
  * prefix, and follow what links are there.  So no path climbs; none is reached in the
  * package through a link, which would bring a file from elsewhere; no link leads out
- * of the prefix; and none lies where another may lead, so that each is where it says.
+ * of the prefix; and none lies where another may lead, or is left by another's "..", so
+ * that each is where it says, and leads where its text does.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -72,27 +73,52 @@ static bool is_below(const char *path, const char *dir)
 	return strncmp(path, dir, len) == 0 && path[len] == '/';
 }
 
-/* Where a link leads that is at 'path' of a prefix.  Out of it only to what cannot be
- * written where clients run; ".." behind a name could be another directory's.
- */
-static bool leads_out(const char *path, const char *target)
+/* Out of the prefix only to what cannot be written where clients run. */
+static bool is_elsewhere(const char *target, const char *cache)
 {
-	size_t depth = 0;
+	return !strstr(target, "/../") && !aq_ends_with(target, "/..") &&
+	       !aq_starts_with(target, "//") &&
+	       !aq_starts_with(target, "/proc/") &&
+	       !aq_starts_with(target, "/dev/fd") && !is_below(target, cache);
+}
 
-	if (*target == '/')
-		return strstr(target, "/../") || aq_ends_with(target, "/..") ||
-		       aq_starts_with(target, "//") ||
-		       aq_starts_with(target, "/proc/") ||
-		       aq_starts_with(target, "/dev/fd");
-	for (; *path; path++)
-		depth += *path == '/' && path[1] != '/';
-	while (strncmp(target, "..", 2) == 0 && (target[2] == '/' || !target[2])) {
-		if (!depth--)
-			return true;
-		target += 2;
-		target += strspn(target, "/");
+/* From "a/b" to "a", from there to "". */
+static void leave(char *at)
+{
+	char *slash = strrchr(at, '/');
+
+	*(slash ? slash : at) = '\0';
+}
+
+/* Whether a link at 'path' of a prefix leads to what is in it, by its text.  A directory
+ * that it enters and leaves by ".." is noted like a link in it, "DIR/.": so no package
+ * may have a link there, which would make that another's ".." (PACKAGES_LINK).
+ */
+static bool stays_in(struct judge *j, const char *path, const char *target)
+{
+	char at[2 * PATH_MAX]; /* a directory of the prefix; "": all of it */
+	bool has_entered = false;
+	size_t len, end;
+
+	snprintf(at, sizeof(at), "%s", path);
+	leave(at);
+	for (; *target; target += len + strspn(target + len, "/")) {
+		len = strcspn(target, "/");
+		end = strlen(at);
+		if (len == 2 && strncmp(target, "..", 2) == 0) {
+			if (!*at)
+				return false;
+			if (has_entered)
+				aq_str_add_fmt(j->out, "%c %s %s/.\n",
+					       PACKAGES_LINK, j->dir, at);
+			leave(at);
+		} else if (len != 1 || *target != '.') {
+			has_entered = true;
+			snprintf(at + end, sizeof(at) - end, "%s%.*s",
+				 end ? "/" : "", (int)len, target);
+		}
 	}
-	return climbs(target);
+	return true;
 }
 
 static void judge_link(struct judge *j, const char *cache, const char *path,
@@ -101,12 +127,13 @@ static void judge_link(struct judge *j, const char *cache, const char *path,
 	char target[PATH_MAX] = "";
 	ssize_t len = readlinkat(j->parent_fd, name, target, sizeof(target) - 1);
 
-	if (len <= 0 || leads_out(path, target) || is_below(target, cache))
-		say_bad(j, PACKAGES_REFUSED,
-			"has a link that climbs out of the environment:", path);
-	else if (aq_text_has_controls(path))
+	if (aq_text_has_controls(path) || aq_text_has_controls(target))
 		say_bad(j, PACKAGES_REFUSED, "has a name with control characters:",
 			path);
+	else if (len <= 0 || !(*target == '/' ? is_elsewhere(target, cache) :
+						stays_in(j, path, target)))
+		say_bad(j, PACKAGES_REFUSED,
+			"has a link that climbs out of the environment:", path);
 	else
 		aq_str_add_fmt(j->out, "%c %s %s\n", PACKAGES_LINK, j->dir, path);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rattler, prefix.dev's own command line (crate rattler-bin, 0.5): `solve
  * --format json` prints repodata records, `create` links.  It runs link
- * scripts and cannot be told not to; it verifies archives against the records
+ * scripts, cannot be told not to, and says nothing of those that fail: so where it
+ * links there is never a shell, and scripts.c runs what may run; it verifies archives against the records
  * of the channel, and exact specs with their SHA-256 leave it no choice.
  */
 #include <string.h>
@@ -93,4 +94,5 @@ const struct dialect dialect_rattler = {
 	.solve = solve,
 	.link = link_prefix,
 	.can_constrain = true,
+	.runs_scripts = true,
 };

@@ -74,8 +74,6 @@ static void become(const struct child *c)
 		call_function(c);
 	}
 	execve(c->argv[0], c->argv, c->env);
-	if (errno == EACCES && c->hides_shells)
-		dprintf(STDERR_FILENO, "where it could run link scripts there is no shell: a client must be no shell script\n");
 	if (errno == EAGAIN) /* of the account's processes, execve(2) */
 		fault(c, "start a program");
 	die("execute the program");

@@ -256,7 +256,7 @@ static void check_policy(struct doctor *d, bool has_uv)
 	char program[PATH_SIZE];
 	bool is_any = false;
 
-	for (size_t i = 0; i < AQ_INPUT_N; i++)
+	for (size_t i = 0; i < AQ_INPUT_SCRIPT; i++)
 		is_any |= policy[i] == AQ_POLICY_PRIVATE;
 	if (is_any && !has_uv)
 		doctor_say(d, DOCTOR_ERROR,
@@ -267,6 +267,11 @@ static void check_policy(struct doctor *d, bool has_uv)
 		doctor_say(d, DOCTOR_ERROR,
 			   "install git, or write no 'vcs=private' into 'policy'",
 			   "policy: without git no repository is installed");
+	if (policy[AQ_INPUT_SCRIPT] == AQ_POLICY_PRIVATE &&
+	    !client_find("bash", program, sizeof(program)))
+		doctor_say(d, DOCTOR_ERROR,
+			   "install bash, or write no 'script=private' into 'policy'",
+			   "policy: without bash no link script runs");
 }
 
 void doctor_pip(struct doctor *d)

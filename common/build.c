@@ -54,6 +54,8 @@ static void make_args(const struct aq_build_start *s, char *args[ARGS_MAX])
 		args[n++] = "--personal";
 	if (s->is_detached)
 		args[n++] = "--detached";
+	if (s->is_private)
+		args[n++] = "--private";
 	if (s->as_base) {
 		args[n++] = "--base";
 		args[n++] = (char *)s->as_base;

@@ -4,7 +4,7 @@
  *
  *   aq-builder --config FILE [--node NAME] [--personal] [--detached]
  *              [--base PYTHON] [--refresh JOB] [--again NAME] [--explain]
- *              [--step JOB.STEP.HET] [--uid N]
+ *              [--step JOB.STEP.HET] [--uid N] [--private]
  *              [--workflow UID/WORKFLOW]   (common/workflow.h)
  *
  * One aq-builder serves one step (or one command).  It waits for its turn (the
@@ -38,6 +38,7 @@ struct aq_build_start {
 	const char *node;      /* or NULL */
 	bool is_personal;      /* somebody without root, in their own cache */
 	bool is_detached;      /* nobody waits: a prefetch */
+	bool is_private;       /* whatever the request says: of 'uid' alone */
 	bool is_explain;       /* resolve only, and say what would be built */
 	bool is_refresh;       /* resolve afresh, once for 'job' (0: always) */
 	uint32_t job;

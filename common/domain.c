@@ -10,16 +10,14 @@
 
 static const struct kind {
 	const char *name, *what, *instead;
-	bool can_be_private;
 } kinds[AQ_INPUT_N] = {
-	[AQ_INPUT_VCS] = { "vcs", "a repository", "name a released package",
-			   true },
-	[AQ_INPUT_LOCAL] = { "local", "a local file", "name a released package",
-			     true },
+	[AQ_INPUT_VCS] = { "vcs", "a repository", "name a released package" },
+	[AQ_INPUT_LOCAL] = { "local", "a local file",
+			     "name a released package" },
 	[AQ_INPUT_SOURCE] = { "source", "a build from source",
-			      "take the package's wheel", true },
-	[AQ_INPUT_SCRIPT] = { "script", "a link script",
-			      "ask for another build of the package", false },
+			      "take the package's wheel" },
+	[AQ_INPUT_SCRIPT] = { "script", "a package with a link script",
+			      "ask for another build or version of it" },
 };
 
 const char *aq_input_name(enum aq_input input)
@@ -54,13 +52,8 @@ static int set(const char *word, size_t len, enum aq_policy ret[AQ_INPUT_N],
 			       (int)len, word);
 	if (is_word(eq + 1, value, "shared"))
 		return aq_fail(err, AQ_USER,
-			       "'%s' cannot be 'shared': it brings code that runs while it is built, or that nobody but its user has seen, and others would use the result: write '%s=%s'",
-			       kinds[i].name, kinds[i].name,
-			       kinds[i].can_be_private ? "private" : "refuse");
-	if (is_word(eq + 1, value, "private") && !kinds[i].can_be_private)
-		return aq_fail(err, AQ_USER,
-			       "'%s' can only be 'refuse': no build runs %ss",
-			       kinds[i].name, kinds[i].what + strlen("a "));
+			       "'%s' cannot be 'shared': it brings code that runs while it is built, or that nobody but its user has seen, and others would use the result: write '%s=private'",
+			       kinds[i].name, kinds[i].name);
 	if (is_word(eq + 1, value, "private"))
 		ret[i] = AQ_POLICY_PRIVATE;
 	else if (is_word(eq + 1, value, "refuse"))

@@ -15,7 +15,9 @@ int aq_hit_load_conf(const struct aq_stage *stage, struct aq_conf **ret,
 	cleanup_conf struct aq_conf *conf = NULL;
 	int rc = aq_conf_load(stage->conf_path, stage->node, &conf, err);
 
-	if (!rc && aq_domain_inputs(stage->canonical, stage->canonical_len))
+	if (!rc && (aq_domain_inputs(stage->canonical, stage->canonical_len) ||
+		    aq_memo_is_private(conf, stage->uid, stage->canonical,
+				       stage->canonical_len)))
 		rc = aq_private_enter(&conf, stage->uid, err);
 	if (!rc)
 		*ret = steal(&conf);

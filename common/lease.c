@@ -241,6 +241,21 @@ int aq_lease_set_env(const struct aq_conf *conf, const struct aq_step *step,
 	return 0;
 }
 
+/* Its lock is the inode's. */
+int aq_lease_move(const struct aq_conf *from, const struct aq_conf *to,
+		  const struct aq_step *step, struct aq_err *err)
+{
+	cleanup_close int here = -1, there = -1;
+	char name[AQ_LEASE_NAME_SIZE];
+	int rc = open_place(from, step, &here, name, err);
+
+	if (!rc)
+		rc = open_leases(to, &there, err);
+	if (!rc && renameat(here, name, there, name) < 0 && errno != ENOENT)
+		rc = aq_fail_errno(err, "cannot move lease '%s'", name);
+	return rc;
+}
+
 /* -- removing -- */
 
 int aq_lease_remove(const struct aq_conf *conf, const struct aq_step *step,

@@ -71,6 +71,11 @@ AQ_CHECK int aq_lease_put(const struct aq_conf *conf,
 AQ_CHECK int aq_lease_set_env(const struct aq_conf *conf,
 			      const struct aq_step *step, const char *env,
 			      struct aq_err *err);
+/* It is of another domain than was thought: from 'from' to 'to', whose run_dirs are on
+ * one file system; who holds it goes on to.  It may be there already.
+ */
+AQ_CHECK int aq_lease_move(const struct aq_conf *from, const struct aq_conf *to,
+			   const struct aq_step *step, struct aq_err *err);
 /* Whether nobody holds the lease of 'step' on conf->node (also when it has none).
  * Looking is in nobody's way.
  */

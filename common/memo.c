@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/io.h"
+#include "common/private.h"
 
 #define PATH_SIZE 1024
 #define MAGIC 0x41516831u /* "AQh1" */
@@ -126,4 +127,41 @@ void aq_memo_keep(const struct aq_conf *conf, const struct aq_memo_state *state,
 	make_path(conf, req->canonical, req->canonical_len, path);
 	if (aq_str_done(&text, "a memo", NULL) == 0)
 		(void)write_memo(path, &text);
+}
+
+/* -- what is private -- */
+
+/* Beside the answers: the canonical bytes. */
+static void make_private_path(const char *run_dir, const char *canonical,
+			      size_t len, char ret[PATH_SIZE])
+{
+	snprintf(ret, PATH_SIZE, "%.960s/hits/script-%02x", run_dir,
+		 (unsigned int)(aq_hash(canonical, len) % SLOTS_PRIVATE));
+}
+
+void aq_memo_keep_private(const struct aq_conf *conf,
+			  const struct aq_request *req)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(AQ_REQUEST_CANONICAL_MAX);
+	char path[PATH_SIZE];
+
+	make_private_path(conf->run_dir, req->canonical, req->canonical_len,
+			  path);
+	aq_str_add_mem(&text, req->canonical, req->canonical_len);
+	if (aq_str_done(&text, "a memo", NULL) == 0)
+		(void)write_memo(path, &text);
+}
+
+bool aq_memo_is_private(const struct aq_conf *site, uid_t uid,
+			const char *canonical, size_t len)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(AQ_REQUEST_CANONICAL_MAX);
+	char run_dir[PATH_SIZE], path[PATH_SIZE];
+
+	if (site->policy[AQ_INPUT_SCRIPT] != AQ_POLICY_PRIVATE || !uid)
+		return false;
+	aq_private_run_dir(site, uid, run_dir, sizeof(run_dir));
+	make_private_path(run_dir, canonical, len, path);
+	return aq_read_file(AT_FDCWD, path, &text, NULL) == 0 &&
+	       text.len == len && memcmp(aq_str_get(&text), canonical, len) == 0;
 }

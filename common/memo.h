@@ -36,6 +36,16 @@ AQ_CHECK int aq_memo_read(const struct aq_conf *conf, const char *canonical,
 			  size_t len, struct aq_answer *ret,
 			  char ret_digest[AQ_LEASE_DIGEST_SIZE],
 			  struct aq_err *err);
+/* A request of a private domain that its bytes do not tell (a package of it has a link
+ * script) was found to be one: 'conf' is that domain.  Where this cannot be kept it is
+ * found out again.
+ */
+void aq_memo_keep_private(const struct aq_conf *conf,
+			  const struct aq_request *req);
+/* Whether it was, of 'uid', since the boot, and aq.conf's policy still lets it be. */
+bool aq_memo_is_private(const struct aq_conf *site, uid_t uid,
+			const char *canonical, size_t len);
+
 /* Keep a sound answer that was found after cache.db was looked at: 'state'.  If it
  * has changed since, it will not be so again, and this is never read.
  */

@@ -126,12 +126,23 @@ int aq_private_enter(struct aq_conf **conf, uid_t uid, struct aq_err *err)
 
 /* -- those that are there -- */
 
+static void name_below(const char *dir, uid_t uid, char *ret, size_t size)
+{
+	snprintf(ret, size, "%s/" SUB "/%u", dir, (unsigned int)uid);
+}
+
 static bool is_there(const char *dir, uid_t uid)
 {
 	char path[PATH_SIZE];
 
-	snprintf(path, sizeof(path), "%s/" SUB "/%u", dir, (unsigned int)uid);
+	name_below(dir, uid, path, sizeof(path));
 	return uid && access(path, F_OK) == 0;
+}
+
+void aq_private_run_dir(const struct aq_conf *site, uid_t uid, char *ret,
+			size_t size)
+{
+	name_below(site->run_dir, uid, ret, size);
 }
 
 bool aq_private_is_in_use(const struct aq_conf *site, uid_t uid)

@@ -37,6 +37,10 @@ bool aq_private_exists(const struct aq_conf *site, uid_t uid);
 /* Whether it has a public part: for users, who cannot look at the others. */
 bool aq_private_is_public(const struct aq_conf *site, uid_t uid);
 
+/* Where the run_dir of 'uid' would be. */
+void aq_private_run_dir(const struct aq_conf *site, uid_t uid, char *ret,
+			size_t size);
+
 /* aq_layout_prepare()'s last part: let the user in, and nobody else.  AQ_SYS: it
  * was made for another user, who had this uid.
  */

@@ -27,6 +27,7 @@ struct reading {
 	struct aq_db *json;
 	bool *has_record; /* of each item of the lock */
 	int package;      /* whose record is read */
+	bool is_noarch;   /* a package for any Python */
 	const char *path; /* of that record, for people */
 	const char *site; /* "lib/python3.9/site-packages" */
 };
@@ -103,12 +104,35 @@ static bool is_of_wheel(const struct aq_lock *lock, const char *path)
 	return split_info(info, name, version) && find_wheel(lock, name);
 }
 
+/* Where a path of a package for any Python is in the prefix: conda records it as the
+ * package has it, the others as it became.
+ */
+static const char *place(const struct reading *r, const char *path,
+			 char ret[AQ_WALK_PATH_MAX])
+{
+	static const char site[] = "site-packages/", scripts[] = "python-scripts/";
+
+	if (r->is_noarch && aq_starts_with(path, site))
+		snprintf(ret, AQ_WALK_PATH_MAX, "%s/%s", r->site,
+			 path + strlen(site));
+	else if (r->is_noarch && aq_starts_with(path, scripts))
+		snprintf(ret, AQ_WALK_PATH_MAX, "bin/%s", path + strlen(scripts));
+	else
+		return path;
+	return ret;
+}
+
 static int add_path(const struct aq_db_row *row, void *arg, struct aq_err *err)
 {
 	struct reading *r = arg;
-	const char *path = aq_db_text(row, 0), *sha256 = aq_db_text(row, 1);
+	char buf[AQ_WALK_PATH_MAX];
+	const char *path = place(r, aq_db_text(row, 0), buf);
+	const char *sha256 = aq_db_text(row, 1), *type = aq_db_text(row, 2);
 
-	if (strcmp(aq_db_text(row, 2), "directory") == 0)
+	/* byte-code that a client would have made, if it could: ours is noted in
+	 * meta/NAME/sums
+	 */
+	if (strcmp(type, "directory") == 0 || strcmp(type, "pyc_file") == 0)
 		return 0;
 	if (is_of_wheel(r->lock, path))
 		r->claims->is_replaced[r->package] = true;
@@ -121,6 +145,7 @@ struct origin {
 	char name[NAME_SIZE], version[NAME_SIZE], build[NAME_SIZE];
 	char sha256[AQ_SHA256_HEX_SIZE];
 	char url[2048];
+	bool is_noarch; /* of Python */
 };
 
 static int take_origin(const struct aq_db_row *row, void *arg,
@@ -134,6 +159,7 @@ static int take_origin(const struct aq_db_row *row, void *arg,
 	    !aq_copy_text(o->sha256, sizeof(o->sha256), aq_db_text(row, 3)) ||
 	    !aq_copy_text(o->url, sizeof(o->url), aq_db_text(row, 4)))
 		return aq_fail(err, AQ_CORRUPT, "its fields are too long");
+	o->is_noarch = strcmp(aq_db_text(row, 5), "python") == 0;
 	return 0;
 }
 
@@ -169,7 +195,7 @@ static int read_json(struct reading *r, const struct aq_str *json,
 	static const char origin[] =
 		"SELECT json_extract(?1, '$.name'), json_extract(?1, '$.version'),"
 		" json_extract(?1, '$.build'), json_extract(?1, '$.sha256'),"
-		" json_extract(?1, '$.url')";
+		" json_extract(?1, '$.url'), json_extract(?1, '$.noarch')";
 	static const char paths[] =
 		"SELECT json_extract(value, '$._path'),"
 		" coalesce(json_extract(value, '$.sha256_in_prefix'),"
@@ -181,6 +207,7 @@ static int read_json(struct reading *r, const struct aq_str *json,
 
 	if (!rc)
 		rc = claims_add_package(r->claims, o->name, &r->package, err);
+	r->is_noarch = o->is_noarch;
 	if (!rc)
 		rc = aq_db_run(r->json, paths, values, 1, add_path, r, err);
 	return rc == AQ_MISS ? 0 : rc; /* a package without files */

@@ -284,7 +284,7 @@ script_is_stopped() {
   script "$2-in"
   script "$2-out"
   run -1 --separate-stderr env AQ_CONF="$IT_DIR/etc/aq-evil.conf" aq --node n1 build "$IT_SUBMIT/$2-in.yaml"
-  assert_contains "$stderr" "package '$2-in' has a link script ('bin/.$2-in-post-link.sh'), which no build runs (aq.conf's policy: script=refuse)"
+  assert_contains "$stderr" "package '$2-in' has a link script ('bin/.$2-in-post-link.sh'), which this site refuses (aq.conf's policy: script=refuse)"
   [[ ! -e $CANARY/$2-in && ! -e $CACHE/work/pkgs/$2-in.ran ]]
   run --separate-stderr it_uncaged env AQ_CONF="$IT_DIR/etc/aq-evil.conf" \
     aq --node n1 build "$IT_SUBMIT/$2-out.yaml"

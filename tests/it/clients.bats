@@ -22,7 +22,7 @@ teardown() { it_end; }
 be() {
   local tools
   tools=$("$AQ_LIB/get-tools")
-  # no shell script: where link scripts could run there is no shell
+  # no shell script: where packages are linked there is no shell
   cat >"$IT_CLIENTS/$1" <<PY
 #!$tools/bin/python -I
 import runpy, sys
@@ -54,6 +54,8 @@ client_builds() {
   assert_contains "$stderr" "1.99"
   run -125 --separate-stderr as_user srun --aq-requirements="$file" true
   assert_contains "$stderr" "1.99"
+  # the request's, not the node's
+  run -1 aq --node n1 build "$file"
   assert_equal "$(calls | wc -l)" $(($2 + 1))
 }
 
@@ -61,6 +63,49 @@ client_builds() {
 @test "mamba resolves, links and refuses" { client_builds mamba 3; }
 # it links in a place of its own, home and all
 @test "conda resolves, links and refuses" { client_builds conda 1; }
+
+# what conda and the mambas record, byte-code that they did not make
+@test "a package for any Python: its byte-code is made, and its files are found" {
+  local client file prefix
+  file=$(it_file noarch.yaml <<<'{channels: [conda-forge], dependencies: [python=3.9, idna]}')
+  for client in micromamba conda; do
+    it_forget
+    be "$client"
+    prefix=$(as_user srun --aq-requirements="$file" printenv AQ_ENV_PREFIX)
+    wait_while "$IT_JOB_SECONDS" it_has_workers n1
+    [[ -e $prefix/lib/python3.9/site-packages/idna/__pycache__/core.cpython-39.pyc ]]
+    run -0 aq --node n1 verify --contents
+  done
+}
+
+@test "a link script is refused by name by whoever would run it, or would not" {
+  local client file
+  file=$(it_file script.yaml <<<'{channels: [conda-forge], dependencies: [postlink-demo]}')
+  for client in micromamba conda; do
+    it_forget
+    be "$client"
+    run -125 --separate-stderr as_user srun --aq-requirements="$file" true
+    assert_contains "$stderr" "package 'postlink-demo' has a link script"
+  done
+}
+
+@test "a mamba's packages are where all clients look for them" {
+  local client pkgs place
+  pkgs=$(it_cache n1)/work/pkgs
+  be micromamba
+  run -0 --separate-stderr as_user srun --aq-requirements="$(it_small)" true
+  refute_contains "$stderr" "is not used"
+  assert_equal "$(stat -c %U "$pkgs/activate-demo-1.0-0")" root
+  # one that has been used otherwise has its own place for them: slower, no less right
+  place=$pkgs/file${AQ_CHANNEL#file://}
+  it_forget
+  be micromamba
+  install -d -m 711 "$(it_cache n1)/work"
+  install -d -o "$AQ_BUILDER_USER" -g "$AQ_BUILDER_USER" "$pkgs" "$place" "$place/noarch"
+  run -0 --separate-stderr as_user srun --aq-requirements="$(it_small)" printenv AQ_RESOLUTION
+  assert_equal "$output" created
+  assert_contains "$stderr" "the package cache is not used: 'noarch' in it is in the way"
+}
 
 @test "one lock whichever client resolved it" {
   local client locks=

@@ -233,11 +233,28 @@ def make(channel: Path, wheels: Path, canary: Path) -> None:
         conda(channel, name, **parts)  # type: ignore[arg-type]
         python = "python=3.12, " if "link" in parts else ""
         print(name, f"{{channels: [conda-forge, hostile], dependencies: [{python}{name}]}}")
+    # nothing that harms: an index that was wrong from the beginning
+    conda(channel, "wrong-index", [Member("share/w", GOOD)], [path("share/w", EVIL)])
     # each stays in the prefix; together the second one's link is elsewhere
     here = Member("m", kind=tarfile.SYMTYPE, link="n")
     conda(channel, "two-a", [here], [path("m", b"", "softlink")])
     there = Member("m/s", kind=tarfile.SYMTYPE, link="../y")
     conda(channel, "two-b", [there], [path("m/s", b"", "softlink")])
+    # the same, where one says as noarch packages do where that is
+    deep = Member(f"{SITE}/d", kind=tarfile.SYMTYPE, link="../../..")
+    conda(channel, "noarch-a", [deep], [path(deep.info.name, b"", "softlink")])
+    out = Member("site-packages/d/l", kind=tarfile.SYMTYPE, link="../..")
+    outs = [path(out.info.name, b"", "softlink")]
+    program = Member("bin/d", kind=tarfile.SYMTYPE, link="..")
+    conda(channel, "scripts-a", [program], [path("bin/d", b"", "softlink")])
+    script = Member("python-scripts/d/l", kind=tarfile.SYMTYPE, link="../..")
+    conda(channel, "scripts-b", [script], [path(script.info.name, b"", "softlink")])
+    conda(channel, "noarch-b", [out], outs, link={"type": "python", "entry_points": []})
+    # by its text a link stays; where what it leaves is another's link it does not
+    deep = Member("share/x", kind=tarfile.SYMTYPE, link="..")
+    conda(channel, "left-a", [deep], [path("share/x", b"", "softlink")])
+    through = Member("lib/l", kind=tarfile.SYMTYPE, link="../share/x/../aq-victim")
+    conda(channel, "left-b", [through], [path("lib/l", b"", "softlink")])
     into = f"../../../../../pkgs/{VICTIM.rpartition('/')[0]}"
     linked = Member(f"{SITE}/aq_linked", kind=tarfile.SYMTYPE, link=into)
     conda(channel, "a-link", [linked], [path(linked.info.name, b"", "softlink")])

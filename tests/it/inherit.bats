@@ -223,6 +223,7 @@ PY
 }
 
 @test "a conda package beyond the base: linked, with the base's packages" {
+  it_needs_bundled "it prefers the base's packages"
   local file base
   file=$(it_file conda.yaml <<<'{dependencies: [python=3.9, aq-base, scikit-learn]}')
   build "$file"
@@ -244,6 +245,7 @@ PY
 }
 
 @test "explain says how, from what and why, and builds nothing" {
+  it_needs_bundled "it prefers the base's packages"
   local file before
   before=$(it_builds n1)
   file=$(asks 'sklearn-free-plugin' 'threadpoolctl>=3')

@@ -50,6 +50,9 @@ it_up() {
   install -d -o "$AQ_TEST_USER" -g "$AQ_TEST_USER" "$IT_SUBMIT"
 }
 
+# it_needs_bundled WHY: skip where AQ_IT_CLIENT is another client.
+it_needs_bundled() { [[ ${AQ_IT_CLIENT-aq-rattler} == *aq-rattler ]] || skip "with aq-rattler alone: $1"; }
+
 # it_alone: IT_DIR, IT_INSTALL and AQ_CONF, still to be written, of a node without Slurm:
 # what aq alone can show.
 it_alone() {
@@ -311,7 +314,8 @@ it_has_workers() {
 
 # it_client PATH: print a wrapper of the client at PATH.  It has the client's
 # name, notes each call in its HOME, and waits before or after a verb
-# for as long as IT_DIR/gate says so.
+# for as long as IT_DIR/gate says so.  What the mambas and conda are asked to
+# `create` is called solve, fetch or link, as it is.
 it_client() {
   local wrapper=$IT_DIR/client/${1##*/}
   mkdir -p "$IT_DIR/client"
@@ -338,7 +342,9 @@ def stop_at(where):
         time.sleep(0.02)
 
 verb = sys.argv[1]
-note(" ".join(sys.argv[1:]))
+if "${1##*/}" in ("micromamba", "mamba", "conda") and verb == "create":
+    verb = "solve" if "--dry-run" in sys.argv else "fetch" if "--download-only" in sys.argv else "link"
+note(" ".join([verb, *sys.argv[2:]]))
 stop_at("before " + verb)
 status = subprocess.run(["$1", *sys.argv[1:]]).returncode
 stop_at("after " + verb)

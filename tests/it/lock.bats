@@ -74,6 +74,7 @@ LOCK
 }
 
 @test "a hash that the channel does not have is refused" {
+  it_needs_bundled "it names the hash"
   local file
   lock_of req.yaml
   file=$(sed "s/#sha256:.*/#sha256:$(printf '%064d' 0)/" "$IT_SUBMIT/req.yaml.lock.txt" | it_file forged.txt)

@@ -129,6 +129,35 @@ all_refused() {
   done
 }
 
+@test "a link that leaves a directory by its \"..\", which is no link" {
+  local client
+  it_file b.yaml <<<'{channels: [hostile], dependencies: [left-b, aq-victim]}' >/dev/null
+  it_file both.yaml <<<'{channels: [hostile], dependencies: [left-a, left-b]}' >/dev/null
+  it_file noarch.yaml <<<'{channels: [conda-forge, hostile], dependencies: [python=3.12, noarch-a, noarch-b]}' >/dev/null
+  it_file scripts.yaml <<<'{channels: [hostile], dependencies: [scripts-a, scripts-b]}' >/dev/null
+  for client in aq-rattler micromamba; do
+    [[ $client == aq-rattler ]] || believe "$client"
+    it_forget
+    run -1 --separate-stderr aq --node n1 build "$IT_SUBMIT/both.yaml"
+    assert_contains "$stderr" "a link where another link"
+    # by the client itself, before it links the second, and by who looks at it all
+    [[ $client != aq-rattler ]] || assert_contains "$stderr" "has a link where another link leads: 'share/x"
+    run -0 --separate-stderr aq --node n1 run "$IT_SUBMIT/b.yaml" -- sh -c "readlink \$AQ_ENV_PREFIX/lib/l"
+    assert_equal "$output" ../share/x/../aq-victim
+    # it is looked at by now
+    it_forget_failures n1
+    run -1 --separate-stderr aq --node n1 build "$IT_SUBMIT/both.yaml"
+    assert_contains "$stderr" "a link where another link"
+    # one that does not say where its programs are
+    run -1 --separate-stderr aq --node n1 build "$IT_SUBMIT/scripts.yaml"
+    assert_contains "$stderr" "a link where another link"
+  done
+  # nor where its Python is, which no stand-in can unpack
+  cp "$IT_DIR/etc/aq.conf.first" "$IT_DIR/etc/aq.conf"
+  run -1 --separate-stderr aq --node n1 build "$IT_SUBMIT/noarch.yaml"
+  assert_contains "$stderr" "has a link where another link leads"
+}
+
 # changes: what a client tries on the package that was closed, a line each.
 tries_to_change() {
   cat >"$IT_DIR/clients/aq-rattler" <<PY
@@ -162,6 +191,7 @@ PY
 }
 
 @test "an unpacked package that was looked at is closed to clients" {
+  it_needs_bundled "its client is that one, with a step before"
   run -0 aq --node n1 build "$IT_SUBMIT/victim.yaml"
   assert_equal "$(stat -c '%U %a' "$PKGS/aq-victim-1.0-0/share" "$PKGS/aq-victim-1.0-0/share/aq-victim")" \
     "root 755"$'\n'"$AQ_BUILDER_USER 444"
@@ -181,25 +211,40 @@ PY
   assert_equal "$(ls "$PKGS/../checked")" "$(cd "$PKGS" && find activate-demo-* -maxdepth 0 -type d)"
 }
 
-@test "what is not what its archive says is not committed, and is fetched anew" {
+@test "what is not what its archive says is not committed, but what is fetched anew" {
+  it_needs_bundled "the gate is where it links"
   it_gate after link
   run_in_background
   wait_until "$IT_JOB_SECONDS" it_is_at_gate
   echo evil >"$PKGS/aq-victim-1.0-0/share/aq-victim"
   it_open
   wait_until "$IT_JOB_SECONDS" test -e "$IT_SUBMIT/status"
-  assert_equal "$(cat "$IT_SUBMIT/status")" 125
-  assert_contains "$(cat "$IT_SUBMIT/err")" "has in the package cache another file than its index says: 'share/aq-victim'; it is fetched anew"
-  assert_equal "$(it_builds n1)" 0
+  assert_contains "$(cat "$IT_SUBMIT/err")" "has in the package cache another file than its index says: 'share/aq-victim'"
+  assert_contains "$(cat "$IT_SUBMIT/err")" "all packages are fetched anew, for this environment alone"
+  assert_equal "$(cat "$IT_SUBMIT/out") $(cat "$IT_SUBMIT/status")" "good 0"
   [[ ! -e $PKGS/aq-victim-1.0-0 ]]
-  run -0 --separate-stderr as_user srun --aq-requirements="$IT_SUBMIT/victim.yaml" sh -c "cat \$AQ_ENV_PREFIX/share/aq-victim"
-  assert_equal "$output" good
+}
+
+@test "an index that was wrong from the beginning: a build alone, and nobody else's files" {
+  local client
+  it_file wrong.yaml <<<'{channels: [conda-forge, hostile], dependencies: [aq-victim, wrong-index]}' >/dev/null
+  for client in aq-rattler micromamba; do
+    [[ $client == aq-rattler ]] || believe "$client"
+    it_forget
+    run -0 --separate-stderr as_user srun --aq-requirements="$IT_SUBMIT/wrong.yaml" sh -c "cat \$AQ_ENV_PREFIX/share/w"
+    assert_equal "$output" good
+    assert_contains "$stderr" "package 'wrong-index-1.0-0' has in the package cache another file than its index says: 'share/w'"
+    assert_equal "$(find "$PKGS" -type d -name 'wrong-index*')$(ls "$PKGS/../alone")" ""
+    wait_while "$IT_JOB_SECONDS" it_has_workers n1
+    run -0 aq --node n1 verify --contents
+  done
 }
 run_in_background() {
   rm -f "$IT_SUBMIT/status"
   {
     local status=0
-    as_user srun --aq-requirements="$IT_SUBMIT/victim.yaml" true >/dev/null 2>"$IT_SUBMIT/err" || status=$?
+    as_user srun --aq-requirements="$IT_SUBMIT/victim.yaml" sh -c "cat \$AQ_ENV_PREFIX/share/aq-victim" \
+      >"$IT_SUBMIT/out" 2>"$IT_SUBMIT/err" || status=$?
     echo "$status" >"$IT_SUBMIT/status"
   } 3>&- &
 }

@@ -170,6 +170,7 @@ at_gate() {
 client_pid() { pgrep -f -u "$AQ_BUILDER_USER" "$IT_DIR/client/" | head -n 1; }
 
 @test "a private channel and a private index: built, and seen by the client alone" {
+  it_needs_bundled "the form its credentials have"
   local pid place
   at_gate "after solve" "$(private)"
   pid=$(client_pid)
@@ -205,6 +206,7 @@ client_pid() { pgrep -f -u "$AQ_BUILDER_USER" "$IT_DIR/client/" | head -n 1; }
 }
 
 @test "what others are told of it has no secret" {
+  it_needs_bundled "tokens"
   local file key
   with_base
   file=$(with_wheels certifi)
@@ -242,6 +244,7 @@ client_pid() { pgrep -f -u "$AQ_BUILDER_USER" "$IT_DIR/client/" | head -n 1; }
 }
 
 @test "a token" {
+  it_needs_bundled "tokens"
   run -0 --separate-stderr as_user srun --aq-requirements="$(private token)" printenv AQ_RESOLUTION
   assert_equal "$output" "created"
   [[ $(came "$TOKEN_HOST" good) -gt 0 ]]
@@ -289,6 +292,7 @@ client_pid() { pgrep -f -u "$AQ_BUILDER_USER" "$IT_DIR/client/" | head -n 1; }
 }
 
 @test "revoked between solve and fetch" {
+  it_needs_bundled "it fetches as it links"
   at_gate "before link" "$(private)"
   rules revoked-1234
   it_open
@@ -310,6 +314,7 @@ client_pid() { pgrep -f -u "$AQ_BUILDER_USER" "$IT_DIR/client/" | head -n 1; }
 }
 
 @test "clients that run what packages bring get none, and say who can" {
+  it_needs_bundled "it is tried last"
   local name
   mkdir -p "$IT_DIR/others"
   for name in rattler conda; do
@@ -364,6 +369,7 @@ doctor() {
 }
 
 @test "aq doctor asks each place with and without, and prints no secret" {
+  it_needs_bundled "tokens"
   local found
   echo "channels = private=http://$CHANNEL_HOST:$PORT token=http://$TOKEN_HOST:$PORT open=http://$OPEN_HOST:$PORT" >>"$AQ_CONF"
   sed -i "/$AWAY_HOST/d" "$IT_DIR/etc/aq.credentials"

@@ -81,11 +81,10 @@ const char *confine_see(const struct build *b, enum phase phase,
 	char path[BUILD_PATH_MAX + 8];
 	int envs;
 
-	(void)phase;
 	(void)hides_shells;
 	snprintf(path, sizeof(path), "%s/envs", b->conf->cache_dir);
 	envs = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (!mounts_unshare(b) || !mounts_bind_work(b))
+	if (!mounts_unshare(b) || !mounts_bind_work(b, phase_form(phase)))
 		return "mount the work area";
 	show_envs(b, envs);
 	return NULL;

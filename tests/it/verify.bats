@@ -83,6 +83,7 @@ PY
 }
 
 @test "what was just built is clean, of every kind, and so it stays" {
+  it_needs_bundled "it prefers the base's packages"
   build_all
   assert_equal "$(aq --node n1 list --json | jq -r '[.environments[].kind] | sort | join(" ")')" \
     "base created created inherited linked"

@@ -155,6 +155,41 @@ static void a_wheel_takes_a_packages_place(void **state)
 	prefix_free(&p);
 }
 
+/* As conda records one: paths as the package has them, and byte-code that was to be
+ * made.
+ */
+static void a_package_for_any_python(void **state)
+{
+	struct prefix p = prefix_make(*state, 1, NULL);
+	const char json[] =
+		"{\"name\": \"p\", \"version\": \"1.0\", \"build\": \"h_0\","
+		" \"sha256\": \"%s\", \"noarch\": \"%s\","
+		" \"paths_data\": {\"paths\": ["
+		"{\"_path\": \"lib/p/a.py\"}, {\"_path\": \"lib/p/data\"},"
+		"{\"_path\": \"bin/p\"},"
+		"{\"_path\": \"site-packages/c.py\"},"
+		"{\"_path\": \"python-scripts/q\"},"
+		"{\"_path\": \"" PREFIX_SITE "/__pycache__/c.cpython-312.pyc\","
+		" \"path_type\": \"pyc_file\"}]}}";
+	char text[1024];
+
+	prefix_write(&p, PREFIX_SITE "/c.py", "new");
+	prefix_write(&p, "bin/q", "new");
+	snprintf(text, sizeof(text), json, p.s->digest, "python");
+	prefix_write(&p, "conda-meta/p-1.0-h_0.json", text);
+	prefix_accept(*state, &p);
+	prefix_expect_clean(*state, p.s->env.name);
+	/* in no other these mean anything */
+	prefix_remove(&p, PREFIX_SITE "/c.py");
+	prefix_remove(&p, "bin/q");
+	snprintf(text, sizeof(text), json, p.s->digest, "generic");
+	prefix_write(&p, "conda-meta/p-1.0-h_0.json", text);
+	prefix_accept(*state, &p);
+	prefix_expect(*state, p.s->env.name, true, AQ_FINDING_MISSING,
+		      "site-packages/c.py", "is missing");
+	prefix_free(&p);
+}
+
 /* -- records -- */
 
 static void record(const struct prefix *p, const char *name, const char *json)
@@ -271,6 +306,7 @@ int main(void)
 		TEST(what_was_there_when_it_was_built_is_right),
 		TEST(byte_code_that_is_being_added_is_no_finding),
 		TEST(a_wheel_takes_a_packages_place),
+		TEST(a_package_for_any_python),
 		TEST(records_are_those_of_the_lock),
 		TEST(another_archive_is_found),
 		TEST(a_package_without_its_record_is_found),

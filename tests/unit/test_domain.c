@@ -28,11 +28,12 @@ static void each_kind_is_read_and_the_rest_is_refused(void **state)
 	assert_int_equal(aq_policy_parse("", p, &err), 0);
 	for (size_t i = 0; i < AQ_INPUT_N; i++)
 		assert_int_equal(p[i], AQ_POLICY_REFUSE);
-	assert_int_equal(aq_policy_parse(" vcs=private\tlocal=refuse script=refuse ",
+	assert_int_equal(aq_policy_parse(" vcs=private\tlocal=refuse script=private ",
 					 p, &err), 0);
 	assert_int_equal(p[AQ_INPUT_VCS], AQ_POLICY_PRIVATE);
 	assert_int_equal(p[AQ_INPUT_LOCAL], AQ_POLICY_REFUSE);
 	assert_int_equal(p[AQ_INPUT_SOURCE], AQ_POLICY_REFUSE);
+	assert_int_equal(p[AQ_INPUT_SCRIPT], AQ_POLICY_PRIVATE);
 }
 
 static void what_would_break_the_shared_domain_is_no_rule(void **state)
@@ -42,8 +43,7 @@ static void what_would_break_the_shared_domain_is_no_rule(void **state)
 	} cases[] = {
 		{ "vcs=shared", "'vcs' cannot be 'shared'" },
 		{ "source=shared", "write 'source=private'" },
-		{ "script=shared", "write 'script=refuse'" },
-		{ "script=private", "can only be 'refuse': no build runs link scripts" },
+		{ "script=shared", "write 'script=private'" },
 		{ "vcs", "'vcs' is no rule" },
 		{ "vcs=", "'vcs=' is no rule" },
 		{ "vcs=privat", "write 'vcs=private' or 'vcs=refuse'" },

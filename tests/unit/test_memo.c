@@ -18,6 +18,7 @@
 #include "common/lookup.h"
 #include "common/memo.h"
 #include "common/key.h"
+#include "common/private.h"
 #include "tests/unit/cachedir.h"
 
 /* A cache with one environment, whose request is plain. */
@@ -314,6 +315,59 @@ static void a_hit_holds_and_counts(void **state)
 	end(&n);
 }
 
+static void what_was_found_private_is_so_for_its_user(void **state)
+{
+	static const uid_t uid = 4321;
+	struct node n;
+	struct aq_conf own;
+	struct aq_request another;
+	char run_dir[512], hits[600];
+
+	begin(&n, state);
+	n.conf->policy[AQ_INPUT_SCRIPT] = AQ_POLICY_PRIVATE;
+	own = *n.conf;
+	aq_private_run_dir(n.conf, uid, run_dir, sizeof(run_dir));
+	own.run_dir = run_dir;
+	assert_false(aq_memo_is_private(n.conf, uid, canonical,
+					strlen(canonical)));
+	aq_memo_keep_private(&own, n.req); /* there is no such directory */
+	assert_false(aq_memo_is_private(n.conf, uid, canonical,
+					strlen(canonical)));
+	snprintf(hits, sizeof(hits), "%s/private", n.conf->run_dir);
+	assert_int_equal(mkdir(hits, 0700), 0);
+	assert_int_equal(mkdir(run_dir, 0700), 0);
+	snprintf(hits, sizeof(hits), "%s/hits", run_dir);
+	assert_int_equal(mkdir(hits, 0700), 0);
+	aq_memo_keep_private(&own, n.req);
+	assert_true(aq_memo_is_private(n.conf, uid, canonical,
+				       strlen(canonical)));
+	/* nobody else's, nor root's, nor what others ask, nor where policy moved on */
+	assert_false(aq_memo_is_private(n.conf, uid + 1, canonical,
+					strlen(canonical)));
+	assert_false(aq_memo_is_private(n.conf, 0, canonical,
+					strlen(canonical)));
+	assert_false(aq_memo_is_private(n.conf, uid, canonical,
+					strlen(canonical) - 1));
+	n.conf->policy[AQ_INPUT_SCRIPT] = AQ_POLICY_REFUSE;
+	assert_false(aq_memo_is_private(n.conf, uid, canonical,
+					strlen(canonical)));
+	n.conf->policy[AQ_INPUT_SCRIPT] = AQ_POLICY_PRIVATE;
+	/* two requests may share a place: the bytes decide */
+	another = *n.req;
+	for (unsigned int i = 0; i < 100; i++) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "aq-request 1\nconda x%u\n", i);
+		another.canonical = text;
+		another.canonical_len = strlen(text);
+		aq_memo_keep_private(&own, &another);
+		assert_true(aq_memo_is_private(n.conf, uid, text, strlen(text)));
+	}
+	assert_false(aq_memo_is_private(n.conf, uid, canonical,
+					strlen(canonical)));
+	end(&n);
+}
+
 int main(void)
 {
 #define TEST(name) \
@@ -326,6 +380,7 @@ int main(void)
 		TEST(what_is_gone_is_unknown),
 		TEST(damage_makes_it_unknown),
 		TEST(a_hit_holds_and_counts),
+		TEST(what_was_found_private_is_so_for_its_user),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -154,11 +154,15 @@ static void files_are_the_packages_own_and_what_it_says(void **state)
 
 static void links_stay_in_the_prefix(void **state)
 {
-	static const char *const bad[] = { "../..",	 "../../x", "b/../..",
-					   "b/../x",	 "/proc/1", "/dev/fd/3",
-					   "/usr/../x", "//x",	    "../x/.." };
-	static const char *const good[] = { "x", "../x", "..", "../a/b",
-					    "/dev/null", "/usr/bin/env" };
+	static const char *const bad[] = { "../..",	   "../../x",
+					   "b/../../..",   "../x/../../y",
+					   "./../../x",	   "..//../x",
+					   "b/c/../../../../x",
+					   "/proc/1",	   "/dev/fd/3",
+					   "/usr/../x",	   "//x" };
+	static const char *const good[] = { "x", "../x", "..", "../a/b", ".",
+					    "../a/./x", "/dev/null",
+					    "/usr/bin/env" };
 	static const char index[] = "{\"paths\": [{\"_path\": \"a/l\"}]}";
 
 	(void)state;
@@ -172,6 +176,33 @@ static void links_stay_in_the_prefix(void **state)
 	}
 }
 
+/* What ".." leaves is to be no link of anybody's, and so is what it is in. */
+static void what_a_link_leaves_is_said(void **state)
+{
+	static const struct {
+		const char *target, *said;
+	} cases[] = {
+		{ "b/../x", "l " DIR " a/b/.\n" },
+		{ "b/..", "l " DIR " a/b/.\n" },
+		{ "b/../..", "l " DIR " a/b/.\nl " DIR " a/.\n" },
+		{ "../share/x/../y", "l " DIR " share/x/.\n" },
+		{ "../share//x/./..", "l " DIR " share/x/.\n" },
+		{ "../c/d/../../e", "l " DIR " c/d/.\nl " DIR " c/.\n" },
+	};
+	static const char index[] = "{\"paths\": [{\"_path\": \"a/l\"}]}";
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char said[1024], wanted[1024];
+
+		judge(cases[i].target, "paths.json", index, said);
+		snprintf(wanted, sizeof(wanted), "%sl " DIR " a/l\n",
+			 cases[i].said);
+		assert_string_equal(said, wanted);
+	}
+	expect("b\n/../x", "paths.json", index, "control characters");
+}
+
 static void programs_have_names(void **state)
 {
 	(void)state;
@@ -183,6 +214,58 @@ static void programs_have_names(void **state)
 	       "");
 }
 
+/* -- packages_flatten -- */
+
+static int flatten(const char *top, const char *url)
+{
+	struct aq_lock_item item = { .kind = AQ_LOCK_CONDA, .url = (char *)url };
+	struct aq_lock lock = { .items = &item, .n_items = 1 };
+	struct build *b = calloc(1, sizeof(*b));
+	int rc;
+
+	assert_non_null(b);
+	snprintf(b->work, sizeof(b->work), "%s", top);
+	b->lock = &lock;
+	rc = packages_flatten(b, NULL);
+	free(b);
+	return rc;
+}
+
+/* Whether 'path' below pkgs leads to the package. */
+static bool leads_back(const char *top, const char *path)
+{
+	char whole[512];
+
+	snprintf(whole, sizeof(whole), "%s/pkgs/%s/" DIR "/a/x", top, path);
+	return access(whole, F_OK) == 0;
+}
+
+static void a_channels_directory_is_the_cache(void **state)
+{
+	char top[64], path[128];
+
+	(void)state;
+	begin(top, "x");
+	for (int again = 0; again < 2; again++)
+		assert_int_equal(flatten(top, "http://h:80/c/noarch/p.conda"), 0);
+	assert_true(leads_back(top, "http/h_80/c/noarch"));
+	assert_int_equal(flatten(top, "file:///c/linux-64/p.conda"), 0);
+	assert_true(leads_back(top, "file/c/linux-64"));
+	/* no place that root would make is one of these */
+	assert_int_equal(flatten(top, "http://h/../../x/p.conda"), 0);
+	assert_int_equal(flatten(top, DIR "://x/y/p.conda"), 0);
+	snprintf(path, sizeof(path), "%s/x", top);
+	assert_int_equal(access(path, F_OK), -1);
+	assert_false(leads_back(top, DIR "/x/y"));
+	/* what somebody else made is left: a directory, a link elsewhere */
+	assert_int_equal(flatten(top, "http://h:80/c/p.conda"), AQ_MISS);
+	assert_int_equal(flatten(top, "http://h:80/c/noarch/d/p.conda"), AQ_MISS);
+	snprintf(path, sizeof(path), "%s/pkgs/https", top);
+	assert_int_equal(symlink("/tmp", path), 0);
+	assert_int_equal(flatten(top, "https://h/c/p.conda"), AQ_MISS);
+	assert_int_equal(aq_remove_tree(AT_FDCWD, top, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -190,7 +273,9 @@ int main(void)
 		cmocka_unit_test(an_index_says_each_thing_once_and_plainly),
 		cmocka_unit_test(files_are_the_packages_own_and_what_it_says),
 		cmocka_unit_test(links_stay_in_the_prefix),
+		cmocka_unit_test(what_a_link_leaves_is_said),
 		cmocka_unit_test(programs_have_names),
+		cmocka_unit_test(a_channels_directory_is_the_cache),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

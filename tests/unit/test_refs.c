@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -205,6 +206,32 @@ static void a_lease_is_held_by_its_descriptor(void **state)
 	assert_int_equal(aq_lease_acquire(conf, &step0, &fd, NULL), 0);
 	assert_int_equal(aq_lease_remove(conf, &step0, NULL), 0);
 	assert_int_equal(aq_lease_remove(conf, &step0, NULL), 0);
+	close(fd);
+}
+
+/* Whoever holds it need not be asked, and ends it where it is by then. */
+static void a_lease_moves_to_another_domain(void **state)
+{
+	const struct aq_conf *conf = *state;
+	cleanup_free char *run_dir = path_below(conf->run_dir, "private");
+	cleanup_free char *leases = path_below(run_dir, "leases");
+	struct aq_conf own = *conf;
+	int fd = -1;
+
+	own.run_dir = run_dir;
+	assert_int_equal(aq_lease_acquire(conf, &step0, &fd, NULL), 0);
+	assert_int_equal(aq_lease_move(conf, &own, &step0, NULL), AQ_SYS);
+	assert_int_equal(mkdir(run_dir, 0700), 0);
+	assert_int_equal(mkdir(leases, 0700), 0);
+	assert_int_equal(aq_lease_move(conf, &own, &step0, NULL), 0);
+	assert_false(has_lease_file(conf, &step0));
+	assert_true(has_lease_file(&own, &step0));
+	assert_false(is_free(&own, &step0));
+	assert_int_equal(aq_lease_move(conf, &own, &step0, NULL), 0);
+	assert_int_equal(aq_lease_put(&own, &step0, DIGEST_A, NULL), 0);
+	assert_false(is_free(&own, &step0));
+	assert_int_equal(aq_lease_end(fd, NULL), 0);
+	assert_false(has_lease_file(&own, &step0));
 	close(fd);
 }
 
@@ -596,6 +623,7 @@ int main(void)
 		TEST(what_a_damaged_lease_holds_nobody_knows),
 		TEST(a_damaged_file_is_set_aside),
 		TEST(a_lease_is_held_by_its_descriptor),
+		TEST(a_lease_moves_to_another_domain),
 		TEST(who_has_ended_holds_nothing),
 		TEST(looking_takes_nothing),
 		TEST(death_frees_a_lease),
