@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "builder/builder.h"
+#include "builder/dialect.h"
 #include "builder/bytecode.h"
 #include "builder/caches.h"
 #include "builder/inherit.h"

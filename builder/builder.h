@@ -276,6 +276,8 @@ AQ_CHECK int run_function(struct build *b, enum phase phase,
 /* Fail with 'what' and the last lines of the command's errors. */
 int run_failed(struct build *b, const struct command *cmd, const char *what,
 	       enum build_verdict verdict, struct aq_err *err);
+/* Whether what a client wrote, 'text', has one of the NULL-terminated 'patterns'. */
+bool client_says(const char *text, const char *const patterns[]);
 
 /* -- limits.c -- */
 /* Whether others of the phase's account have so many processes that what failed may
@@ -337,69 +339,6 @@ bool turn_is_over(void *build);
 int turn_want_lock(const struct build *b);
 /* Whether nobody of our own step does. */
 bool turn_is_step_gone(const struct build *b);
-
-/* -- client.c -- */
-struct dialect {
-	const char *name; /* as in aq.conf, and its program's name */
-	/* Resolve the request's conda part: append the lock's lines.  Where
-	 * b->kind is AQ_ENV_LINKED with no other versions of what the base has
-	 * than its own.
-	 */
-	int (*solve)(struct build *b, const char *program, struct aq_str *lines,
-		     struct aq_err *err);
-	/* Unpack what b->lock says of conda packages into the package cache, and
-	 * link nothing; NULL: the client knows no such step.
-	 */
-	int (*fetch)(struct build *b, const char *program, struct aq_err *err);
-	/* Download what is not in b->archives yet of what b->lock says of conda
-	 * packages, as shared_store.h calls it, from where link() then takes what is
-	 * there; NULL: the client cannot.
-	 */
-	int (*download)(struct build *b, const char *program, struct aq_err *err);
-	/* Make b->prefix hold exactly what b->lock says of conda packages. */
-	int (*link)(struct build *b, const char *program, struct aq_err *err);
-	bool can_constrain; /* solve() knows AQ_ENV_LINKED */
-	bool runs_scripts;  /* link() runs link scripts where there is a shell */
-	bool needs_shells;  /* and fails where there is none, if a package has one */
-};
-extern const struct dialect dialect_rattler, dialect_bundled;
-extern const struct dialect dialect_micromamba, dialect_mamba, dialect_conda;
-AQ_CHECK int client_solve(struct build *b, struct aq_str *lines,
-			  struct aq_err *err);
-/* Whether the client can prefer the base's packages. */
-bool client_can_constrain(struct build *b);
-/* With its link scripts' effects, or without: scripts_run(). */
-AQ_CHECK int client_link(struct build *b, struct aq_err *err);
-/* Whether it runs link scripts itself where scripts_may_run(). */
-bool client_runs_scripts(struct build *b);
-/* Append the request's channels, "--channel URL" each, in order; its conda
- * specs, python first.
- */
-void client_add_channels(const struct build *b, struct command *cmd);
-void client_add_specs(const struct build *b, struct command *cmd);
-/* Append the base's conda packages, OPTION and "name ==version" each, with
- * 'has_build' "name ==version build".
- */
-void client_add_constraints(const struct build *b, struct command *cmd,
-			    const char *option, bool has_build);
-/* Whether 'text' has one of the NULL-terminated 'patterns'. */
-bool client_says(const char *text, const char *const patterns[]);
-
-/* -- scripts.c -- */
-/* "bin/.NAME-post-link.sh" (docs.conda.io: "Link scripts"): what it does to a prefix, or
- * to a node, nobody can check, so it runs only where that is its user's alone.
- */
-bool scripts_may_run(const struct build *b);
-/* Of what was just linked.  AQ_USER: a package has one that may not run here, or that no
- * build runs; b->must_be_private: it may, in a private environment.
- */
-AQ_CHECK int scripts_judge(struct build *b, struct aq_err *err);
-/* The same of all packages that a build which is alone unpacked. */
-AQ_CHECK int scripts_judge_unpacked(struct build *b, struct aq_err *err);
-/* Run them, each after those of the packages that its own depends on: as conda does, in
- * the activated prefix, with PREFIX and PKG_*; none where none may, or where the client has.
- */
-AQ_CHECK int scripts_run(struct build *b, struct aq_err *err);
 
 /* -- records.c -- */
 /* Parse "conda …", "wheel …", "virtual …" lines into b->lock (hostile). */

@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "builder/dialect.h"
 #include "builder/packages.h"
 
 /* The request cannot be met, or what it asks for is not to be had by anybody. */

@@ -233,11 +233,3 @@ void client_add_constraints(const struct build *b, struct command *cmd,
 				has_build ? item->build : "");
 	}
 }
-
-bool client_says(const char *text, const char *const patterns[])
-{
-	for (; *patterns; patterns++)
-		if (strcasestr(text, *patterns))
-			return true;
-	return false;
-}

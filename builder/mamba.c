@@ -27,6 +27,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "builder/dialect.h"
 #include "builder/packages.h"
 
 /* Where an older mamba says it on standard error. */

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "builder/dialect.h"
 #include "builder/inherit.h"
 #include "common/collect.h"
 #include "common/io.h"

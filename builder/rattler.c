@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "builder/builder.h"
+#include "builder/dialect.h"
 
 static const char *const refusals[] = {
 	"cannot solve the request", "no candidates were found", NULL

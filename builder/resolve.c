@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "builder/dialect.h"
 #include "builder/inherit.h"
 #include "common/matchspec.h"
 

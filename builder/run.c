@@ -398,3 +398,11 @@ int run_failed(struct build *b, const struct command *cmd, const char *what,
 		       "%s (exit code %d)\n%.3000s", what, cmd->exit_code,
 		       text ? text : "");
 }
+
+bool client_says(const char *text, const char *const patterns[])
+{
+	for (; *patterns; patterns++)
+		if (strcasestr(text, *patterns))
+			return true;
+	return false;
+}

@@ -16,7 +16,7 @@
 #ifndef AQ_SHARED_H
 #define AQ_SHARED_H
 
-#include "builder/builder.h"
+#include "builder/dialect.h"
 
 /* b->lock and its kind: what another node published for the key; else what resolve()
  * finds, which is published.  Only reads for `aq explain`.  Fails as resolve() does,

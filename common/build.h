@@ -4,7 +4,7 @@
  *
  *   aq-builder --config FILE [--node NAME] [--personal] [--detached]
  *              [--base PYTHON] [--refresh JOB] [--again NAME] [--explain]
- *              [--step JOB.STEP.HET] [--uid N] [--private]
+ *              [--step JOB.STEP.HET] [--nodes N] [--uid N] [--private]
  *              [--workflow UID/WORKFLOW]   (common/workflow.h)
  *
  * One aq-builder serves one step (or one command).  It waits for its turn (the
