@@ -13,7 +13,7 @@
 #include "common/refs.h"
 #include "common/worker.h"
 
-#define ARGS_MAX 24
+#define ARGS_MAX 32 /* all that there are, and NULL, are 24 */
 /* The descriptors are first moved above these, so that none overwrites
  * another.
  */
