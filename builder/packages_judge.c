@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@
 #include "common/sums.h"
 #include "common/text.h"
 
+#define SITE "site-packages" /* of a package for any Python (CEP 19, "noarch") */
 #define INDEX_MAX (256 * 1024 * 1024) /* bytes; 1,000,000 files */
 
 struct judge {
@@ -53,6 +55,20 @@ static bool climbs(const char *path)
 	return *path == '/' || aq_path_climbs(path);
 }
 
+/* "a//b", "./a", "a/": the same as another path, which it is not compared with. */
+static bool has_empty_part(const char *path)
+{
+	size_t len;
+
+	do {
+		len = strcspn(path, "/");
+		if (len == 0 || (len == 1 && *path == '.'))
+			return true;
+		path += len;
+	} while (*path++);
+	return false;
+}
+
 static int judge_text(const struct aq_db_row *row, void *arg, struct aq_err *err)
 {
 	struct judge *j = arg;
@@ -73,13 +89,35 @@ static bool is_below(const char *path, const char *dir)
 	return strncmp(path, dir, len) == 0 && path[len] == '/';
 }
 
-/* Out of the prefix only to what cannot be written where clients run. */
+static bool is_at_or_below(const char *path, const char *dir)
+{
+	return strcmp(path, dir) == 0 || is_below(path, dir);
+}
+
+/* Nothing below it, which another package may bring, is what clients write. */
+static bool is_apart(const char *target, const char *cache)
+{
+	return !is_at_or_below(target, cache) && !is_at_or_below(cache, target);
+}
+
+/* Out of the prefix only to the system's own, which clients cannot write; written so
+ * that it says where that is.
+ */
 static bool is_elsewhere(const char *target, const char *cache)
 {
-	return !strstr(target, "/../") && !aq_ends_with(target, "/..") &&
-	       !aq_starts_with(target, "//") &&
-	       !aq_starts_with(target, "/proc/") &&
-	       !aq_starts_with(target, "/dev/fd") && !is_below(target, cache);
+	static const char *const systems[] = { "/bin", "/etc",	"/lib", "/lib32",
+					       "/lib64", "/opt", "/sbin",
+					       "/usr", "/dev/null" };
+	char real[PATH_MAX], real_cache[PATH_MAX];
+	bool is_system = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(systems); i++)
+		is_system |= is_at_or_below(target, systems[i]);
+	if (!is_system || aq_path_climbs(target) || has_empty_part(target + 1) ||
+	    !is_apart(target, cache))
+		return false;
+	return !realpath(target, real) || !realpath(cache, real_cache) ||
+	       is_apart(real, real_cache);
 }
 
 /* From "a/b" to "a", from there to "". */
@@ -92,12 +130,13 @@ static void leave(char *at)
 
 /* Whether a link at 'path' of a prefix leads to what is in it, by its text.  A directory
  * that it enters and leaves by ".." is noted like a link in it, "DIR/.": so no package
- * may have a link there, which would make that another's ".." (PACKAGES_LINK).
+ * may have a link there, which would make that another's ".." (PACKAGES_LINK).  From
+ * site-packages/, which is elsewhere in the prefix, it leaves only what is there too.
  */
 static bool stays_in(struct judge *j, const char *path, const char *target)
 {
 	char at[2 * PATH_MAX]; /* a directory of the prefix; "": all of it */
-	bool has_entered = false;
+	bool is_moved = is_below(path, SITE), has_entered = false;
 	size_t len, end;
 
 	snprintf(at, sizeof(at), "%s", path);
@@ -106,7 +145,8 @@ static bool stays_in(struct judge *j, const char *path, const char *target)
 		len = strcspn(target, "/");
 		end = strlen(at);
 		if (len == 2 && strncmp(target, "..", 2) == 0) {
-			if (!*at)
+			if (!*at || (is_moved && has_entered &&
+				     !is_at_or_below(at, SITE)))
 				return false;
 			if (has_entered)
 				aq_str_add_fmt(j->out, "%c %s %s/.\n",
@@ -181,7 +221,10 @@ static int judge_entry(const struct aq_db_row *row, void *arg,
 
 	if (j->is_bad)
 		return 0;
-	if (!open_parent(j, path, &name) || !*name ||
+	if (has_empty_part(path))
+		say_bad(j, PACKAGES_REFUSED, "has a path with an empty part:",
+			path);
+	else if (!open_parent(j, path, &name) || !*name ||
 	    fstatat(j->parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		say_bad(j, PACKAGES_REFUSED,
 			"lacks, or has only through a link, its file", path);

@@ -38,13 +38,16 @@ static void put_link(const char *top, const char *path, const char *target)
 	assert_int_equal(symlink(target, whole), 0);
 }
 
-/* A package that has a/x, a/b, and the links a/l to 'target', s to a. */
+/* A package that has a/x, a/b, and the links a/l and site-packages/l to 'target',
+ * s to a.
+ */
 static void begin(char top[64], const char *target)
 {
 	static const char *const dirs[] = { "pkgs", "pkgs/" DIR,
 					    "pkgs/" DIR "/info",
 					    "pkgs/" DIR "/a",
-					    "pkgs/" DIR "/a/b" };
+					    "pkgs/" DIR "/a/b",
+					    "pkgs/" DIR "/site-packages" };
 	char path[128];
 
 	snprintf(top, 64, "/tmp/aq-packages.XXXXXX");
@@ -55,6 +58,7 @@ static void begin(char top[64], const char *target)
 	}
 	put(top, "a/x", "x");
 	put_link(top, "a/l", target);
+	put_link(top, "site-packages/l", target);
 	put_link(top, "s", "a");
 }
 
@@ -112,6 +116,11 @@ static void paths_stay_in_the_prefix(void **state)
 	expect("x", "files", "a/x\n../x\n", "leads out of the prefix");
 	expect("x", "files", "a/x\r\n/x\r\n", "leads out of the prefix");
 	expect("x", "files", "a/x\na/..", "leads out of the prefix");
+	expect("x", "files", "a//x\n", "an empty part");
+	expect("x", "files", "./a/x\n", "an empty part");
+	expect("x", "files", "a/./x\n", "an empty part");
+	expect("x", "paths.json", "{\"paths\": [{\"_path\": \"a/x/\"}]}",
+	       "an empty part");
 	expect("x", "files", "a/x\n", "");
 	expect("x", "paths.json",
 	       "{\"paths\": [{\"_path\": \"a/x\", \"prefix_placeholder\": \"/opt/x\"}]}",
@@ -159,7 +168,14 @@ static void links_stay_in_the_prefix(void **state)
 					   "./../../x",	   "..//../x",
 					   "b/c/../../../../x",
 					   "/proc/1",	   "/dev/fd/3",
-					   "/usr/../x",	   "//x" };
+					   "/usr/../x",	   "//x",
+					   /* another package may have what
+					    * is below it
+					    */
+					   "/",		   "/var",
+					   "/./usr",	   "/usr/./lib",
+					   "/usr//lib",	   "/tmp/x",
+					   "/usrs" };
 	static const char *const good[] = { "x", "../x", "..", "../a/b", ".",
 					    "../a/./x", "/dev/null",
 					    "/usr/bin/env" };
@@ -201,6 +217,13 @@ static void what_a_link_leaves_is_said(void **state)
 		assert_string_equal(said, wanted);
 	}
 	expect("b\n/../x", "paths.json", index, "control characters");
+	/* which is lib/pythonX.Y/site-packages/l in a prefix */
+	expect("b/../x", "files", "site-packages/l\n",
+	       "l " DIR " site-packages/b/.\n");
+	expect("../etc/x", "files", "site-packages/l\n",
+	       "l " DIR " site-packages/l\n");
+	expect("../etc/d/../x", "files", "site-packages/l\n", "climbs out");
+	expect("b/../../etc/d/../x", "files", "site-packages/l\n", "climbs out");
 }
 
 static void programs_have_names(void **state)
