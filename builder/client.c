@@ -178,14 +178,17 @@ int client_link(struct build *b, struct aq_err *err)
 	say(b, "installing %zu packages",
 	    aq_lock_count(b->lock, AQ_LOCK_CONDA));
 	b->archives[0] = '\0';
+	b->must_be_private = b->is_cache_bad = false;
 	is_shared = b->is_personal || b->is_private || !client_is_alone(d->name);
 	rc = is_shared ? link_shared(b, d, program, &why) :
 			 link_alone(b, d, program, &why);
-	if (rc == AQ_SYS && b->verdict == BUILD_NOT_KEPT)
+	if (rc == AQ_SYS && b->is_cache_bad)
 		rc = link_anew(b, d, program, &why, err);
 	else if (rc)
 		rc = aq_fail(err, (enum aq_class)rc, "%s", why.text);
 	shared_archives_end(b);
+	if (rc && b->verdict == BUILD_ENDED) /* half of what it would be */
+		return rc;
 	/* whatever became of linking: a client that cannot run a script fails */
 	return scripts_judge(b, &why) == AQ_USER ?
 		aq_fail(err, AQ_USER, "%s", why.text) : rc;

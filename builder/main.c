@@ -192,6 +192,14 @@ static int serve(struct build *b, struct aq_err *err)
 		cage_clean(b);
 		return rc;
 	}
+	/* found out while we waited for our turn */
+	if (!b->is_private &&
+	    aq_memo_is_private(b->conf, b->uid, b->req->canonical,
+			       b->req->canonical_len)) {
+		b->must_be_private = true;
+		cage_clean(b);
+		return aq_fail(err, AQ_USER, "a package has a link script");
+	}
 	say_start(b);
 	rc = begin(b, err);
 	if (!rc)
@@ -224,6 +232,27 @@ static int read_workflow(const char *text, const struct aq_conf *conf,
 	return 0;
 }
 
+/* In a private domain a step's lease is where the job's epilog looks for it, whether or
+ * not the stage knew of that domain: a mark first, so that whenever the epilog comes it
+ * looks there.  It takes the site's mark away before it does: without that the job is
+ * over.
+ */
+static int enter_job(const struct build *b, struct aq_err *err)
+{
+	const struct aq_conf *site = b->conf->site;
+	uint32_t job = b->step->job;
+	int rc = b->workflow.name[0] ? aq_job_note_workflow(b->conf, job, err) :
+				       aq_job_mark(b->conf, job, err);
+
+	if (!rc && !aq_job_is_marked(site, job) && turn_is_step_gone(b)) {
+		(void)!aq_job_unmark(b->conf, job, NULL);
+		return aq_fail(err, AQ_BUSY, "the job is over");
+	}
+	if (!rc)
+		rc = aq_job_mark(site, job, err);
+	return rc ? rc : aq_lease_move(site, b->conf, b->step, err);
+}
+
 /* Our step holds all that serves its request until we know what it uses; the
  * stage's worker may have been killed before it could say so.
  */
@@ -232,7 +261,8 @@ static void take_reference(struct build *b)
 	cleanup_refs struct aq_refs *refs = NULL;
 	struct aq_err err = { 0 };
 
-	if (aq_refs_open(b->conf, &refs, &err) != 0 ||
+	if ((b->conf->site && enter_job(b, &err) != 0) ||
+	    aq_refs_open(b->conf, &refs, &err) != 0 ||
 	    aq_refs_take(refs, b->step, b->req->digest, &err) != 0)
 		say(b, "no reference was taken: %s", err.text);
 }
@@ -331,8 +361,11 @@ static int serve_privately(struct build *b, struct aq_conf **conf,
 	struct build own = nothing_yet;
 	int rc = aq_private_enter(conf, b->uid, err);
 
+	if (!rc)
+		rc = aq_layout_prepare(*conf, err);
 	if (rc)
 		return rc;
+	aq_memo_keep_private(*conf, b->req); /* before others have their turn */
 	leave(b);
 	end(b);
 	own.conf = *conf;
@@ -344,21 +377,13 @@ static int serve_privately(struct build *b, struct aq_conf **conf,
 	own.uid = b->uid;
 	own.workflow = b->workflow;
 	own.step = b->step;
+	own.nodes = b->nodes;
 	own.is_private = true;
 	own.progress_fd = b->progress_fd;
 	own.alive_fd = b->alive_fd;
 	*b = own;
 	b->answer->log[0] = '\0';
 	say(b, "a package has a link script, which runs for its user alone: building a private environment");
-	rc = aq_layout_prepare(*conf, err);
-	/* first: so the job's epilog looks there, whenever that comes */
-	if (!rc && b->step)
-		rc = aq_job_mark(*conf, b->step->job, err);
-	if (!rc && b->step)
-		rc = aq_lease_move(site, *conf, b->step, err);
-	if (rc)
-		return rc;
-	aq_memo_keep_private(*conf, b->req);
 	return serve_in_domain(b, err);
 }
 
@@ -389,7 +414,7 @@ static int answer(const struct builder_options *o, struct aq_answer *a,
 	b.req = req;
 	if (!rc)
 		rc = serve_in_domain(&b, err);
-	if (rc && b.must_be_private)
+	if (rc && b.must_be_private && !turn_is_step_gone(&b))
 		rc = serve_privately(&b, &conf, err);
 	if (rc && b.conf)
 		outcome_failed(&b, rc);

@@ -273,6 +273,7 @@ static int remove_bad(const struct places *p, char how, const char *dir,
 	(void)!aq_remove_tree(p->pkgs, dir, &ignored);
 	if (how == PACKAGES_DAMAGED) {
 		b->verdict = BUILD_NOT_KEPT;
+		b->is_cache_bad = true;
 		return aq_fail(err, AQ_SYS, "package '%s' %.*s; it is fetched anew",
 			       dir, len, why);
 	}

@@ -9,15 +9,25 @@
 #include "common/memo.h"
 #include "common/private.h"
 
-int aq_hit_load_conf(const struct aq_stage *stage, struct aq_conf **ret,
+static bool is_private(const struct aq_stage *stage, const struct aq_conf *conf)
+{
+	return aq_domain_inputs(stage->canonical, stage->canonical_len) ||
+	       aq_memo_is_private(conf, stage->uid, stage->canonical,
+				  stage->canonical_len);
+}
+
+int aq_hit_load_conf(struct aq_stage *stage, struct aq_conf **ret,
 		     struct aq_err *err)
 {
 	cleanup_conf struct aq_conf *conf = NULL;
 	int rc = aq_conf_load(stage->conf_path, stage->node, &conf, err);
 
-	if (!rc && (aq_domain_inputs(stage->canonical, stage->canonical_len) ||
-		    aq_memo_is_private(conf, stage->uid, stage->canonical,
-				       stage->canonical_len)))
+	if (rc)
+		return rc;
+	if (stage->domain == AQ_STAGE_UNKNOWN)
+		stage->domain = is_private(stage, conf) ? AQ_STAGE_PRIVATE :
+							  AQ_STAGE_SHARED;
+	if (stage->domain == AQ_STAGE_PRIVATE)
 		rc = aq_private_enter(&conf, stage->uid, err);
 	if (!rc)
 		*ret = steal(&conf);

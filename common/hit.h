@@ -7,9 +7,11 @@
 
 #include "common/phases.h"
 
-/* The configuration of the request's domain: the node's, or of the job's user. */
-AQ_CHECK int aq_hit_load_conf(const struct aq_stage *stage,
-			      struct aq_conf **ret, struct aq_err *err);
+/* The configuration of the request's domain: the node's, or of the job's user; sets
+ * stage->domain.
+ */
+AQ_CHECK int aq_hit_load_conf(struct aq_stage *stage, struct aq_conf **ret,
+			      struct aq_err *err);
 
 /* Take the step's lease, empty: stage->ret_lease_fd. */
 AQ_CHECK int aq_hit_take_lease(struct aq_stage *stage,

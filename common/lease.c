@@ -241,19 +241,25 @@ int aq_lease_set_env(const struct aq_conf *conf, const struct aq_step *step,
 	return 0;
 }
 
-/* Its lock is the inode's. */
+/* Its lock is the inode's.  Of two, the one that is held is slurmstepd's. */
 int aq_lease_move(const struct aq_conf *from, const struct aq_conf *to,
 		  const struct aq_step *step, struct aq_err *err)
 {
 	cleanup_close int here = -1, there = -1;
 	char name[AQ_LEASE_NAME_SIZE];
+	bool is_free = true;
 	int rc = open_place(from, step, &here, name, err);
 
 	if (!rc)
 		rc = open_leases(to, &there, err);
-	if (!rc && renameat(here, name, there, name) < 0 && errno != ENOENT)
-		rc = aq_fail_errno(err, "cannot move lease '%s'", name);
-	return rc;
+	if (!rc)
+		rc = aq_lease_is_free(to, step, &is_free, err);
+	if (rc)
+		return rc;
+	if ((is_free ? renameat(here, name, there, name) :
+		       unlinkat(here, name, 0)) < 0 && errno != ENOENT)
+		return aq_fail_errno(err, "cannot move lease '%s'", name);
+	return 0;
 }
 
 /* -- removing -- */

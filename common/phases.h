@@ -63,6 +63,8 @@ struct aq_stage {
 	int64_t since_us; /* aq_now_us() when the hook began */
 	struct aq_answer *answer;
 	int ret_lease_fd; /* -1 if it could not be had */
+	/* in which domain the request was found to be, once: its lease is there */
+	enum { AQ_STAGE_UNKNOWN, AQ_STAGE_SHARED, AQ_STAGE_PRIVATE } domain;
 };
 typedef int aq_phase_stage_fn(struct aq_stage *stage, struct aq_err *err);
 AQ_EXPORT aq_phase_stage_fn aq_phase_stage;

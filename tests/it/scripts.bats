@@ -85,6 +85,18 @@ private() { echo "$(it_cache n1)/private/$(id -u "$1")"; }
   run -0 aq --node n1 verify --contents
 }
 
+@test "of an array's first tasks one finds out, and one builds" {
+  local file job
+  package aq-many 'echo many >"$PREFIX/many"'
+  file=$(asks aq-many)
+  job=$(it_submit -w n1 --array=1-4 --aq-requirements="$file" --wrap 'cat $CONDA_PREFIX/many')
+  it_wait "$job"
+  assert_equal "$(cat "$IT_SUBMIT/$job"_*.out | grep -cx many)" 4
+  # who waits is told of the one attempt of all and of the one that is private
+  run -0 grep -c 'resolving' "$IT_SUBMIT/$job"_*.out
+  refute_contains "$output" ":3"
+}
+
 @test "what a job uses stays, from the first time on, and goes afterwards" {
   local file job name
   package aq-kept 'echo kept >"$PREFIX/kept"'

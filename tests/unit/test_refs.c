@@ -230,8 +230,19 @@ static void a_lease_moves_to_another_domain(void **state)
 	assert_int_equal(aq_lease_move(conf, &own, &step0, NULL), 0);
 	assert_int_equal(aq_lease_put(&own, &step0, DIGEST_A, NULL), 0);
 	assert_false(is_free(&own, &step0));
+	/* one that nobody holds is not moved over it, but over one like that */
+	assert_int_equal(aq_lease_put(conf, &step0, DIGEST_A, NULL), 0);
+	assert_int_equal(aq_lease_move(conf, &own, &step0, NULL), 0);
+	assert_false(has_lease_file(conf, &step0));
+	assert_false(is_free(&own, &step0));
 	assert_int_equal(aq_lease_end(fd, NULL), 0);
 	assert_false(has_lease_file(&own, &step0));
+	close(fd);
+	assert_int_equal(aq_lease_put(&own, &step0, DIGEST_A, NULL), 0);
+	assert_int_equal(aq_lease_acquire(conf, &step0, &fd, NULL), 0);
+	assert_int_equal(aq_lease_move(conf, &own, &step0, NULL), 0);
+	assert_false(is_free(&own, &step0));
+	assert_int_equal(aq_lease_end(fd, NULL), 0);
 	close(fd);
 }
 
