@@ -56,14 +56,17 @@ static int enter(int *fd, const char *name, struct aq_err *err)
 {
 	cleanup_close int dir = -1;
 	bool is_new = mkdirat(*fd, name, 0755) == 0;
+	struct stat st;
 
 	if (!is_new && errno != EEXIST)
 		return aq_fail_errno(err, "cannot make '%s'", name);
 	dir = openat(*fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0 && (errno == ENOTDIR || errno == ELOOP))
 		return is_in_the_way(name, err);
-	if (dir < 0 || (is_new && fchmod(dir, 0755) < 0))
+	if (dir < 0 || fstat(dir, &st) < 0 || (is_new && fchmod(dir, 0755) < 0))
 		return aq_fail_errno(err, "cannot open '%s'", name);
+	if (st.st_uid != geteuid()) /* whose client could change the link */
+		return is_in_the_way(name, err);
 	aq_close_fd(fd);
 	*fd = steal_fd(&dir);
 	return 0;
