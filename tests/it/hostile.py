@@ -255,6 +255,12 @@ def make(channel: Path, wheels: Path, canary: Path) -> None:
     conda(channel, "left-a", [deep], [path("share/x", b"", "softlink")])
     through = Member("lib/l", kind=tarfile.SYMTYPE, link="../share/x/../aq-victim")
     conda(channel, "left-b", [through], [path("lib/l", b"", "softlink")])
+    # what another package has below it would be anywhere
+    for name, target in (("link-to-all", "/"), ("link-above-caches", "/var")):
+        above = Member("m", kind=tarfile.SYMTYPE, link=target)
+        conda(channel, name, [above], [path("m", b"", "softlink")])
+    twice = Member("share//m", kind=tarfile.SYMTYPE, link="../..")
+    conda(channel, "link-slashes", [twice], [path("share//m", b"", "softlink")])
     into = f"../../../../../pkgs/{VICTIM.rpartition('/')[0]}"
     linked = Member(f"{SITE}/aq_linked", kind=tarfile.SYMTYPE, link=into)
     conda(channel, "a-link", [linked], [path(linked.info.name, b"", "softlink")])

@@ -129,6 +129,20 @@ all_refused() {
   done
 }
 
+@test "a link under which another package's files would be anywhere" {
+  local client name what
+  for client in aq-rattler micromamba; do
+    [[ $client == aq-rattler ]] || believe "$client"
+    for name in link-to-all link-above-caches link-slashes; do
+      what="climbs out of the environment"
+      [[ $name != link-slashes ]] || what="path"
+      it_file "$name.yaml" <<<"{channels: [hostile], dependencies: [$name]}" >/dev/null
+      run -1 --separate-stderr aq --node n1 build --refresh "$IT_SUBMIT/$name.yaml"
+      assert_contains "$stderr" "$what"
+    done
+  done
+}
+
 @test "a link that leaves a directory by its \"..\", which is no link" {
   local client
   it_file b.yaml <<<'{channels: [hostile], dependencies: [left-b, aq-victim]}' >/dev/null
