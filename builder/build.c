@@ -306,6 +306,8 @@ int build(struct build *b, struct aq_err *err)
 		rc = b->again ? again_resolve(b, err) : shared_resolve(b, err);
 	if (!rc)
 		rc = make(b, err);
+	if (!rc)
+		shared_built(b);
 	if (rc) {
 		struct aq_err ignored;
 

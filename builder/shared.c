@@ -76,6 +76,7 @@ static struct shared_job make_job(const struct build *b)
 				    .owner = b->builder.uid,
 				    .job = b->job,
 				    .is_refresh = b->is_refresh,
+				    .replaced = b->is_refresh ? SHARED_NUMBER_MAX : 0,
 				    .may_claim = !b->is_explain && !b->cgroup };
 }
 
@@ -134,6 +135,19 @@ static void say_unshared(struct build *b)
 	b->nodes = 0;
 }
 
+static int resolve_and_publish(struct build *b, struct aq_err *err)
+{
+	bool is_own = b->is_refresh && !b->job; /* nobody waits for that lock */
+	int rc = resolve(b, err);
+
+	if (!rc && !b->is_explain && !b->sharing.is_off && !is_own)
+		return publish(b, err);
+	if (rc && b->sharing.locks.pid > 0 && b->verdict != BUILD_ENDED)
+		(void)!shared_tell(b, &b->sharing.locks, NULL, SHARED_TELL_OVER, "", 0);
+	shared_drop(&b->sharing.locks);
+	return rc;
+}
+
 int shared_resolve(struct build *b, struct aq_err *err)
 {
 	int rc = AQ_MISS;
@@ -144,13 +158,26 @@ int shared_resolve(struct build *b, struct aq_err *err)
 	}
 	b->sharing.is_off = false;
 	rc = ask(b, err);
-	if (rc != AQ_MISS)
-		return rc;
-	rc = resolve(b, err);
-	if (!rc && !b->is_explain && !b->sharing.is_off)
-		return publish(b, err);
-	if (rc && b->sharing.locks.pid > 0 && b->verdict != BUILD_ENDED)
-		(void)!shared_tell(b, &b->sharing.locks, NULL, SHARED_TELL_OVER, "", 0);
-	shared_drop(&b->sharing.locks);
+	if (rc == AQ_MISS)
+		rc = resolve_and_publish(b, err);
+	b->sharing.is_next = !rc && b->is_refresh && !b->sharing.is_off;
 	return rc;
+}
+
+void shared_built(struct build *b)
+{
+	struct shared_job job = make_job(b);
+	const struct shared_program told = { PHASE_SHARED, shared_serve, &job };
+	cleanup_lock struct aq_lock *none = NULL;
+	struct aq_err ignored = { 0 };
+	enum shared_heard heard;
+
+	job.is_told = job.is_built = true;
+	if (!b->sharing.is_next ||
+	    !shared_tell(b, &b->sharing.locks, &told, SHARED_TELL_LOCK,
+			 b->lock->text, b->lock->text_len))
+		return;
+	/* the environment is there, whatever becomes of this */
+	(void)!shared_hear(b, &b->sharing.locks, &heard, &none, &ignored);
+	shared_drop(&b->sharing.locks);
 }

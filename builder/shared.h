@@ -19,10 +19,12 @@
 #include "builder/dialect.h"
 
 /* b->lock and its kind: what another node published for the key; else what resolve()
- * finds, which is published.  Only reads for `aq explain`.  Fails as resolve() does,
- * or with BUILD_ENDED.
+ * finds, which is published, of a refresh to the nodes of its job alone.  Only reads
+ * for `aq explain`.  Fails as resolve() does, or with BUILD_ENDED.
  */
 AQ_CHECK int shared_resolve(struct build *b, struct aq_err *err);
+/* The environment of b->lock is there: a refresh is everybody's now. */
+void shared_built(struct build *b);
 
 /* Before 'd' links b->lock: what of its conda packages is not unpacked here comes from
  * shared_dir to b->archives, or is fetched, there too, and published.  What is not

@@ -211,6 +211,11 @@ int shared_dir_find_job(struct shared_dir *d, struct aq_str *text,
 	return rc == AQ_CORRUPT ? AQ_MISS : rc;
 }
 
+static bool is_text(const struct aq_str *found, const char *text, size_t len)
+{
+	return found->len == len && memcmp(found->s, text, len) == 0;
+}
+
 /* -- writing -- */
 
 int shared_make_new(const struct shared_dir *d, char ret_name[SHARED_NAME_SIZE],
@@ -309,12 +314,24 @@ static void tidy(const struct shared_dir *d, const char *made, uint64_t newest)
 	(void)!aq_each_entry(d->fd, "locks", tidy_one, &t, NULL);
 }
 
-static int publish_next(struct shared_dir *d, bool is_refresh, const char *made,
-			uint64_t *ret_generation, struct aq_err *err)
+/* Whether the newest one is above 'replaced', or 'text' already: AQ_MISS if not. */
+static int find_newer(struct shared_dir *d, uint64_t replaced, const char *text,
+		      size_t len, struct aq_err *err)
 {
 	cleanup_str struct aq_str other = AQ_STR_INIT(AQ_LOCK_MAX);
+	uint64_t whole = 0;
+	int rc = shared_dir_find(d, &other, &whole, err);
+
+	if (rc || whole > replaced || is_text(&other, text, len))
+		return rc;
+	return AQ_MISS;
+}
+
+static int publish_next(struct shared_dir *d, uint64_t replaced, const char *text,
+			size_t len, const char *made, struct aq_err *err)
+{
 	char name[SHARED_NAME_SIZE];
-	uint64_t n = 0, whole = 0;
+	uint64_t n = 0;
 	int rc;
 
 	for (int i = 0; i < TRIES_MAX; i++) {
@@ -323,38 +340,54 @@ static int publish_next(struct shared_dir *d, bool is_refresh, const char *made,
 		 */
 		rc = shared_find_highest(d, "", SHARED_NUMBER_MAX + 1, &n, err);
 		if (!rc)
-			rc = is_refresh ? AQ_MISS :
-					  shared_dir_find(d, &other, &whole, err);
+			rc = find_newer(d, replaced, text, len, err);
 		if (rc != AQ_MISS)
 			return rc;
 		name_generation(d, n + 1, name);
 		rc = shared_give_name(d, made, name, err);
 		if (!rc)
-			*ret_generation = n + 1;
+			tidy(d, made, n + 1);
 		if (rc != AQ_BUSY)
 			return rc;
 	}
 	return aq_fail(err, AQ_SYS, "others publish all the time");
 }
 
-int shared_dir_publish(struct shared_dir *d, bool is_refresh, const char *text,
-		       size_t len, struct aq_err *err)
+int shared_dir_publish_job(struct shared_dir *d, const char *text, size_t len,
+			   struct aq_err *err)
 {
 	char made[SHARED_NAME_SIZE], name[SHARED_NAME_SIZE];
-	uint64_t generation = 0;
 	int rc = shared_write_new(d, text, len, made, err);
 
 	if (rc)
 		return rc;
-	rc = publish_next(d, is_refresh, made, &generation, err);
 	name_job(d, name);
-	if (!rc && is_refresh && d->job)
-		rc = shared_give_name(d, made, name, err);
-	if (generation)
-		tidy(d, made, generation);
+	rc = shared_give_name(d, made, name, err);
 	(void)unlinkat(d->fd, made, 0);
 	if (rc == AQ_BUSY) /* another node of the job was first */
 		rc = 0;
+	return rc ? rc : aq_sync_dir(d->fd, err);
+}
+
+int shared_dir_publish(struct shared_dir *d, uint64_t replaced, const char *text,
+		       size_t len, struct aq_err *err)
+{
+	cleanup_str struct aq_str job_s = AQ_STR_INIT(AQ_LOCK_MAX);
+	char made[SHARED_NAME_SIZE];
+	bool is_job_s = shared_dir_find_job(d, &job_s, NULL) == 0 &&
+			is_text(&job_s, text, len);
+	int rc = 0;
+
+	/* the very file, so that of its nodes at once one gives it the name */
+	if (is_job_s)
+		name_job(d, made);
+	else
+		rc = shared_write_new(d, text, len, made, err);
+	if (rc)
+		return rc;
+	rc = publish_next(d, replaced, text, len, made, err);
+	if (!is_job_s)
+		(void)unlinkat(d->fd, made, 0);
 	return rc ? rc : aq_sync_dir(d->fd, err);
 }
 

@@ -4,15 +4,16 @@
  *
  *   shared_dir/locks/KE/KEY.GENERATION  the lock (common/lock.h) of a key, KE being
  *                                       the key's first two digits
- *   shared_dir/locks/KE/KEY.job-JOB     another name of the lock that the refresh of
- *                                       that job published
+ *   shared_dir/locks/KE/KEY.job-JOB     the lock that the refresh of that job led to;
+ *                                       once it is built, a generation's other name
  *   shared_dir/locks/KE/KEY.claim-N     who resolves that key now
  *
  *   shared_dir/packages/…               archives: shared_store.h
  *
  * A file gets its name by link(2) once it is whole and flushed, so that the first of
  * several wins, and is never changed.  A lock of a higher generation is there only
- * because somebody asked for a refresh, or because the one before is damaged.
+ * because somebody asked for a refresh, and built what that led to, or because the one
+ * before is damaged.
  *
  * A claim spares others the work and promises nothing: two who both believe to have
  * it resolve twice, and one of them wins.  Its holder changes it once a second; who
@@ -46,6 +47,10 @@
  */
 #define SHARED_KEEP_SECONDS (30L * 24 * 3600)
 #define SHARED_NOTES_MAX 4096
+/* Of generations and claims.  Nobody refreshes a key every minute for two years; more
+ * is no number of ours.
+ */
+#define SHARED_NUMBER_MAX 999999
 
 struct shared_dir {
 	int fd; /* of locks/KE */
@@ -72,10 +77,16 @@ AQ_CHECK int shared_dir_find(struct shared_dir *d, struct aq_str *text,
 /* That of d->job's refresh.  AQ_MISS: it has not published any. */
 AQ_CHECK int shared_dir_find_job(struct shared_dir *d, struct aq_str *text,
 				 struct aq_err *err);
-/* Publish 'text' as the next generation, and as d->job's; without 'is_refresh' only
- * if no generation is whole.  0 also if another was first: look once more.
+/* Publish 'text' as that of d->job's refresh.  0 also if another node was first: look
+ * once more.
  */
-AQ_CHECK int shared_dir_publish(struct shared_dir *d, bool is_refresh,
+AQ_CHECK int shared_dir_publish_job(struct shared_dir *d, const char *text,
+				    size_t len, struct aq_err *err);
+/* Publish 'text' as the next generation, unless one above 'replaced' is whole (0:
+ * unless any is; SHARED_NUMBER_MAX: in any case), or it is the newest already.  0 also
+ * then, and if another was first: look once more.
+ */
+AQ_CHECK int shared_dir_publish(struct shared_dir *d, uint64_t replaced,
 				const char *text, size_t len,
 				struct aq_err *err);
 

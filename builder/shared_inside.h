@@ -6,8 +6,6 @@
 #include "builder/shared_dir.h"
 
 #define SHARED_NAME_SIZE 128
-/* Nobody refreshes a key every minute for two years; more is no number of ours. */
-#define SHARED_NUMBER_MAX 999999
 
 /* As shared_dir_open(), in the directory 'kind'; the first digits of 'key' count. */
 AQ_CHECK int shared_open(const char *path, uid_t owner, const char *kind,

@@ -25,7 +25,8 @@ struct sharing {
 	/* two, as a resolver may need packages */
 	struct shared_process locks, archives;
 	bool is_off; /* not for this build any more */
+	bool is_next; /* b->lock is published once it is built */
 };
-#define SHARING_INIT { SHARED_PROCESS_INIT, SHARED_PROCESS_INIT, false }
+#define SHARING_INIT { .locks = SHARED_PROCESS_INIT, .archives = SHARED_PROCESS_INIT }
 
 #endif

@@ -155,22 +155,33 @@ static int wait_for_lock(struct serving *s, struct aq_err *err)
 	}
 }
 
+/* A refresh is its job's first, and everybody's once it is built. */
+static int publish(struct serving *s, const char *text, size_t len,
+		   struct aq_err *err)
+{
+	return s->job->is_refresh && !s->job->is_built ?
+		shared_dir_publish_job(&s->dir, text, len, err) :
+		shared_dir_publish(&s->dir, s->job->replaced, text, len, err);
+}
+
 /* Publish what is told, and say what is published then. */
 static int conclude(struct serving *s, struct aq_err *err)
 {
 	cleanup_str struct aq_str told = AQ_STR_INIT(SHARED_TOLD_MAX);
 	const size_t len = strlen(SHARED_TELL_LOCK);
-	bool has_lock, is_jobs = s->job->is_refresh && s->job->job;
+	bool has_lock;
 	int rc = shared_read_told(&s->claim, &told, NULL, NULL, err);
 
 	has_lock = aq_starts_with(aq_str_get(&told), SHARED_TELL_LOCK);
 	if (!rc && has_lock)
-		rc = shared_dir_publish(&s->dir, s->job->is_refresh,
-					told.s + len, told.len - len, err);
+		rc = publish(s, told.s + len, told.len - len, err);
 	/* whom we keep waiting sees the lock first */
 	shared_claim_drop(&s->dir, &s->claim,
 			  strcmp(aq_str_get(&told), SHARED_TELL_OVER) == 0);
-	return rc || !has_lock ? rc : look(s, is_jobs, err);
+	if (rc || !has_lock)
+		return rc;
+	return s->job->is_built ? shared_say(SHARED_SAYS_DONE, "", err) :
+				  look(s, s->job->is_refresh, err);
 }
 
 int shared_serve(void *arg, struct aq_str *out, struct aq_err *err)

@@ -48,6 +48,8 @@ struct shared_job {
 	bool is_refresh;
 	bool may_claim; /* else it says "alone" at once */
 	bool is_told;   /* there is a lock to be published */
+	bool is_built;  /* and what is of it */
+	uint64_t replaced; /* as shared_dir_publish() has it */
 };
 /* 'arg' is a struct shared_job. */
 int shared_serve(void *arg, struct aq_str *out, struct aq_err *err);

@@ -224,6 +224,23 @@ three_of_which_one_is_killed() {
   nothing_left
 }
 
+# broken VERSION: the channel has demo in that version, which cannot be fetched.
+broken() {
+  package demo "$1"
+  rm "$SERVED/noarch/demo-$1-0.tar.bz2"
+}
+
+@test "a refresh that cannot be built is nobody's" {
+  local lock
+  lock=$(build n1)
+  broken 2.0
+  run ! --separate-stderr as_user srun -w n1,n2 --aq-refresh --aq-requirements="$DEMO" true
+  run ! build n3 --refresh
+  assert_equal "$(locks)" "1 "
+  assert_equal "$(build n4)" "$lock"
+  nothing_left
+}
+
 @test "what is damaged, another's, or writable by others is ignored and said, and replaced" {
   local lock how n=1
   lock=$(build n1)

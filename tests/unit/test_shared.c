@@ -65,7 +65,21 @@ static void publish(const char *top, bool is_refresh, uint32_t job, int version)
 
 	open_key(top, job, &d);
 	make_text(version, text);
-	if (shared_dir_publish(&d, is_refresh, text, strlen(text), &err) != 0)
+	if (shared_dir_publish(&d, is_refresh ? SHARED_NUMBER_MAX : 0, text,
+			       strlen(text), &err) != 0)
+		fail_msg("%s", err.text);
+}
+
+/* What a node of the job resolved to, which is not built. */
+static void publish_job(const char *top, uint32_t job, int version)
+{
+	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
+	struct aq_err err = { 0 };
+	char text[512];
+
+	open_key(top, job, &d);
+	make_text(version, text);
+	if (shared_dir_publish_job(&d, text, strlen(text), &err) != 0)
 		fail_msg("%s", err.text);
 }
 
@@ -128,13 +142,21 @@ static void a_job_refreshes_once(void **state)
 
 	open_key(*state, 7, &d);
 	assert_int_equal(shared_dir_find_job(&d, &text, NULL), AQ_MISS);
-	publish(*state, true, 7, 1);
-	publish(*state, true, 8, 2);
-	publish(*state, true, 7, 3); /* another node of it, that did not look */
+	publish_job(*state, 7, 1);
+	publish_job(*state, 7, 3); /* another node of it, that did not look */
 	assert_int_equal(shared_dir_find_job(&d, &text, NULL), 0);
 	make_text(1, want);
 	assert_string_equal(aq_str_get(&text), want);
-	expect(*state, 3, 3, 0);
+	/* nobody else's before it is built, and then once */
+	expect(*state, 0, 0, 0);
+	publish(*state, true, 7, 1);
+	publish(*state, true, 7, 1);
+	expect(*state, 1, 1, 0);
+	publish_job(*state, 8, 2);
+	publish(*state, true, 8, 2);
+	expect(*state, 2, 2, 0);
+	publish(*state, true, 0, 2);
+	expect(*state, 2, 2, 0);
 }
 
 static void old_ones_go(void **state)
@@ -143,8 +165,10 @@ static void old_ones_go(void **state)
 	char path[256], other[256];
 	FILE *f;
 
-	for (int i = 1; i <= 4; i++)
+	for (int i = 1; i <= 4; i++) {
+		publish_job(*state, (uint32_t)i, i);
 		publish(*state, true, (uint32_t)i, i);
+	}
 	for (int i = 1; i <= 4; i++) {
 		char end[8];
 
@@ -243,8 +267,10 @@ static void places_are_ours_alone(void **state)
 	expect(*state, 1, 1, 0);
 }
 
-/* Of many at once, each with a lock of its own, one wins. */
-static void many_publish_at_once(void **state)
+/* Many at once publish the locks 1 to PUBLISHERS, or job's, which is 1; all find the
+ * one that is returned.
+ */
+static int race(const char *top, uint32_t job)
 {
 	uint64_t generation = 0;
 	size_t notes;
@@ -257,19 +283,34 @@ static void many_publish_at_once(void **state)
 			continue;
 		close(gate[1]);
 		(void)!read(gate[0], &byte, 1);
-		publish(*state, false, 0, i);
-		_exit(find(*state, &generation, &notes));
+		publish(top, job != 0, job, job ? 1 : i);
+		_exit(find(top, &generation, &notes));
 	}
 	close(gate[0]);
 	close(gate[1]);
 	assert_true(wait(&status) > 0);
 	version = WEXITSTATUS(status);
-	assert_in_range(version, 1, PUBLISHERS);
 	for (int i = 1; i < PUBLISHERS; i++) {
 		assert_true(wait(&status) > 0);
 		assert_int_equal(WEXITSTATUS(status), version);
 	}
+	return version;
+}
+
+/* Of many at once, each with a lock of its own, one wins. */
+static void many_publish_at_once(void **state)
+{
+	int version = race(*state, 0);
+
+	assert_in_range(version, 1, PUBLISHERS);
 	expect(*state, version, 1, 0);
+}
+
+static void all_nodes_of_a_job_publish_once(void **state)
+{
+	publish_job(*state, 7, 1);
+	assert_int_equal(race(*state, 7), 1);
+	expect(*state, 1, 1, 0);
 }
 
 /* -- claims -- */
@@ -520,6 +561,7 @@ int main(void)
 		IN_DIR(what_is_not_whole_is_not_there),
 		IN_DIR(places_are_ours_alone),
 		IN_DIR(many_publish_at_once),
+		IN_DIR(all_nodes_of_a_job_publish_once),
 		IN_DIR(a_claim_is_one_s_until_it_is_stale),
 		IN_DIR(who_gives_up_is_not_waited_for),
 		IN_DIR(an_archive_is_what_its_name_says),
