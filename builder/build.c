@@ -292,6 +292,16 @@ static int make(struct build *b, struct aq_err *err)
 	return rc ? rc : finish(b, generation, err);
 }
 
+/* Nothing stays of a try that failed for 'why'. */
+static void undo(struct build *b, size_t reason_len, const struct aq_err *why)
+{
+	struct aq_err ignored;
+
+	room_note(b, why);
+	(void)!prefix_drop(b, &ignored);
+	b->reason[reason_len] = '\0';
+}
+
 int build(struct build *b, struct aq_err *err)
 {
 	cleanup_close int caches = -1;
@@ -306,15 +316,19 @@ int build(struct build *b, struct aq_err *err)
 		rc = b->again ? again_resolve(b, err) : shared_resolve(b, err);
 	if (!rc)
 		rc = make(b, err);
+	if (rc)
+		undo(b, reason_len, err);
+	/* a full disk is no lock's fault */
+	if (rc && !b->room.is_lacking && shared_is_doubtful(b, err)) {
+		room_start(b);
+		rc = shared_resolve_instead(b, err);
+		if (!rc)
+			rc = make(b, err);
+		if (rc)
+			undo(b, reason_len, err);
+	}
 	if (!rc)
 		shared_built(b);
-	if (rc) {
-		struct aq_err ignored;
-
-		room_note(b, err);
-		(void)!prefix_drop(b, &ignored);
-		b->reason[reason_len] = '\0';
-	}
 	aq_lock_free(steal(&b->lock));
 	return rc;
 }

@@ -59,6 +59,7 @@ static bool adopt(struct build *b, struct aq_lock **lock)
 	aq_lock_free(steal(&b->lock));
 	b->kind = kind_of(b, *lock);
 	b->lock = steal(lock);
+	b->sharing.is_adopted = true;
 	if (b->sharing.locks.generation)
 		snprintf(b->reason + len, sizeof(b->reason) - len,
 			 "%sas the cluster's lock has it, generation %" PRIu64,
@@ -76,7 +77,7 @@ static struct shared_job make_job(const struct build *b)
 				    .owner = b->builder.uid,
 				    .job = b->job,
 				    .is_refresh = b->is_refresh,
-				    .replaced = b->is_refresh ? SHARED_NUMBER_MAX : 0,
+				    .replaced = b->sharing.replaced,
 				    .may_claim = !b->is_explain && !b->cgroup };
 }
 
@@ -156,12 +157,47 @@ int shared_resolve(struct build *b, struct aq_err *err)
 		say_unshared(b);
 		return resolve(b, err);
 	}
-	b->sharing.is_off = false;
+	b->sharing.is_off = b->sharing.is_adopted = false;
+	b->sharing.replaced = b->is_refresh ? SHARED_NUMBER_MAX : 0;
 	rc = ask(b, err);
 	if (rc == AQ_MISS)
 		rc = resolve_and_publish(b, err);
 	b->sharing.is_next = !rc && b->is_refresh && !b->sharing.is_off;
 	return rc;
+}
+
+bool shared_is_doubtful(const struct build *b, const struct aq_err *why)
+{
+	return b->lock && b->sharing.is_adopted && why->class &&
+	       why->class != AQ_BUSY &&
+	       (b->verdict == BUILD_FAULT || b->verdict == BUILD_REFUSED);
+}
+
+int shared_resolve_instead(struct build *b, struct aq_err *err)
+{
+	cleanup_lock struct aq_lock *failed = steal(&b->lock);
+	const enum build_verdict verdict = b->verdict;
+	struct aq_err why = *err;
+	int rc;
+
+	aq_text_make_printable_text(why.text);
+	say(b, "shared_dir: the lock of this request cannot be built here, so it is resolved once more: %.*s",
+	    (int)strcspn(why.text, "\n"), why.text);
+	b->sharing.is_off = true;
+	b->sharing.is_adopted = false;
+	if (!b->is_refresh)
+		b->sharing.replaced = b->sharing.locks.generation;
+	b->verdict = BUILD_FAULT;
+	rc = resolve(b, err);
+	if (rc)
+		return rc;
+	if (strcmp(b->lock->digest, failed->digest) == 0) {
+		*err = why;
+		b->verdict = verdict;
+		return why.class;
+	}
+	b->sharing.is_next = true;
+	return 0;
 }
 
 void shared_built(struct build *b)

@@ -23,7 +23,17 @@
  * for `aq explain`.  Fails as resolve() does, or with BUILD_ENDED.
  */
 AQ_CHECK int shared_resolve(struct build *b, struct aq_err *err);
-/* The environment of b->lock is there: a refresh is everybody's now. */
+/* Whether b->lock, of which no environment could be made for 'why', is another node's,
+ * and that may be the reason: its packages are gone by now, or refused.
+ */
+bool shared_is_doubtful(const struct build *b, const struct aq_err *why);
+/* It becomes what resolve() finds now.  Fails as that does, or, if that is the same,
+ * as it was made, for *err.
+ */
+AQ_CHECK int shared_resolve_instead(struct build *b, struct aq_err *err);
+/* The environment of b->lock is there: a refresh, and what was resolved instead of
+ * another node's, is everybody's now.
+ */
 void shared_built(struct build *b);
 
 /* Before 'd' links b->lock: what of its conda packages is not unpacked here comes from

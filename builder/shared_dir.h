@@ -12,8 +12,8 @@
  *
  * A file gets its name by link(2) once it is whole and flushed, so that the first of
  * several wins, and is never changed.  A lock of a higher generation is there only
- * because somebody asked for a refresh, and built what that led to, or because the one
- * before is damaged.
+ * because the one before is damaged, or because somebody built what it has: who asked
+ * for a refresh, or could not build the one before.
  *
  * A claim spares others the work and promises nothing: two who both believe to have
  * it resolve twice, and one of them wins.  Its holder changes it once a second; who

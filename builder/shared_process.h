@@ -25,7 +25,9 @@ struct sharing {
 	/* two, as a resolver may need packages */
 	struct shared_process locks, archives;
 	bool is_off; /* not for this build any more */
-	bool is_next; /* b->lock is published once it is built */
+	bool is_adopted; /* b->lock is another node's */
+	bool is_next; /* b->lock is published once it is built … */
+	uint64_t replaced; /* … unless one above this generation is */
 };
 #define SHARING_INIT { .locks = SHARED_PROCESS_INIT, .archives = SHARED_PROCESS_INIT }
 

@@ -241,6 +241,25 @@ broken() {
   nothing_left
 }
 
+@test "a lock that cannot be built any more is replaced by who finds that out" {
+  local lock
+  build n1
+  rm -rf "$SHARED/packages" "${SERVED:?}"/*
+  package demo 2.0
+  lock=$(build n2)
+  has n2 2.0
+  assert_equal "$(grep -c "cannot be built here, so it is resolved once more: " "$IT_DIR/n2.err")" 1
+  assert_equal "$(locks)" "1 2 "
+  assert_equal "$(build n3)" "$lock"
+  assert_equal "$(it_attempts n3)" 0
+  # where there is nothing else it fails as it did
+  rm -rf "$SHARED/packages" "$SERVED/noarch/demo-2.0-0.tar.bz2"
+  run ! build n4
+  assert_contains "$output" "the packages cannot be installed"
+  assert_equal "$(it_attempts n4) $(locks)" "1 1 2 "
+  nothing_left
+}
+
 @test "what is damaged, another's, or writable by others is ignored and said, and replaced" {
   local lock how n=1
   lock=$(build n1)

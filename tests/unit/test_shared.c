@@ -57,7 +57,8 @@ static void make_text(int version, char ret[512])
 		 aq_platform_subdir(), version, version);
 }
 
-static void publish(const char *top, bool is_refresh, uint32_t job, int version)
+static void publish_over(const char *top, uint64_t replaced, uint32_t job,
+			 int version)
 {
 	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
 	struct aq_err err = { 0 };
@@ -65,9 +66,13 @@ static void publish(const char *top, bool is_refresh, uint32_t job, int version)
 
 	open_key(top, job, &d);
 	make_text(version, text);
-	if (shared_dir_publish(&d, is_refresh ? SHARED_NUMBER_MAX : 0, text,
-			       strlen(text), &err) != 0)
+	if (shared_dir_publish(&d, replaced, text, strlen(text), &err) != 0)
 		fail_msg("%s", err.text);
+}
+
+static void publish(const char *top, bool is_refresh, uint32_t job, int version)
+{
+	publish_over(top, is_refresh ? SHARED_NUMBER_MAX : 0, job, version);
 }
 
 /* What a node of the job resolved to, which is not built. */
@@ -134,11 +139,24 @@ static void the_first_one_stays(void **state)
 	expect(*state, 3, 2, 0);
 }
 
+/* However many cannot build it. */
+static void one_is_replaced_once(void **state)
+{
+	publish(*state, false, 0, 1);
+	publish_over(*state, 1, 0, 2);
+	expect(*state, 2, 2, 0);
+	publish_over(*state, 1, 0, 3);
+	expect(*state, 2, 2, 0);
+	publish_over(*state, 2, 0, 3);
+	expect(*state, 3, 3, 0);
+}
+
 static void a_job_refreshes_once(void **state)
 {
 	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
 	cleanup_str struct aq_str text = AQ_STR_INIT(AQ_LOCK_MAX);
-	char want[512];
+	char want[512], path[256];
+	struct stat st;
 
 	open_key(*state, 7, &d);
 	assert_int_equal(shared_dir_find_job(&d, &text, NULL), AQ_MISS);
@@ -152,11 +170,18 @@ static void a_job_refreshes_once(void **state)
 	publish(*state, true, 7, 1);
 	publish(*state, true, 7, 1);
 	expect(*state, 1, 1, 0);
+	/* the very file, so that many at once take no two names */
+	name_file(*state, "1", path);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_nlink, 2);
 	publish_job(*state, 8, 2);
 	publish(*state, true, 8, 2);
 	expect(*state, 2, 2, 0);
 	publish(*state, true, 0, 2);
 	expect(*state, 2, 2, 0);
+	/* what its node resolved to instead */
+	publish(*state, true, 7, 4);
+	expect(*state, 4, 3, 0);
 }
 
 static void old_ones_go(void **state)
@@ -556,6 +581,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define IN_DIR(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 		IN_DIR(the_first_one_stays),
+		IN_DIR(one_is_replaced_once),
 		IN_DIR(a_job_refreshes_once),
 		IN_DIR(old_ones_go),
 		IN_DIR(what_is_not_whole_is_not_there),
