@@ -36,9 +36,12 @@ static enum aq_env_kind kind_of(const struct build *b,
 static int judge(struct build *b, const struct aq_lock *lock,
 		 struct aq_err *err)
 {
-	int rc = shared_judge(b->conf, b->req,
-			      b->base_manifest ? b->base.lock : "", lock, err);
+	struct shared_host host;
+	int rc;
 
+	shared_host_find(&host);
+	rc = shared_judge(b->conf, b->req, &host,
+			  b->base_manifest ? b->base.lock : "", lock, err);
 	if (!rc && lock->base[0])
 		rc = inherit_check(b, err);
 	return rc;

@@ -15,6 +15,14 @@ static const struct {
 	{ "pypi.org", "files.pythonhosted.org" },
 };
 
+struct judging {
+	const struct aq_conf *conf;
+	const struct aq_request *req;
+	const struct shared_host *host;
+	const struct aq_strv *channels;
+	const struct aq_lock *lock;
+};
+
 static int refuse(const char *what, const struct aq_lock_item *item,
 		  struct aq_err *err)
 {
@@ -55,8 +63,7 @@ static bool is_of_channels(const struct aq_strv *channels, const char *url)
 	return false;
 }
 
-static int check_spec(const struct aq_conf *conf, const struct aq_strv *channels,
-		      const struct aq_lock *lock, const char *text,
+static int check_spec(const struct judging *j, const char *text,
 		      struct aq_err *err)
 {
 	cleanup_matchspec struct aq_matchspec spec = { 0 };
@@ -64,27 +71,36 @@ static int check_spec(const struct aq_conf *conf, const struct aq_strv *channels
 	bool is_from = false;
 	int rc = aq_matchspec_parse(text, &spec, err);
 
-	/* a virtual package is the node's; a pattern is no name */
-	if (rc || aq_starts_with(spec.name, "__") || strchr(spec.name, '*'))
+	/* a pattern is no name */
+	if (rc || strchr(spec.name, '*'))
 		return rc;
-	item = aq_lock_find(lock, AQ_LOCK_CONDA, spec.name);
+	if (aq_starts_with(spec.name, "__"))
+		return shared_host_has(j->host, text, err);
+	item = aq_lock_find(j->lock, AQ_LOCK_CONDA, spec.name);
 	if (!item)
 		return aq_fail(err, AQ_USER, "it lacks '%s'", text);
-	if (aq_sources_match(conf, channels, &spec, item, &is_from) ==
+	if (aq_sources_match(j->conf, j->channels, &spec, item, &is_from) ==
 		    AQ_MATCH_NO || !is_from)
 		return aq_fail(err, AQ_USER, "'%s' is asked for, it has %s %s from '%s'",
 			       text, item->version, item->build, item->url);
 	return 0;
 }
 
-static int check_specs(const struct aq_conf *conf, const struct aq_request *req,
-		       const struct aq_strv *channels,
-		       const struct aq_lock *lock, struct aq_err *err)
+static int check_specs(const struct judging *j, struct aq_err *err)
 {
 	int rc = 0;
 
-	for (size_t i = 0; !rc && i < req->conda.n; i++)
-		rc = check_spec(conf, channels, lock, req->conda.v[i], err);
+	for (size_t i = 0; !rc && i < j->req->conda.n; i++)
+		rc = check_spec(j, j->req->conda.v[i], err);
+	return rc;
+}
+
+static int check_virtuals(const struct judging *j, struct aq_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < j->lock->virtuals.n; i++)
+		rc = shared_host_has(j->host, j->lock->virtuals.v[i], err);
 	return rc;
 }
 
@@ -171,10 +187,11 @@ static int check_head(const struct aq_request *req, const char *base_lock,
 }
 
 int shared_judge(const struct aq_conf *conf, const struct aq_request *req,
-		 const char *base_lock, const struct aq_lock *lock,
-		 struct aq_err *err)
+		 const struct shared_host *host, const char *base_lock,
+		 const struct aq_lock *lock, struct aq_err *err)
 {
 	cleanup_strv struct aq_strv channels = AQ_STRV_INIT(4096);
+	const struct judging j = { conf, req, host, &channels, lock };
 	int rc = check_head(req, base_lock, lock, err);
 
 	if (!rc)
@@ -182,6 +199,6 @@ int shared_judge(const struct aq_conf *conf, const struct aq_request *req,
 	for (size_t i = 0; !rc && i < lock->n_items; i++)
 		rc = check_item(conf, &channels, &lock->items[i], err);
 	if (!rc && !lock->base[0])
-		rc = check_specs(conf, req, &channels, lock, err);
-	return rc;
+		rc = check_specs(&j, err);
+	return rc ? rc : check_virtuals(&j, err);
 }

@@ -5,18 +5,20 @@
 #ifndef AQ_SHARED_JUDGE_H
 #define AQ_SHARED_JUDGE_H
 
+#include "builder/shared_host.h"
 #include "common/conf.h"
 #include "common/lock.h"
 #include "common/request.h"
 
 /* 'lock' is hostile, parsed.  Of this platform; its conda packages from the channels
  * of 'req', and such as its specs ask for; wheels from the index's host, or below
- * `find_links`; nothing that would be built.  A layer's base is 'base_lock' ("": none
+ * `find_links`; nothing that would be built, or that needs what 'host' is not known to have.  A layer's base is 'base_lock' ("": none
  * is), and whether that has the conda part is the caller's to say.
  * AQ_USER with what is not so.
  */
 AQ_CHECK int shared_judge(const struct aq_conf *conf,
-			  const struct aq_request *req, const char *base_lock,
+			  const struct aq_request *req,
+			  const struct shared_host *host, const char *base_lock,
 			  const struct aq_lock *lock, struct aq_err *err);
 
 #endif

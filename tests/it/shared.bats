@@ -286,7 +286,7 @@ broken() {
   cp -p "$file" "$IT_DIR/lock"
   for how in 's|http://127.0.0.1:[0-9]*/noarch/|http://127.0.0.9:1/noarch/|' \
     's|/noarch/demo|/noarch/%2e%2e/demo|' 's|^platform .*|platform linux-aarch64|' \
-    's|demo 1.0 0$|other 1.0 0|' 's|demo 1.0 0$|demo 1.0 0\nvcs git+https://h/r@'"$(printf '%040d' 1) $(printf '%040d' 1)"' r 1|'; do
+    's|^platform .*|&\nvirtual __cuda >=99|' 's|demo 1.0 0$|other 1.0 0|' 's|demo 1.0 0$|demo 1.0 0\nvcs git+https://h/r@'"$(printf '%040d' 1) $(printf '%040d' 1)"' r 1|'; do
     ((n++ < SOME)) || break
     it_forget
     sed "$how" "$IT_DIR/lock" >"$IT_DIR/changed"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* builder/shared_dir.c, shared_claim.c, shared_store.c, shared_judge.c. */
+/* builder/shared_dir.c, shared_claim.c, shared_store.c, shared_judge.c, shared_host.c. */
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -482,7 +482,10 @@ static const char *const whole = "aq-request 1\npython 3.9.*\nchannel conda-forg
 #define NUMPY "conda " CONDA "/noarch/numpy-1.26-0.conda " SHA " numpy 1.26 0\n"
 #define SAMTOOLS "conda https://mirror.example/bioconda/noarch/samtools-1-0.conda " SHA " samtools 1 0\n"
 
-static void expect_judged(const char *items, const char *why)
+static const struct shared_host host = { "2.31", "5.10.0" };
+
+static void expect_judged_for(const char *request, const char *items,
+			      const char *why)
 {
 	cleanup_request struct aq_request *req = NULL;
 	cleanup_lock struct aq_lock *lock = NULL;
@@ -490,7 +493,7 @@ static void expect_judged(const char *items, const char *why)
 	char text[4096];
 	int rc;
 
-	assert_int_equal(aq_request_parse(whole, strlen(whole), &example_conf,
+	assert_int_equal(aq_request_parse(request, strlen(request), &example_conf,
 					  &req, &err), 0);
 	snprintf(text, sizeof(text), "aq-lock 1\nplatform %s\n%s",
 		 strncmp(items, "platform", 8) == 0 ? "linux-none" :
@@ -498,11 +501,16 @@ static void expect_judged(const char *items, const char *why)
 		 strncmp(items, "platform", 8) == 0 ? items + 9 : items);
 	if (aq_lock_parse(text, strlen(text), &lock, &err) != 0)
 		fail_msg("%s: %s", err.text, text);
-	rc = shared_judge(&example_conf, req, "", lock, &err);
+	rc = shared_judge(&example_conf, req, &host, "", lock, &err);
 	if (rc != (why ? AQ_USER : 0))
 		fail_msg("%d, %s: %s", rc, err.text, text);
 	if (why && !strstr(err.text, why))
 		fail_msg("'%s' is not: %s", err.text, why);
+}
+
+static void expect_judged(const char *items, const char *why)
+{
+	expect_judged_for(whole, items, why);
 }
 
 static void a_lock_is_what_this_node_could_have(void **state)
@@ -542,6 +550,48 @@ static void a_lock_is_what_this_node_could_have(void **state)
 	expect_judged(ALL "source " WHEEL " " SHA " six 1.0\n", "would be built from its source");
 }
 
+/* Of virtual packages, in the order of a lock. */
+static void what_a_lock_needs_this_node_has(void **state)
+{
+#define NEEDS(need) HEAD "virtual " need "\n" NUMPY PYTHON SAMTOOLS
+	static const char *const here[] = {
+		NEEDS("__glibc"), NEEDS("__glibc >=2.31"), NEEDS("__unix"),
+		NEEDS("__glibc >=2.17,<3.0.a0"), NEEDS("__linux >=4.18"),
+		NEEDS("__glibc 2.31.* 0"), NEEDS("__glibc >=2.17\nvirtual __unix") };
+	static const char *const not_here[] = {
+		NEEDS("__glibc >=2.34"), NEEDS("__glibc <2.31"),
+		NEEDS("__linux >=5.11"), NEEDS("__glibc 2.31.* 1"),
+		NEEDS("__unix >=1"), NEEDS("__glibc >=2.17\nvirtual __linux >=6") };
+	static const char *const untold[] = {
+		NEEDS("__cuda"), NEEDS("__cuda >=11.8"), NEEDS("__win"),
+		NEEDS("__archspec 1 x86_64_v3"), NEEDS("__osx >=11") };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(here); i++)
+		expect_judged(here[i], NULL);
+	for (size_t i = 0; i < ARRAY_LEN(not_here); i++)
+		expect_judged(not_here[i], ", this node has ");
+	for (size_t i = 0; i < ARRAY_LEN(untold); i++)
+		expect_judged(untold[i], "of which this node cannot tell");
+	expect_judged(NEEDS("__glibc ]"), "");
+	/* or is asked for */
+#define ASKS(need) "aq-request 1\nchannel conda-forge\nconda " need "\nconda numpy\n"
+	expect_judged_for(ASKS("__glibc >=2.17"), NUMPY, NULL);
+	expect_judged_for(ASKS("__glibc >=2.34"), NUMPY, ", this node has ");
+	expect_judged_for(ASKS("__cuda"), NUMPY, "of which this node cannot tell");
+}
+
+static void a_node_is_what_clients_say_it_is(void **state)
+{
+	struct shared_host found;
+
+	(void)state;
+	shared_host_find(&found);
+	assert_int_equal(shared_host_has(&found, "__glibc >=2.17", NULL), 0);
+	assert_int_equal(shared_host_has(&found, "__linux >=3", NULL), 0);
+	assert_int_equal(shared_host_has(&found, "__linux >=99", NULL), AQ_USER);
+}
+
 static void wheels_of_find_links_and_of_pypi(void **state)
 {
 	char *links[] = { (char[]){ "/srv/wheels/" },
@@ -571,7 +621,7 @@ static void wheels_of_find_links_and_of_pypi(void **state)
 		snprintf(text, sizeof(text), "aq-lock 1\nplatform %s\n" NUMPY "wheel %s " SHA " a 1\n",
 			 aq_platform_subdir(), url);
 		assert_int_equal(aq_lock_parse(text, strlen(text), &lock, NULL), 0);
-		if (shared_judge(&conf, req, "", lock, NULL) != (is_good ? 0 : AQ_USER))
+		if (shared_judge(&conf, req, &host, "", lock, NULL) != (is_good ? 0 : AQ_USER))
 			fail_msg("%s", url);
 	}
 }
@@ -593,6 +643,8 @@ int main(void)
 		IN_DIR(an_archive_is_what_its_name_says),
 		cmocka_unit_test(only_what_a_network_brings_is_shared),
 		cmocka_unit_test(a_lock_is_what_this_node_could_have),
+		cmocka_unit_test(what_a_lock_needs_this_node_has),
+		cmocka_unit_test(a_node_is_what_clients_say_it_is),
 		cmocka_unit_test(wheels_of_find_links_and_of_pypi),
 	};
 
