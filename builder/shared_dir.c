@@ -82,6 +82,18 @@ void shared_dir_close(struct shared_dir *d)
 
 /* -- reading -- */
 
+static int judge_file(const struct shared_dir *d, const struct stat *st,
+		      struct aq_err *err)
+{
+	if (!S_ISREG(st->st_mode))
+		return aq_fail(err, AQ_CORRUPT, "it is no regular file");
+	if (st->st_uid != d->owner)
+		return aq_fail(err, AQ_CORRUPT, "it is user %u's", st->st_uid);
+	if (st->st_mode & 022)
+		return aq_fail(err, AQ_CORRUPT, "others may write it");
+	return 0;
+}
+
 int shared_open_own(const struct shared_dir *d, const char *name, int *ret_fd,
 		    struct aq_err *err)
 {
@@ -89,16 +101,18 @@ int shared_open_own(const struct shared_dir *d, const char *name, int *ret_fd,
 	struct stat st;
 	int rc = aq_open_file(d->fd, name, &fd, err);
 
-	if (rc)
+	if (rc == AQ_MISS)
 		return rc;
-	if (fstat(fd, &st) < 0)
+	/* what cannot be opened may be another's, and no link is followed */
+	if (rc && (fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		   judge_file(d, &st, NULL) == 0))
+		return rc;
+	if (!rc && fstat(fd, &st) < 0)
 		return aq_fail_errno(err, "cannot examine '%s'", name);
-	if (st.st_uid != d->owner)
-		return aq_fail(err, AQ_CORRUPT, "it is user %u's", st.st_uid);
-	if (st.st_mode & 022)
-		return aq_fail(err, AQ_CORRUPT, "others may write it");
-	*ret_fd = steal_fd(&fd);
-	return 0;
+	rc = judge_file(d, &st, err);
+	if (!rc)
+		*ret_fd = steal_fd(&fd);
+	return rc;
 }
 
 int shared_read_own(const struct shared_dir *d, const char *name,
@@ -120,8 +134,9 @@ static int read_lock(struct shared_dir *d, const char *name,
 
 	if (!rc)
 		rc = aq_lock_parse(aq_str_get(&found), found.len, &lock, &why);
-	if (rc == AQ_MISS)
-		return aq_fail(err, rc, "%s", why.text);
+	/* what could not be read may be as good as ever: only too much is not */
+	if (rc && rc != AQ_CORRUPT && !found.broken)
+		return aq_fail(err, (enum aq_class)rc, "%s", why.text);
 	if (rc) {
 		aq_str_add_fmt(&d->notes, "'%s' is ignored: %.200s\n", name,
 			       why.text);

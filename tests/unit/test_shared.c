@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -231,6 +232,10 @@ static void give_it_away(const char *path)
 {
 	assert_int_equal(chown(path, 12345, (gid_t)-1), 0);
 }
+static void lengthen_it(const char *path)
+{
+	assert_int_equal(truncate(path, AQ_LOCK_MAX + 1), 0);
+}
 static void link_it(const char *path)
 {
 	char other[300];
@@ -244,8 +249,8 @@ static void link_it(const char *path)
 static void what_is_not_whole_is_not_there(void **state)
 {
 	void (*const harms[])(const char *path) = { truncate_it, empty_it,
-						    open_it, link_it,
-						    give_it_away };
+						    open_it, lengthen_it,
+						    link_it, give_it_away };
 	uint64_t generation = 1;
 	char path[256], end[8];
 
@@ -260,6 +265,27 @@ static void what_is_not_whole_is_not_there(void **state)
 		publish(*state, false, 0, (int)i + 2);
 		expect(*state, (int)i + 2, ++generation, 0);
 	}
+}
+
+/* It is as good as it was. */
+static void what_cannot_be_read_is_not_damaged(void **state)
+{
+	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
+	cleanup_str struct aq_str text = AQ_STR_INIT(AQ_LOCK_MAX);
+	struct rlimit was, none;
+	int rc;
+
+	publish_job(*state, 7, 1);
+	open_key(*state, 7, &d);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	none = was;
+	none.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	rc = shared_dir_find_job(&d, &text, NULL);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_int_equal(rc, AQ_SYS);
+	assert_int_equal(d.notes.len, 0);
+	assert_int_equal(shared_dir_find_job(&d, &text, NULL), 0);
 }
 
 static void places_are_ours_alone(void **state)
@@ -635,6 +661,7 @@ int main(void)
 		IN_DIR(a_job_refreshes_once),
 		IN_DIR(old_ones_go),
 		IN_DIR(what_is_not_whole_is_not_there),
+		IN_DIR(what_cannot_be_read_is_not_damaged),
 		IN_DIR(places_are_ours_alone),
 		IN_DIR(many_publish_at_once),
 		IN_DIR(all_nodes_of_a_job_publish_once),
