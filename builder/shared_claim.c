@@ -106,6 +106,8 @@ int shared_claim_take(const struct shared_dir *d, struct shared_claim *c,
 	if (is_given_up)
 		return aq_fail(err, AQ_MISS, "who resolved it has given up");
 	rc = take_number(d, c, n + 1, err);
+	if (rc == AQ_BUSY) /* who was faster has it */
+		(void)is_stale(d, c, n + 1, &is_given_up);
 	name_claim(d, n, name);
 	if (!rc && n)
 		(void)unlinkat(d->fd, name, 0);

@@ -87,10 +87,11 @@ static int64_t interval(int64_t since)
 static int wait_once(const struct shared_claim *c, int64_t since, bool *is_said,
 		     struct aq_err *err)
 {
-	int rc = *is_said ? shared_say(SHARED_SAYS_ALIVE, "", err) :
-			    shared_say(SHARED_SAYS_WAITS, c->seen, err);
+	bool is_new = !*is_said && *c->seen; /* it may be gone by now */
+	int rc = shared_say(is_new ? SHARED_SAYS_WAITS : SHARED_SAYS_ALIVE,
+			    is_new ? c->seen : "", err);
 
-	*is_said = true;
+	*is_said |= is_new;
 	if (!rc && is_told(interval(since)))
 		rc = aq_fail(err, AQ_SYS, "the build is over");
 	return rc;
