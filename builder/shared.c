@@ -104,7 +104,7 @@ static int ask(struct build *b, struct aq_err *err)
 	if (adopt(b, &lock))
 		return 0;
 	/* one that others may have is not for this node to replace */
-	b->sharing.is_off = true;
+	b->sharing.is_alone = true;
 	return AQ_MISS;
 }
 
@@ -144,7 +144,8 @@ static int resolve_and_publish(struct build *b, struct aq_err *err)
 	bool is_own = b->is_refresh && !b->job; /* nobody waits for that lock */
 	int rc = resolve(b, err);
 
-	if (!rc && !b->is_explain && !b->sharing.is_off && !is_own)
+	if (!rc && !b->is_explain && !b->sharing.is_off &&
+	    !b->sharing.is_alone && !is_own)
 		return publish(b, err);
 	if (rc && b->sharing.locks.pid > 0 && b->verdict != BUILD_ENDED)
 		(void)!shared_tell(b, &b->sharing.locks, NULL, SHARED_TELL_OVER, "", 0);
@@ -160,12 +161,12 @@ int shared_resolve(struct build *b, struct aq_err *err)
 		say_unshared(b);
 		return resolve(b, err);
 	}
-	b->sharing.is_off = b->sharing.is_adopted = false;
+	b->sharing.is_off = b->sharing.is_alone = b->sharing.is_adopted = false;
 	b->sharing.replaced = b->is_refresh ? SHARED_NUMBER_MAX : 0;
 	rc = ask(b, err);
 	if (rc == AQ_MISS)
 		rc = resolve_and_publish(b, err);
-	b->sharing.is_next = !rc && b->is_refresh && !b->sharing.is_off;
+	b->sharing.is_next = !rc && b->is_refresh && !b->sharing.is_alone;
 	return rc;
 }
 
@@ -186,7 +187,6 @@ int shared_resolve_instead(struct build *b, struct aq_err *err)
 	aq_text_make_printable_text(why.text);
 	say(b, "shared_dir: the lock of this request cannot be built here, so it is resolved once more: %.*s",
 	    (int)strcspn(why.text, "\n"), why.text);
-	b->sharing.is_off = true;
 	b->sharing.is_adopted = false;
 	if (!b->is_refresh)
 		b->sharing.replaced = b->sharing.locks.generation;
@@ -212,7 +212,7 @@ void shared_built(struct build *b)
 	enum shared_heard heard;
 
 	job.is_told = job.is_built = true;
-	if (!b->sharing.is_next ||
+	if (!b->sharing.is_next || b->sharing.is_off ||
 	    !shared_tell(b, &b->sharing.locks, &told, SHARED_TELL_LOCK,
 			 b->lock->text, b->lock->text_len))
 		return;

@@ -25,6 +25,7 @@ struct sharing {
 	/* two, as a resolver may need packages */
 	struct shared_process locks, archives;
 	bool is_off; /* not for this build any more */
+	bool is_alone; /* what it resolves to is for this node */
 	bool is_adopted; /* b->lock is another node's */
 	bool is_next; /* b->lock is published once it is built … */
 	uint64_t replaced; /* … unless one above this generation is */

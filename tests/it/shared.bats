@@ -241,22 +241,26 @@ broken() {
   nothing_left
 }
 
-@test "a lock that cannot be built any more is replaced by who finds that out" {
+@test "a lock that cannot be built is replaced by who finds that out" {
   local lock
   build n1
-  rm -rf "$SHARED/packages" "${SERVED:?}"/*
   package demo 2.0
+  # a lock that is one, and that this node may have
+  sed 's|demo 1.0 0$|demo 1.0 0/0|' "$(lock_file 1)" >"$IT_DIR/changed"
+  cat "$IT_DIR/changed" >"$(lock_file 1)"
+  rm -rf "$SHARED/packages"
   lock=$(build n2)
   has n2 2.0
-  assert_equal "$(grep -c "cannot be built here, so it is resolved once more: " "$IT_DIR/n2.err")" 1
+  assert_equal "$(grep -c "cannot be built here, so it is resolved once more: package 'demo' has a version or a build" "$IT_DIR/n2.err")" 1
   assert_equal "$(locks)" "1 2 "
+  [[ -n $(archives) ]]
   assert_equal "$(build n3)" "$lock"
   assert_equal "$(it_attempts n3)" 0
   # where there is nothing else it fails as it did
   rm -rf "$SHARED/packages" "$SERVED/noarch/demo-2.0-0.tar.bz2"
   run ! build n4
   assert_contains "$output" "the packages cannot be installed"
-  assert_equal "$(it_attempts n4) $(locks)" "1 1 2 "
+  assert_equal "$(locks)" "1 2 "
   nothing_left
 }
 
@@ -291,10 +295,13 @@ broken() {
     it_forget
     sed "$how" "$IT_DIR/lock" >"$IT_DIR/changed"
     cat "$IT_DIR/changed" >"$file"
+    rm -rf "$SHARED/packages"
     assert_equal "$(build n2)" "$lock"
     assert_contains "$(cat "$IT_DIR/n2.err")" "the lock of this request is not taken: "
     assert_equal "$(locks)" "1 "
     run -0 cmp "$file" "$IT_DIR/changed"
+    # packages are what they are, whoever needs them
+    [[ -n $(archives) ]]
   done
 }
 
