@@ -17,6 +17,11 @@
 
 #define LINKS_MAX 1000000 /* of all packages of a lock */
 #define PACKAGES_LOCK "packages"
+/* rattler's DIR.lock, in bytes. */
+#define RATTLER_REVISION_SIZE 8
+#define RATTLER_SHA256_SIZE 32
+#define RATTLER_LOCK_SIZE (RATTLER_REVISION_SIZE + RATTLER_SHA256_SIZE)
+#define RATTLER_LOCK_MAX 256
 
 /* The directories that all this is about. */
 struct places {
@@ -187,22 +192,36 @@ static int close_entry(const struct aq_walk_entry *e, void *arg,
 	return close_file(e, arg, err);
 }
 
+/* Whether 'dir' is closed and known as another archive's. */
+static bool is_anothers(const struct places *p, const struct aq_lock_item *item,
+			const char *dir)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(PACKAGES_SAID_MAX);
+	const size_t digits = AQ_SHA256_HEX_SIZE - 1;
+	bool is_root = false;
+	char inode_text[32];
+	uint64_t inode = 0;
+
+	if (get_owner(p, dir, &is_root, &inode, NULL) != 0 || !is_root ||
+	    aq_read_file(p->checked, dir, &text, NULL) != 0 ||
+	    text.len <= digits)
+		return false;
+	snprintf(inode_text, sizeof(inode_text), " %" PRIu64 "\n", inode);
+	return strncmp(text.s, item->sha256, digits) != 0 &&
+	       aq_starts_with(text.s + digits, inode_text);
+}
+
 /* What is closed and not known was never looked at to its end: it is fetched anew. */
 static int look_at_closed(const struct places *p, const struct aq_lock_item *item,
 			  const char *dir, void *arg, struct aq_err *err)
 {
-	cleanup_str struct aq_str text = AQ_STR_INIT(PACKAGES_SAID_MAX);
 	bool *is_in_the_way = arg, is_root = false;
-	char inode_text[32];
-	uint64_t inode = 0;
+	uint64_t inode;
 	int rc = get_owner(p, dir, &is_root, &inode, err);
 
 	if (rc || !is_root || is_checked(p, item, dir, NULL))
 		return rc == AQ_MISS ? 0 : rc;
-	snprintf(inode_text, sizeof(inode_text), " %" PRIu64 "\n", inode);
-	if (aq_read_file(p->checked, dir, &text, NULL) == 0 &&
-	    text.len > AQ_SHA256_HEX_SIZE &&
-	    aq_starts_with(text.s + AQ_SHA256_HEX_SIZE - 1, inode_text)) {
+	if (is_anothers(p, item, dir)) {
 		*is_in_the_way = true;
 		return 0;
 	}
@@ -234,19 +253,61 @@ struct check {
 	const char *said;    /* of them */
 };
 
+/* Whether rattler, which notes that in DIR.lock before it puts a package anywhere,
+ * has put another archive's at 'dir': a revision of 8 bytes, and a SHA-256.  False:
+ * nothing says so.
+ */
+static bool is_exchanged(const struct places *p, const struct aq_lock_item *item,
+			 const char *dir)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(RATTLER_LOCK_MAX);
+	char name[PACKAGES_DIR_SIZE + 8], hex[3];
+
+	snprintf(name, sizeof(name), "%s.lock", dir);
+	if (aq_read_file(p->pkgs, name, &text, NULL) != 0 ||
+	    text.len < RATTLER_LOCK_SIZE)
+		return false;
+	for (size_t i = 0; i < RATTLER_SHA256_SIZE; i++) {
+		snprintf(hex, sizeof(hex), "%02x",
+			 (unsigned char)text.s[RATTLER_REVISION_SIZE + i]);
+		if (strncmp(hex, item->sha256 + 2 * i, 2) != 0)
+			return true;
+	}
+	return false;
+}
+
+/* Since packages_prepare() another build has put its archive's package there: that is
+ * not linked as this lock's, nor known as it from now on.
+ */
+static int refuse_anothers(const struct places *p, const char *dir,
+			   struct aq_err *err)
+{
+	struct build *b = (struct build *)p->b;
+
+	b->verdict = BUILD_NOT_KEPT;
+	return aq_fail(err, AQ_SYS, "another archive's package is in the package cache as '%s'",
+		       dir);
+}
+
 static int choose(const struct places *p, const struct aq_lock_item *item,
 		  const char *dir, void *arg, struct aq_err *err)
 {
+	bool is_known = is_checked(p, item, dir, NULL);
 	struct check *c = arg;
 	int rc;
 
+	if (!is_known && is_anothers(p, item, dir))
+		return refuse_anothers(p, dir, err);
 	/* anew: what else is there may be of a client that failed half-way */
-	if (is_checked(p, item, dir, NULL) != c->is_anew)
+	if (is_known != c->is_anew)
 		return 0;
 	aq_strv_add(&c->dirs, dir);
 	if (!c->is_locked)
 		return 0;
 	rc = aq_walk(p->pkgs, dir, close_entry, (void *)p->b, err);
+	/* closed by now: nobody exchanges it any more */
+	if (!rc && !c->is_anew && is_exchanged(p, item, dir))
+		return refuse_anothers(p, dir, err);
 	return rc == AQ_MISS ?
 		aq_fail(err, AQ_MISS, "package '%s' is not in the package cache as '%s', where its client should have unpacked it",
 			item->name, dir) :

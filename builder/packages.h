@@ -32,7 +32,8 @@ AQ_CHECK int packages_flatten(const struct build *b, struct aq_err *err);
 /* Once a client has unpacked what b->lock names: all of that is what its archive says
  * and leads nowhere, and is closed.  AQ_USER, BUILD_REFUSED: a package is made to lead
  * out; AQ_SYS, BUILD_NOT_KEPT: what is in the cache is not what its index says.
- * Either is removed.  AQ_MISS: a package is not where clients unpack it.
+ * Either is removed.  BUILD_NOT_KEPT also if it is another archive's, whose build was
+ * faster.  AQ_MISS: a package is not where clients unpack it.
  * 'is_anew': once more what was looked at before, and no more.  Nothing of a personal or a private
  * build, whose caches are its user's own.
  */

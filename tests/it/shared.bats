@@ -456,6 +456,43 @@ archives() { find "$SHARED/packages" -type f -name '*.tar.bz2'; }
   nothing_left
 }
 
+# twin: another channel has a demo of the same name, version and build; TWIN asks for it.
+twin() {
+  mkdir -m 755 "$SERVED/twin"
+  "$AQ_LIB/make-package" "$SERVED/twin" demo 1.0 --file share/demo=twin >/dev/null
+  echo "channels = conda-forge=$AQ_CHANNEL own=http://127.0.0.1:$PORT twin=http://127.0.0.1:$PORT/twin" >>"$AQ_CONF"
+  TWIN=$(it_file twin.yaml <<<'{channels: [twin], dependencies: [demo]}')
+}
+
+@test "another channel's package of the same name is unpacked while one's own is fetched" {
+  it_needs_bundled "it alone has archives"
+  local own
+  own=$DEMO
+  twin
+  DEMO=$TWIN build n2
+  it_gate before fetch
+  start n1
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
+  # its archive is shared: it fetches none
+  mv "$IT_DIR/n1.err" "$IT_DIR/n1.err.first"
+  mv "$IT_DIR/n1.json" "$IT_DIR/n1.json.first"
+  DEMO=$TWIN build n1
+  has n1 twin
+  mv "$IT_DIR/n1.json" "$IT_DIR/twin.json"
+  mv "$IT_DIR/n1.json.first" "$IT_DIR/n1.json"
+  it_open
+  DEMO=$own finish n1
+  has n1 1.0
+  assert_contains "$(cat "$IT_DIR/n1.err.first")" "for this environment alone"
+  # and so it stays, whoever asks
+  assert_equal "$(cat "$IT_DIR"/nodes/n1/lib/work/pkgs/demo-1.0-0/share/demo)" twin
+  run -0 aq --node n1 verify --contents
+  build n1 --refresh
+  has n1 1.0
+  DEMO=$TWIN build n1 --refresh
+  has n1 twin
+}
+
 @test "a private channel: who fetches has its credentials, and no other node needs them" {
   three
   (
