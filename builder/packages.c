@@ -4,9 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,7 +13,6 @@
 #include "common/io.h"
 #include "common/walk.h"
 
-#define LINKS_MAX 1000000 /* of all packages of a lock */
 #define PACKAGES_LOCK "packages"
 /* rattler's DIR.lock, in bytes. */
 #define RATTLER_REVISION_SIZE 8
@@ -372,74 +369,15 @@ static int add_links(const struct places *p, const struct aq_lock_item *item,
 	return 0;
 }
 
-static int compare(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Whether a link of 'links' is on the way to 'path'. */
-static bool is_through_link(const struct aq_strv *links, const char *path)
-{
-	char part[PATH_MAX];
-	const char *key = part;
-
-	if (!aq_copy_text(part, sizeof(part), path))
-		return true;
-	for (char *slash; (slash = strrchr(part, '/'));) {
-		*slash = '\0';
-		if (bsearch(&key, links->v, links->n, sizeof(*links->v), compare))
-			return true;
-	}
-	return false;
-}
-
-/* A path of a package as it is in the prefix: packages of Python alone do not say which
- * that is (CEP 19, "noarch"), but others may; so both.
- */
-static void add_path(const struct build *b, const char *line, size_t len,
-		     struct aq_strv *links)
-{
-	static const char site[] = "site-packages/", scripts[] = "python-scripts/";
-	char python[AQ_BASE_PYTHON_SIZE];
-
-	aq_strv_add_mem(links, line, len);
-	if (aq_starts_with(line, scripts))
-		aq_strv_add_fmt(links, "bin/%.*s", (int)(len - strlen(scripts)),
-				line + strlen(scripts));
-	if (!aq_starts_with(line, site) || !b->lock->python)
-		return;
-	aq_base_name_of(b->lock->python, python);
-	aq_strv_add_fmt(links, "lib/python%s/%.*s", python, (int)len, line);
-}
-
-/* Each link stays in the prefix from where its package says that it is: so none may
- * be anywhere else, which another link would make it.
- */
 static int judge_links(const struct places *p, struct aq_err *err)
 {
 	cleanup_str struct aq_str text = AQ_STR_INIT(PACKAGES_SAID_MAX);
-	cleanup_strv struct aq_strv links = AQ_STRV_INIT(LINKS_MAX);
-	struct build *b = (struct build *)p->b;
 	int rc = each(p, add_links, &text, err);
 
-	for (const char *line = aq_str_get(&text); !rc && *line;
-	     line = aq_next_line(line))
-		add_path(b, line, strcspn(line, "\n"), &links);
 	if (!rc)
 		rc = aq_str_done(&text, "the packages' links", err);
-	if (!rc)
-		rc = aq_strv_done(&links, "the packages' links", err);
-	if (rc || !links.n)
-		return rc;
-	aq_strv_sort(&links);
-	for (size_t i = 0; i < links.n; i++) {
-		if (!is_through_link(&links, links.v[i]))
-			continue;
-		b->verdict = BUILD_REFUSED;
-		return aq_fail(err, AQ_USER, "the packages have a link where another link of theirs leads: '%.500s'",
-			       links.v[i]);
-	}
-	return 0;
+	return rc ? rc : packages_judge_links((struct build *)p->b,
+					      aq_str_get(&text), err);
 }
 
 /* What is to be judged, closed by now; one build at a time, as several often have the

@@ -51,6 +51,13 @@ AQ_CHECK int packages_each_missing(struct build *b,
  */
 void packages_tell(const struct build *b, struct aq_str *input);
 
+/* 'text' is the path of each link of b->lock's packages, a line each.  Each link stays in
+ * the prefix from where its package says that it is: so none may be anywhere else, which
+ * another link would make it; AQ_USER, BUILD_REFUSED.
+ */
+AQ_CHECK int packages_judge_links(struct build *b, const char *text,
+				  struct aq_err *err);
+
 /* -- packages_judge.c -- */
 struct packages_judge {
 	const char *cache;          /* cache_dir, as clients see it: pkgs is there */
