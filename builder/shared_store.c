@@ -15,6 +15,10 @@
 #define CHUNK (4 * 1024 * 1024)
 /* No package has more, in bytes; a directory of somebody's mistakes has. */
 #define ARCHIVE_MAX (64ull << 30)
+/* A half that nobody has written to for so long is nobody's, in seconds, by the clock
+ * of the file system: who copies does so all the time.
+ */
+#define HALF_SECONDS (24L * 3600)
 
 bool shared_archive_name(const struct aq_lock_item *item,
 			 char ret[SHARED_ARCHIVE_SIZE])
@@ -105,6 +109,36 @@ int shared_store_get(const struct shared_store *s, const char *name,
 	return rc;
 }
 
+struct tidying {
+	int fd;
+	time_t now;
+};
+
+static int tidy_one(const char *name, void *arg, struct aq_err *err)
+{
+	const struct tidying *t = arg;
+	struct stat st;
+
+	(void)err;
+	if (aq_starts_with(name, "new-") &&
+	    fstatat(t->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    t->now - st.st_mtime > HALF_SECONDS)
+		(void)unlinkat(t->fd, name, 0);
+	return 0;
+}
+
+/* Halves of who was killed; 'made' was just made there. */
+static void tidy(const struct shared_dir *d, int made)
+{
+	struct tidying t = { .fd = d->fd };
+	struct stat st;
+
+	if (fstat(made, &st) < 0)
+		return;
+	t.now = st.st_mtime;
+	(void)!aq_each_entry(d->fd, KIND, tidy_one, &t, NULL);
+}
+
 int shared_store_put(const struct shared_store *s, const char *name,
 		     struct aq_err *err)
 {
@@ -120,6 +154,7 @@ int shared_store_put(const struct shared_store *s, const char *name,
 	rc = shared_make_new(&d, made, &to, err);
 	if (rc)
 		return rc;
+	tidy(&d, to);
 	rc = copy(s, from, to, err);
 	if (!rc && (fchmod(to, 0644) < 0 || fsync(to) < 0))
 		rc = aq_fail_errno(err, "cannot write an archive");

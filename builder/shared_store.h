@@ -28,7 +28,9 @@ bool shared_archive_name(const struct aq_lock_item *item,
  */
 AQ_CHECK int shared_store_get(const struct shared_store *s, const char *name,
 			      struct aq_err *err);
-/* Share the one that is here.  0 also if it is there; AQ_MISS: it is not here. */
+/* Share the one that is here, and remove old halves beside it of who was killed.  0 also
+ * if it is there; AQ_MISS: it is not here.
+ */
 AQ_CHECK int shared_store_put(const struct shared_store *s, const char *name,
 			      struct aq_err *err);
 

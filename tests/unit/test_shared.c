@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "builder/shared_dir.h"
@@ -388,6 +389,48 @@ static void an_archive_is_what_its_name_says(void **state)
 	}
 }
 
+/* A file there that was last written so many seconds ago. */
+static void put_half(const char *top, const char *name, long ago)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
+	char path[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/packages/2d/%s", top, name);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	assert_int_equal(fclose(f), 0);
+	times[1].tv_sec = time(NULL) - ago;
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static bool is_there(const char *top, const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/packages/2d/%s", top, name);
+	return access(path, F_OK) == 0;
+}
+
+static void what_was_copied_by_half_goes_after_a_day(void **state)
+{
+	cleanup_close int a = make_here(*state, "a", "x");
+	struct shared_store at_a = { *state, geteuid(), a, NULL, NULL };
+	char path[256];
+
+	assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
+	put_half(*state, "new-1", 25L * 3600);
+	put_half(*state, "new-2", 23L * 3600);
+	put_half(*state, "other", 25L * 3600);
+	snprintf(path, sizeof(path), "%s/packages/2d/" ARCHIVE, (char *)*state);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
+	assert_false(is_there(*state, "new-1"));
+	assert_true(is_there(*state, "new-2"));
+	assert_true(is_there(*state, "other"));
+	assert_true(is_there(*state, ARCHIVE));
+}
+
 static void only_what_a_network_brings_is_shared(void **state)
 {
 	struct aq_lock_item item = { .kind = AQ_LOCK_CONDA, .sha256 = SHA_X };
@@ -523,6 +566,7 @@ int main(void)
 		IN_DIR(a_claim_is_one_s_until_it_is_stale),
 		IN_DIR(who_gives_up_is_not_waited_for),
 		IN_DIR(an_archive_is_what_its_name_says),
+		IN_DIR(what_was_copied_by_half_goes_after_a_day),
 		cmocka_unit_test(only_what_a_network_brings_is_shared),
 		cmocka_unit_test(a_lock_is_what_this_node_could_have),
 		cmocka_unit_test(wheels_of_find_links_and_of_pypi),
