@@ -19,9 +19,11 @@ struct serving {
 	struct shared_dir dir; /* of the claim */
 	struct shared_claim claim;
 	int64_t said;
-	bool is_heard; /* who started us reads what we say now */
 };
 
+/* Also while nobody reads it, as the packages are fetched: one may begin to at any time,
+ * and waits for 10 s without a word.  Hours of it fit into a pipe.
+ */
 static int say_alive(void *arg, struct aq_err *err)
 {
 	struct serving *s = arg;
@@ -30,7 +32,7 @@ static int say_alive(void *arg, struct aq_err *err)
 		return 0;
 	s->said = aq_now_ms();
 	shared_claim_renew(&s->claim);
-	return s->is_heard ? shared_say(SHARED_SAYS_ALIVE, "", err) : 0;
+	return shared_say(SHARED_SAYS_ALIVE, "", err);
 }
 
 /* What is shared by now and not here yet; *ret_missing is how many are not. */
@@ -99,7 +101,6 @@ static int conclude(struct serving *s, struct aq_err *err)
 	cleanup_str struct aq_str told = AQ_STR_INIT(SHARED_TOLD_MAX);
 	int rc = shared_read_told(&s->claim, &told, put_all, s, err);
 
-	s->is_heard = true;
 	if (!rc && told.len)
 		rc = put_all(s, err);
 	shared_claim_drop(&s->dir, &s->claim, false);
@@ -113,7 +114,6 @@ static int serve(struct serving *s, struct aq_err *err)
 {
 	int rc = s->job->is_told ? AQ_MISS : wait_for_archives(s, err);
 
-	s->is_heard = false;
 	if (!rc)
 		return shared_say(SHARED_SAYS_DONE, "", err);
 	if (rc == AQ_BUSY)
@@ -127,8 +127,7 @@ static int serve(struct serving *s, struct aq_err *err)
 int shared_archives_serve(void *arg, struct aq_str *out, struct aq_err *err)
 {
 	const struct shared_archives_job *job = arg;
-	struct serving s = { .job = job, .dir = SHARED_DIR_INIT,
-			     .is_heard = true };
+	struct serving s = { .job = job, .dir = SHARED_DIR_INIT };
 	cleanup_close int here = -1;
 	int rc = shared_dir_open(job->path, job->owner, job->key, &s.dir, err);
 

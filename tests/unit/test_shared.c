@@ -3,6 +3,7 @@
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 
 #include "builder/shared_dir.h"
 #include "builder/shared_judge.h"
+#include "builder/shared_serve.h"
 #include "builder/shared_store.h"
 #include "common/io.h"
 #include "common/key.h"
@@ -451,6 +453,95 @@ static void only_what_a_network_brings_is_shared(void **state)
 	}
 }
 
+/* -- who copies archives for a build -- */
+
+#define WAIT_MS 20000 /* for what comes within seconds */
+
+struct copier {
+	pid_t pid;
+	int to, from; /* its standard input and output */
+	struct aq_str said;
+};
+
+static void start_copier(struct copier *c, const char *top, bool is_told)
+{
+	cleanup_strv struct aq_strv names = AQ_STRV_INIT(1);
+	char dir[256];
+	struct shared_archives_job job = { .path = top, .node = "node-a", .key = KEY,
+					   .owner = geteuid(), .names = &names,
+					   .dir = dir, .is_told = is_told };
+	int in[2], out[2];
+
+	aq_strv_add(&names, ARCHIVE);
+	snprintf(dir, sizeof(dir), "%s/here", top);
+	assert_int_equal(pipe(in), 0);
+	assert_int_equal(pipe(out), 0);
+	c->pid = fork();
+	if (c->pid == 0) {
+		struct aq_err err = { 0 };
+
+		dup2(in[0], STDIN_FILENO);
+		dup2(out[1], STDOUT_FILENO);
+		close(in[1]);
+		close(out[0]);
+		_exit(shared_archives_serve(&job, NULL, &err) != 0);
+	}
+	assert_true(c->pid > 0);
+	close(in[0]);
+	close(out[1]);
+	c->to = in[1];
+	c->from = out[0];
+	c->said = (struct aq_str)AQ_STR_INIT(4096);
+}
+
+/* Until it has said that. */
+static void hear(struct copier *c, const char *what)
+{
+	char buf[256];
+
+	while (!strstr(aq_str_get(&c->said), what)) {
+		struct pollfd p = { .fd = c->from, .events = POLLIN };
+		ssize_t n = poll(&p, 1, WAIT_MS) > 0 ?
+			read(c->from, buf, sizeof(buf)) : 0;
+
+		if (n <= 0)
+			fail_msg("no '%s' but: %s", what, aq_str_get(&c->said));
+		aq_str_add_mem(&c->said, buf, (size_t)n);
+	}
+}
+
+/* All that can be had is fetched. */
+static void tell_copier(struct copier *c)
+{
+	int status;
+
+	assert_int_equal(write(c->to, SHARED_TELL_LOCK, strlen(SHARED_TELL_LOCK)),
+			 strlen(SHARED_TELL_LOCK));
+	close(c->to);
+	hear(c, SHARED_SAYS_DONE "\n");
+	assert_int_equal(waitpid(c->pid, &status, 0), c->pid);
+	assert_int_equal(status, 0);
+	close(c->from);
+	aq_str_free(&c->said);
+}
+
+/* The supervisor may begin to listen while much is copied. */
+static void who_copies_says_so_before_it_is_told(void **state)
+{
+	cleanup_close int here = make_here(*state, "here", NULL);
+	struct copier c;
+
+	start_copier(&c, *state, false);
+	hear(&c, SHARED_SAYS_CLAIMED "\n");
+	assert_null(strstr(aq_str_get(&c.said), SHARED_SAYS_GOT));
+	aq_str_truncate(&c.said, 0);
+	assert_int_equal(aq_write_file(here, "part", "x", 1, NULL), 0);
+	assert_int_equal(renameat(here, "part", here, ARCHIVE), 0);
+	hear(&c, SHARED_SAYS_ALIVE "\n");
+	tell_copier(&c);
+	assert_true(is_there(*state, ARCHIVE));
+}
+
 /* -- judging -- */
 
 static const char *const whole = "aq-request 1\npython 3.9.*\nchannel conda-forge\n"
@@ -567,6 +658,7 @@ int main(void)
 		IN_DIR(who_gives_up_is_not_waited_for),
 		IN_DIR(an_archive_is_what_its_name_says),
 		IN_DIR(what_was_copied_by_half_goes_after_a_day),
+		IN_DIR(who_copies_says_so_before_it_is_told),
 		cmocka_unit_test(only_what_a_network_brings_is_shared),
 		cmocka_unit_test(a_lock_is_what_this_node_could_have),
 		cmocka_unit_test(wheels_of_find_links_and_of_pypi),
