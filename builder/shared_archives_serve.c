@@ -96,17 +96,26 @@ static int wait_for_archives(struct serving *s, struct aq_err *err)
 	}
 }
 
+/* The one before was ended with the program that fetched, and what it had is ours: who
+ * waits goes on waiting.  Without a claim, if another node was faster, we publish too.
+ */
+static void take_over(struct serving *s)
+{
+	shared_claim_forget(&s->dir, s->job->node);
+	(void)!shared_claim_take(&s->dir, &s->claim, NULL);
+}
+
 static int conclude(struct serving *s, struct aq_err *err)
 {
 	cleanup_str struct aq_str told = AQ_STR_INIT(SHARED_TOLD_MAX);
-	int rc = shared_read_told(&s->claim, &told, put_all, s, err);
+	int rc;
 
+	if (s->job->is_told)
+		take_over(s);
+	rc = shared_read_told(&s->claim, &told, put_all, s, err);
 	if (!rc && told.len)
 		rc = put_all(s, err);
 	shared_claim_drop(&s->dir, &s->claim, false);
-	/* of the process that was ended before it could be told */
-	if (s->job->is_told)
-		shared_claim_forget(&s->dir, s->job->node);
 	return rc || !told.len ? rc : shared_say(SHARED_SAYS_DONE, "", err);
 }
 

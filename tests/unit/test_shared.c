@@ -542,6 +542,39 @@ static void who_copies_says_so_before_it_is_told(void **state)
 	assert_true(is_there(*state, ARCHIVE));
 }
 
+/* Whether a process has the claim; 'c' is who asks. */
+static bool has_claim(const struct shared_dir *d, struct shared_claim *c,
+		      pid_t pid)
+{
+	char who[64];
+
+	snprintf(who, sizeof(who), "node-a %d ", pid);
+	assert_int_equal(shared_claim_take(d, c, NULL), AQ_BUSY);
+	return aq_starts_with(c->seen, who);
+}
+
+/* The one before it was killed when the client ended. */
+static void who_publishes_the_rest_has_the_claim(void **state)
+{
+	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
+	cleanup_close int here = make_here(*state, "here", "x");
+	struct shared_claim dead, waits;
+	struct copier c;
+
+	open_key(*state, 0, &d);
+	shared_claim_init(&dead, "node-a");
+	shared_claim_init(&waits, "node-b");
+	assert_int_equal(shared_claim_take(&d, &dead, NULL), 0);
+	start_copier(&c, *state, true);
+	/* there is a moment in which nobody has it */
+	hear(&c, SHARED_SAYS_ALIVE "\n");
+	assert_true(has_claim(&d, &waits, c.pid));
+	tell_copier(&c);
+	assert_int_equal(shared_claim_take(&d, &waits, NULL), 0);
+	shared_claim_drop(&d, &waits, false);
+	aq_close_fd(&dead.fd);
+}
+
 /* -- judging -- */
 
 static const char *const whole = "aq-request 1\npython 3.9.*\nchannel conda-forge\n"
@@ -659,6 +692,7 @@ int main(void)
 		IN_DIR(an_archive_is_what_its_name_says),
 		IN_DIR(what_was_copied_by_half_goes_after_a_day),
 		IN_DIR(who_copies_says_so_before_it_is_told),
+		IN_DIR(who_publishes_the_rest_has_the_claim),
 		cmocka_unit_test(only_what_a_network_brings_is_shared),
 		cmocka_unit_test(a_lock_is_what_this_node_could_have),
 		cmocka_unit_test(wheels_of_find_links_and_of_pypi),
