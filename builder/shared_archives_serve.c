@@ -35,28 +35,42 @@ static int say_alive(void *arg, struct aq_err *err)
 	return shared_say(SHARED_SAYS_ALIVE, "", err);
 }
 
+/* Get it, if it is there by now; else *ret_is_missing. */
+static int get_one(struct serving *s, const char *name, bool *ret_is_missing,
+		   struct aq_err *err)
+{
+	struct aq_err why = { 0 };
+	int rc = shared_store_get(&s->store, name, &why);
+
+	*ret_is_missing = rc == AQ_MISS || rc == AQ_CORRUPT;
+	if (rc == AQ_CORRUPT)
+		aq_str_add_fmt(&s->dir.notes, "archive '%.16s' is fetched again: %.200s\n",
+			       name, why.text);
+	if (*ret_is_missing)
+		return say_alive(s, err);
+	return rc ? aq_fail(err, (enum aq_class)rc, "%s", why.text) :
+		    shared_say(SHARED_SAYS_GOT, "", err);
+}
+
 /* What is shared by now and not here yet; *ret_missing is how many are not. */
 static int get_all(struct serving *s, size_t *ret_missing, struct aq_err *err)
 {
 	const struct aq_strv *names = s->job->names;
+	cleanup_close int packages = shared_store_open(&s->store);
 	int rc = 0;
 
 	*ret_missing = 0;
 	for (size_t i = 0; !rc && i < names->n; i++) {
-		struct aq_err why = { 0 };
-		int got;
+		bool is_missing = true;
 
 		if (faccessat(s->store.here, names->v[i], F_OK, 0) == 0)
 			continue;
-		got = shared_store_get(&s->store, names->v[i], &why);
-		if (got && got != AQ_MISS && got != AQ_CORRUPT)
-			return aq_fail(err, got, "%s", why.text);
-		if (got == AQ_CORRUPT)
-			aq_str_add_fmt(&s->dir.notes, "archive '%.16s' is fetched again: %.200s\n",
-				       names->v[i], why.text);
-		*ret_missing += got != 0;
-		rc = shared_say(got ? SHARED_SAYS_ALIVE : SHARED_SAYS_GOT, "",
-				err);
+		/* the first one in any case, which judges the places too */
+		if (!*ret_missing || shared_store_may_have(packages, names->v[i]))
+			rc = get_one(s, names->v[i], &is_missing, err);
+		else
+			rc = say_alive(s, err);
+		*ret_missing += is_missing;
 	}
 	return rc ? rc : shared_say_notes(&s->dir, err);
 }

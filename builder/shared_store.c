@@ -93,6 +93,29 @@ static int take(const struct shared_store *s, int from, const char *name,
 	return rc;
 }
 
+int shared_store_open(const struct shared_store *s)
+{
+	cleanup_close int top = -1;
+	int fd = -1;
+
+	if (aq_open_dir(AT_FDCWD, s->path, &top, NULL) != 0 ||
+	    aq_open_below(top, KIND, &fd, NULL) != 0)
+		return -1;
+	return fd;
+}
+
+bool shared_store_may_have(int packages, const char *name)
+{
+	const char digits[] = { name[0], name[1], '\0' };
+	/* opened, so that a client of NFS asks its server what is there */
+	cleanup_close int fd = openat(packages, digits, O_RDONLY | O_DIRECTORY |
+					      O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? errno != ENOENT :
+			faccessat(fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+				errno != ENOENT;
+}
+
 int shared_store_get(const struct shared_store *s, const char *name,
 		     struct aq_err *err)
 {

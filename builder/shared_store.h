@@ -23,6 +23,11 @@ struct shared_store {
 /* What the archive of a conda package is called there; false: it is not shared. */
 bool shared_archive_name(const struct aq_lock_item *item,
 			 char ret[SHARED_ARCHIVE_SIZE]);
+/* Of many, whether one is worth a shared_store_get(), for less: open packages/ (-1: it
+ * cannot be opened), and ask it.
+ */
+int shared_store_open(const struct shared_store *s);
+bool shared_store_may_have(int packages, const char *name);
 /* Copy the archive 'name' to here.  AQ_MISS: it is not shared; AQ_CORRUPT: it was not
  * what its name says, or another's, and is removed.
  */

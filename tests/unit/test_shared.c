@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* builder/shared_dir.c, shared_claim.c, shared_store.c, shared_judge.c. */
+/* builder/shared_dir.c, shared_claim.c, shared_judge.c. */
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "builder/shared_dir.h"
 #include "builder/shared_judge.h"
-#include "builder/shared_serve.h"
-#include "builder/shared_store.h"
 #include "common/io.h"
 #include "common/key.h"
 #include "common/lock.h"
@@ -330,251 +326,6 @@ static void who_gives_up_is_not_waited_for(void **state)
 	shared_claim_drop(&d, &c, false);
 }
 
-/* -- archives -- */
-
-/* sha256sum of "x" */
-#define SHA_X "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
-#define ARCHIVE SHA_X ".conda"
-
-/* The directory 'name' below, where the archive is 'text' (NULL: not). */
-static int make_here(const char *top, const char *name, const char *text)
-{
-	char path[256];
-	int fd = -1;
-
-	snprintf(path, sizeof(path), "%s/%s", top, name);
-	assert_int_equal(mkdir(path, 0755), 0);
-	assert_int_equal(aq_open_dir(AT_FDCWD, path, &fd, NULL), 0);
-	if (text)
-		assert_int_equal(aq_write_file(fd, ARCHIVE, text, strlen(text),
-					       NULL), 0);
-	return fd;
-}
-
-static int count_call(void *arg, struct aq_err *err)
-{
-	(void)err;
-	++*(int *)arg;
-	return 0;
-}
-
-static void an_archive_is_what_its_name_says(void **state)
-{
-	cleanup_str struct aq_str text = AQ_STR_INIT(16);
-	cleanup_close int a = make_here(*state, "a", "x");
-	cleanup_close int b = make_here(*state, "b", NULL);
-	int calls = 0;
-	struct shared_store at_a = { *state, geteuid(), a, NULL, NULL };
-	struct shared_store at_b = { *state, geteuid(), b, count_call, &calls };
-	char path[256];
-
-	assert_int_equal(shared_store_get(&at_b, ARCHIVE, NULL), AQ_MISS);
-	assert_int_equal(shared_store_put(&at_b, ARCHIVE, NULL), AQ_MISS);
-	assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
-	assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
-	assert_int_equal(shared_store_get(&at_b, ARCHIVE, NULL), 0);
-	assert_int_equal(aq_read_file(b, ARCHIVE, &text, NULL), 0);
-	assert_string_equal(aq_str_get(&text), "x");
-	assert_true(calls > 0);
-	snprintf(path, sizeof(path), "%s/packages/2d/" ARCHIVE, (char *)*state);
-	/* damaged: it goes, nothing is left here, and it can be shared again */
-	for (int i = 0; i < 3; i++) {
-		assert_int_equal(unlinkat(b, ARCHIVE, 0), 0);
-		assert_int_equal(i ? chmod(path, 0666) : truncate(path, 2), 0);
-		assert_int_equal(shared_store_get(&at_b, ARCHIVE, NULL),
-				 AQ_CORRUPT);
-		assert_int_equal(access(path, F_OK), -1);
-		assert_int_equal(faccessat(b, ARCHIVE ".copy", F_OK, 0), -1);
-		assert_int_equal(faccessat(b, ARCHIVE, F_OK, 0), -1);
-		assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
-		assert_int_equal(shared_store_get(&at_b, ARCHIVE, NULL), 0);
-	}
-}
-
-/* A file there that was last written so many seconds ago. */
-static void put_half(const char *top, const char *name, long ago)
-{
-	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
-	char path[256];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/packages/2d/%s", top, name);
-	f = fopen(path, "we");
-	assert_non_null(f);
-	assert_int_equal(fclose(f), 0);
-	times[1].tv_sec = time(NULL) - ago;
-	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
-}
-
-static bool is_there(const char *top, const char *name)
-{
-	char path[256];
-
-	snprintf(path, sizeof(path), "%s/packages/2d/%s", top, name);
-	return access(path, F_OK) == 0;
-}
-
-static void what_was_copied_by_half_goes_after_a_day(void **state)
-{
-	cleanup_close int a = make_here(*state, "a", "x");
-	struct shared_store at_a = { *state, geteuid(), a, NULL, NULL };
-	char path[256];
-
-	assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
-	put_half(*state, "new-1", 25L * 3600);
-	put_half(*state, "new-2", 23L * 3600);
-	put_half(*state, "other", 25L * 3600);
-	snprintf(path, sizeof(path), "%s/packages/2d/" ARCHIVE, (char *)*state);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
-	assert_false(is_there(*state, "new-1"));
-	assert_true(is_there(*state, "new-2"));
-	assert_true(is_there(*state, "other"));
-	assert_true(is_there(*state, ARCHIVE));
-}
-
-static void only_what_a_network_brings_is_shared(void **state)
-{
-	struct aq_lock_item item = { .kind = AQ_LOCK_CONDA, .sha256 = SHA_X };
-	static const char *const bad[] = { "file:///c/noarch/a-1-0.conda",
-					   "https://h/noarch/a-1-0.zip" };
-	char name[SHARED_ARCHIVE_SIZE];
-
-	(void)state;
-	item.url = (char[]){ "https://h/noarch/a-1-0.tar.bz2" };
-	assert_true(shared_archive_name(&item, name));
-	assert_string_equal(name, SHA_X ".tar.bz2");
-	item.kind = AQ_LOCK_WHEEL;
-	assert_false(shared_archive_name(&item, name));
-	item.kind = AQ_LOCK_CONDA;
-	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-		item.url = (char *)(uintptr_t)bad[i];
-		assert_false(shared_archive_name(&item, name));
-	}
-}
-
-/* -- who copies archives for a build -- */
-
-#define WAIT_MS 20000 /* for what comes within seconds */
-
-struct copier {
-	pid_t pid;
-	int to, from; /* its standard input and output */
-	struct aq_str said;
-};
-
-static void start_copier(struct copier *c, const char *top, bool is_told)
-{
-	cleanup_strv struct aq_strv names = AQ_STRV_INIT(1);
-	char dir[256];
-	struct shared_archives_job job = { .path = top, .node = "node-a", .key = KEY,
-					   .owner = geteuid(), .names = &names,
-					   .dir = dir, .is_told = is_told };
-	int in[2], out[2];
-
-	aq_strv_add(&names, ARCHIVE);
-	snprintf(dir, sizeof(dir), "%s/here", top);
-	assert_int_equal(pipe(in), 0);
-	assert_int_equal(pipe(out), 0);
-	c->pid = fork();
-	if (c->pid == 0) {
-		struct aq_err err = { 0 };
-
-		dup2(in[0], STDIN_FILENO);
-		dup2(out[1], STDOUT_FILENO);
-		close(in[1]);
-		close(out[0]);
-		_exit(shared_archives_serve(&job, NULL, &err) != 0);
-	}
-	assert_true(c->pid > 0);
-	close(in[0]);
-	close(out[1]);
-	c->to = in[1];
-	c->from = out[0];
-	c->said = (struct aq_str)AQ_STR_INIT(4096);
-}
-
-/* Until it has said that. */
-static void hear(struct copier *c, const char *what)
-{
-	char buf[256];
-
-	while (!strstr(aq_str_get(&c->said), what)) {
-		struct pollfd p = { .fd = c->from, .events = POLLIN };
-		ssize_t n = poll(&p, 1, WAIT_MS) > 0 ?
-			read(c->from, buf, sizeof(buf)) : 0;
-
-		if (n <= 0)
-			fail_msg("no '%s' but: %s", what, aq_str_get(&c->said));
-		aq_str_add_mem(&c->said, buf, (size_t)n);
-	}
-}
-
-/* All that can be had is fetched. */
-static void tell_copier(struct copier *c)
-{
-	int status;
-
-	assert_int_equal(write(c->to, SHARED_TELL_LOCK, strlen(SHARED_TELL_LOCK)),
-			 strlen(SHARED_TELL_LOCK));
-	close(c->to);
-	hear(c, SHARED_SAYS_DONE "\n");
-	assert_int_equal(waitpid(c->pid, &status, 0), c->pid);
-	assert_int_equal(status, 0);
-	close(c->from);
-	aq_str_free(&c->said);
-}
-
-/* The supervisor may begin to listen while much is copied. */
-static void who_copies_says_so_before_it_is_told(void **state)
-{
-	cleanup_close int here = make_here(*state, "here", NULL);
-	struct copier c;
-
-	start_copier(&c, *state, false);
-	hear(&c, SHARED_SAYS_CLAIMED "\n");
-	assert_null(strstr(aq_str_get(&c.said), SHARED_SAYS_GOT));
-	aq_str_truncate(&c.said, 0);
-	assert_int_equal(aq_write_file(here, "part", "x", 1, NULL), 0);
-	assert_int_equal(renameat(here, "part", here, ARCHIVE), 0);
-	hear(&c, SHARED_SAYS_ALIVE "\n");
-	tell_copier(&c);
-	assert_true(is_there(*state, ARCHIVE));
-}
-
-/* Whether a process has the claim; 'c' is who asks. */
-static bool has_claim(const struct shared_dir *d, struct shared_claim *c,
-		      pid_t pid)
-{
-	char who[64];
-
-	snprintf(who, sizeof(who), "node-a %d ", pid);
-	assert_int_equal(shared_claim_take(d, c, NULL), AQ_BUSY);
-	return aq_starts_with(c->seen, who);
-}
-
-/* The one before it was killed when the client ended. */
-static void who_publishes_the_rest_has_the_claim(void **state)
-{
-	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
-	cleanup_close int here = make_here(*state, "here", "x");
-	struct shared_claim dead, waits;
-	struct copier c;
-
-	open_key(*state, 0, &d);
-	shared_claim_init(&dead, "node-a");
-	shared_claim_init(&waits, "node-b");
-	assert_int_equal(shared_claim_take(&d, &dead, NULL), 0);
-	start_copier(&c, *state, true);
-	/* there is a moment in which nobody has it */
-	hear(&c, SHARED_SAYS_ALIVE "\n");
-	assert_true(has_claim(&d, &waits, c.pid));
-	tell_copier(&c);
-	assert_int_equal(shared_claim_take(&d, &waits, NULL), 0);
-	shared_claim_drop(&d, &waits, false);
-	aq_close_fd(&dead.fd);
-}
-
 /* -- judging -- */
 
 static const char *const whole = "aq-request 1\npython 3.9.*\nchannel conda-forge\n"
@@ -689,11 +440,6 @@ int main(void)
 		IN_DIR(many_publish_at_once),
 		IN_DIR(a_claim_is_one_s_until_it_is_stale),
 		IN_DIR(who_gives_up_is_not_waited_for),
-		IN_DIR(an_archive_is_what_its_name_says),
-		IN_DIR(what_was_copied_by_half_goes_after_a_day),
-		IN_DIR(who_copies_says_so_before_it_is_told),
-		IN_DIR(who_publishes_the_rest_has_the_claim),
-		cmocka_unit_test(only_what_a_network_brings_is_shared),
 		cmocka_unit_test(a_lock_is_what_this_node_could_have),
 		cmocka_unit_test(wheels_of_find_links_and_of_pypi),
 	};
