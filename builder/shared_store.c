@@ -37,10 +37,12 @@ bool shared_archive_name(const struct aq_lock_item *item,
 	return false;
 }
 
+/* As much as an archive may have, so that one that grows meanwhile ends too. */
 static int copy(const struct shared_store *s, int from, int to,
 		struct aq_err *err)
 {
 	static char buf[CHUNK]; /* one copy a process at a time */
+	uint64_t total = 0;
 	ssize_t n;
 	int rc = 0;
 
@@ -49,6 +51,9 @@ static int copy(const struct shared_store *s, int from, int to,
 			continue;
 		if (n < 0)
 			return aq_fail_errno(err, "cannot read an archive");
+		total += (uint64_t)n;
+		if (total > ARCHIVE_MAX)
+			return aq_fail(err, AQ_CORRUPT, "it is too large for an archive");
 		rc = aq_write_all(to, buf, (size_t)n, err);
 		if (!rc && s->alive)
 			rc = s->alive(s->arg, err);
@@ -116,6 +121,21 @@ bool shared_store_may_have(int packages, const char *name)
 				errno != ENOENT;
 }
 
+/* AQ_CORRUPT: what has the name is nothing that put it there. */
+static int open_shared(const struct shared_dir *d, const char *name, int *ret_fd,
+		       struct aq_err *err)
+{
+	struct stat st;
+
+	if (fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		if (!S_ISREG(st.st_mode))
+			return aq_fail(err, AQ_CORRUPT, "it is no regular file");
+		if ((uint64_t)st.st_size > ARCHIVE_MAX)
+			return aq_fail(err, AQ_CORRUPT, "it is too large for an archive");
+	}
+	return shared_open_own(d, name, ret_fd, err);
+}
+
 int shared_store_get(const struct shared_store *s, const char *name,
 		     struct aq_err *err)
 {
@@ -124,11 +144,11 @@ int shared_store_get(const struct shared_store *s, const char *name,
 	int rc = shared_open(s->path, s->owner, KIND, name, &d, err);
 
 	if (!rc)
-		rc = shared_open_own(&d, name, &fd, err);
+		rc = open_shared(&d, name, &fd, err);
 	if (!rc)
 		rc = take(s, fd, name, err);
 	if (rc == AQ_CORRUPT)
-		(void)unlinkat(d.fd, name, 0);
+		(void)!aq_remove_tree(d.fd, name, NULL);
 	return rc;
 }
 
@@ -166,13 +186,14 @@ int shared_store_put(const struct shared_store *s, const char *name,
 		     struct aq_err *err)
 {
 	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
-	cleanup_close int from = -1, there = -1, to = -1;
+	cleanup_close int from = -1, to = -1;
 	char made[SHARED_NAME_SIZE];
 	int rc = aq_open_file(s->here, name, &from, err);
 
 	if (!rc)
 		rc = shared_open(s->path, s->owner, KIND, name, &d, err);
-	if (rc || shared_open_own(&d, name, &there, NULL) == 0)
+	/* whatever it is: who gets it removes it, if it can be */
+	if (rc || faccessat(d.fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return rc;
 	rc = shared_make_new(&d, made, &to, err);
 	if (rc)

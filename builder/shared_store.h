@@ -29,12 +29,12 @@ bool shared_archive_name(const struct aq_lock_item *item,
 int shared_store_open(const struct shared_store *s);
 bool shared_store_may_have(int packages, const char *name);
 /* Copy the archive 'name' to here.  AQ_MISS: it is not shared; AQ_CORRUPT: it was not
- * what its name says, or another's, and is removed.
+ * what its name says, or another's, or no file, and is removed.
  */
 AQ_CHECK int shared_store_get(const struct shared_store *s, const char *name,
 			      struct aq_err *err);
 /* Share the one that is here, and remove old halves beside it of who was killed.  0 also
- * if it is there; AQ_MISS: it is not here.
+ * if anything is there; AQ_MISS: it is not here.
  */
 AQ_CHECK int shared_store_put(const struct shared_store *s, const char *name,
 			      struct aq_err *err);

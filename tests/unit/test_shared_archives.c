@@ -95,6 +95,55 @@ static void an_archive_is_what_its_name_says(void **state)
 	}
 }
 
+/* Put something with an archive's name there. */
+static void put_odd(const char *path, int which)
+{
+	char below[300];
+	int fd;
+
+	switch (which) {
+	case 0:
+		assert_int_equal(mkfifo(path, 0644), 0);
+		break;
+	case 1:
+		assert_int_equal(symlink("/dev/zero", path), 0);
+		break;
+	case 2:
+		assert_int_equal(mkdir(path, 0755), 0);
+		snprintf(below, sizeof(below), "%s/below", path);
+		assert_int_equal(mkdir(below, 0755), 0);
+		break;
+	default: /* as large as it says, and nothing in it */
+		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+		assert_true(fd >= 0);
+		assert_int_equal(ftruncate(fd, (64ll << 30) + 1), 0);
+		close(fd);
+	}
+}
+
+static void what_is_no_archive_goes(void **state)
+{
+	cleanup_close int a = make_here(*state, "a", "x");
+	cleanup_close int b = make_here(*state, "b", NULL);
+	int calls = 0;
+	struct shared_store at_a = { *state, geteuid(), a, NULL, NULL };
+	struct shared_store at_b = { *state, geteuid(), b, count_call, &calls };
+	char path[256];
+
+	assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
+	snprintf(path, sizeof(path), "%s/packages/2d/" ARCHIVE, (char *)*state);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(unlink(path), 0);
+		put_odd(path, i);
+		assert_int_equal(shared_store_get(&at_b, ARCHIVE, NULL),
+				 AQ_CORRUPT);
+		assert_int_equal(access(path, F_OK), -1);
+		assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
+	}
+	/* none of it was copied */
+	assert_int_equal(calls, 0);
+}
+
 /* A file there that was last written so many seconds ago. */
 static void put_half(const char *top, const char *name, long ago)
 {
@@ -383,6 +432,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_DIR(an_archive_is_what_its_name_says),
+		IN_DIR(what_is_no_archive_goes),
 		IN_DIR(what_was_copied_by_half_goes_after_a_day),
 		cmocka_unit_test(only_what_a_network_brings_is_shared),
 		IN_DIR(who_copies_says_so_before_it_is_told),
