@@ -335,6 +335,22 @@ is_anothers() {
   assert_equal "$(locks)" "1 "
 }
 
+@test "a shared_dir that is mounted once it is looked at" {
+  local server
+  mv "$SHARED" "$SHARED.real"
+  mkdir "$SHARED"
+  python3 "$BATS_TEST_DIRNAME/automount.py" "$SHARED.real" "$SHARED" >"$IT_DIR/automount" 3>&- &
+  server=$!
+  wait_until 10 grep -q ready "$IT_DIR/automount"
+  build n1
+  kill "$server"
+  wait "$server" || :
+  rmdir "$SHARED"
+  mv "$SHARED.real" "$SHARED"
+  refute_contains "$(cat "$IT_DIR/n1.err")" "goes on alone"
+  assert_equal "$(locks)" "1 "
+}
+
 @test "a shared_dir that hangs keeps nobody for long, and a build goes on without" {
   build n1
   package demo 2.0
