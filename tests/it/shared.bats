@@ -424,6 +424,9 @@ archives() { find "$SHARED/packages" -type f -name '*.tar.bz2'; }
     assert_equal "$(sha256sum <"$archive")" "$(basename "$archive" .tar.bz2)  -"
     assert_equal "$(stat -c '%U %a' "$archive")" "$AQ_BUILDER_USER 644"
   done
+  # rattler knows of which archive what it finds unpacked is
+  archive=$(tail -c +9 "$IT_DIR/nodes/n2/lib/work/pkgs/demo-1.0-0.lock" | od -An -v -tx1 | tr -d ' \n')
+  [[ -e $(find "$SHARED/packages" -name "$archive.tar.bz2") ]]
   # another request has one of them
   DEMO=$(it_file two.yaml <<<'{channels: [own], dependencies: [two]}')
   build n1
@@ -499,6 +502,8 @@ twin() {
   it_open
   DEMO=$own finish n1
   has n1 1.0
+  # before anything was linked
+  assert_contains "$(cat "$IT_DIR/n1.err.first")" "another archive's package has the place of one of these"
   assert_contains "$(cat "$IT_DIR/n1.err.first")" "for this environment alone"
   # and so it stays, whoever asks
   assert_equal "$(cat "$IT_DIR"/nodes/n1/lib/work/pkgs/demo-1.0-0/share/demo)" twin
