@@ -39,4 +39,7 @@ AQ_CHECK int shared_store_get(const struct shared_store *s, const char *name,
 AQ_CHECK int shared_store_put(const struct shared_store *s, const char *name,
 			      struct aq_err *err);
 
+/* Whether packages/ can be written too, after shared_dir_try(). */
+AQ_CHECK int shared_store_try(const char *path, uid_t owner, struct aq_err *err);
+
 #endif

@@ -144,6 +144,21 @@ static void what_is_no_archive_goes(void **state)
 	assert_int_equal(calls, 0);
 }
 
+static void what_can_be_used_is_tried(void **state)
+{
+	struct aq_err err = { 0 };
+	char path[256];
+
+	assert_int_equal(shared_store_try(*state, geteuid(), &err), 0);
+	snprintf(path, sizeof(path), "%s/packages/00", (char *)*state);
+	/* nothing is left */
+	assert_int_equal(rmdir(path), 0);
+	snprintf(path, sizeof(path), "%s/packages", (char *)*state);
+	assert_int_equal(chmod(path, 0777), 0);
+	assert_int_equal(shared_store_try(*state, geteuid(), &err), AQ_SYS);
+	assert_non_null(strstr(err.text, "'packages' is user"));
+}
+
 /* A file there that was last written so many seconds ago. */
 static void put_half(const char *top, const char *name, long ago)
 {
@@ -433,6 +448,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_DIR(an_archive_is_what_its_name_says),
 		IN_DIR(what_is_no_archive_goes),
+		IN_DIR(what_can_be_used_is_tried),
 		IN_DIR(what_was_copied_by_half_goes_after_a_day),
 		cmocka_unit_test(only_what_a_network_brings_is_shared),
 		IN_DIR(who_copies_says_so_before_it_is_told),
