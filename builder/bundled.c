@@ -8,6 +8,8 @@
 
 /* The request cannot be met, or what it asks for is not to be had by anybody. */
 #define EXIT_REFUSED 3
+/* Another archive's package has the place of one of the lock's. */
+#define EXIT_TAKEN 4
 #define INPUT_MAX (AQ_LOCK_MAX + PACKAGES_SAID_MAX)
 
 static void start(const struct build *b, struct command *cmd,
@@ -72,6 +74,10 @@ static int run_on_lock(struct build *b, struct command *cmd, const char *failed,
 	rc = run(b, cmd, err);
 	if (rc || cmd->exit_code == 0)
 		return rc;
+	if (cmd->exit_code == EXIT_TAKEN) {
+		b->verdict = BUILD_NOT_KEPT;
+		return aq_fail(err, AQ_SYS, "another archive's package has the place of one of these in the package cache");
+	}
 	return run_failed(b, cmd, failed,
 			  cmd->exit_code == EXIT_REFUSED ? BUILD_REFUSED :
 							   BUILD_FAULT, err);

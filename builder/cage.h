@@ -37,7 +37,7 @@ void confine_begin(struct build *b, enum phase phase);
 /* 1. Leave the node's namespaces; what is forked next is the first process of a
  * new pid namespace.
  */
-const char *confine_leave(enum phase phase);
+const char *confine_leave(const struct build *b, enum phase phase);
 /* 2. That one, as root: see what the phase may see. */
 const char *confine_see(const struct build *b, enum phase phase,
 			bool hides_shells);
@@ -52,6 +52,10 @@ AQ_CHECK bool mounts_unshare(const struct build *b);
  */
 AQ_CHECK bool mounts_bind_work(const struct build *b,
 			       const struct phase_form *form);
+/* Have shared_dir mounted where somebody does that once it is looked at, automount(8):
+ * while mounts still come from the node's namespace.
+ */
+void mounts_find_shared(const struct build *b);
 /* shared_dir as a mount of its own, which alone can be written.  Root looks up no more
  * of it than its name: what is below may not be root's to see.
  */

@@ -36,10 +36,12 @@ void confine_begin(struct build *b, enum phase phase)
 	limits_begin(b, &forms[phase]);
 }
 
-const char *confine_leave(enum phase phase)
+const char *confine_leave(const struct build *b, enum phase phase)
 {
 	int flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;
 
+	if (forms[phase].has_shared)
+		mounts_find_shared(b);
 	limits_offer_to_oom();
 	if (!forms[phase].has_network)
 		flags |= CLONE_NEWNET;

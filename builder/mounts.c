@@ -246,6 +246,15 @@ static bool bind_source(const struct build *b, const struct source *s)
 	       mount(from, to, NULL, MS_BIND, NULL) == 0;
 }
 
+void mounts_find_shared(const struct build *b)
+{
+	char path[BUILD_PATH_MAX + 8];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/.", b->conf->shared_dir);
+	(void)!stat(path, &st); /* root may see nothing of it */
+}
+
 bool mounts_bind_shared(const struct build *b)
 {
 	const char *dir = b->conf->shared_dir;

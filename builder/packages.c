@@ -4,9 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,8 +13,12 @@
 #include "common/io.h"
 #include "common/walk.h"
 
-#define LINKS_MAX 1000000 /* of all packages of a lock */
 #define PACKAGES_LOCK "packages"
+/* rattler's DIR.lock, in bytes. */
+#define RATTLER_REVISION_SIZE 8
+#define RATTLER_SHA256_SIZE 32
+#define RATTLER_LOCK_SIZE (RATTLER_REVISION_SIZE + RATTLER_SHA256_SIZE)
+#define RATTLER_LOCK_MAX 256
 
 /* The directories that all this is about. */
 struct places {
@@ -187,22 +189,36 @@ static int close_entry(const struct aq_walk_entry *e, void *arg,
 	return close_file(e, arg, err);
 }
 
+/* Whether 'dir' is closed and known as another archive's. */
+static bool is_anothers(const struct places *p, const struct aq_lock_item *item,
+			const char *dir)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(PACKAGES_SAID_MAX);
+	const size_t digits = AQ_SHA256_HEX_SIZE - 1;
+	bool is_root = false;
+	char inode_text[32];
+	uint64_t inode = 0;
+
+	if (get_owner(p, dir, &is_root, &inode, NULL) != 0 || !is_root ||
+	    aq_read_file(p->checked, dir, &text, NULL) != 0 ||
+	    text.len <= digits)
+		return false;
+	snprintf(inode_text, sizeof(inode_text), " %" PRIu64 "\n", inode);
+	return strncmp(text.s, item->sha256, digits) != 0 &&
+	       aq_starts_with(text.s + digits, inode_text);
+}
+
 /* What is closed and not known was never looked at to its end: it is fetched anew. */
 static int look_at_closed(const struct places *p, const struct aq_lock_item *item,
 			  const char *dir, void *arg, struct aq_err *err)
 {
-	cleanup_str struct aq_str text = AQ_STR_INIT(PACKAGES_SAID_MAX);
 	bool *is_in_the_way = arg, is_root = false;
-	char inode_text[32];
-	uint64_t inode = 0;
+	uint64_t inode;
 	int rc = get_owner(p, dir, &is_root, &inode, err);
 
 	if (rc || !is_root || is_checked(p, item, dir, NULL))
 		return rc == AQ_MISS ? 0 : rc;
-	snprintf(inode_text, sizeof(inode_text), " %" PRIu64 "\n", inode);
-	if (aq_read_file(p->checked, dir, &text, NULL) == 0 &&
-	    text.len > AQ_SHA256_HEX_SIZE &&
-	    aq_starts_with(text.s + AQ_SHA256_HEX_SIZE - 1, inode_text)) {
+	if (is_anothers(p, item, dir)) {
 		*is_in_the_way = true;
 		return 0;
 	}
@@ -234,19 +250,61 @@ struct check {
 	const char *said;    /* of them */
 };
 
+/* Whether rattler, which notes that in DIR.lock before it puts a package anywhere,
+ * has put another archive's at 'dir': a revision of 8 bytes, and a SHA-256.  False:
+ * nothing says so.
+ */
+static bool is_exchanged(const struct places *p, const struct aq_lock_item *item,
+			 const char *dir)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(RATTLER_LOCK_MAX);
+	char name[PACKAGES_DIR_SIZE + 8], hex[3];
+
+	snprintf(name, sizeof(name), "%s.lock", dir);
+	if (aq_read_file(p->pkgs, name, &text, NULL) != 0 ||
+	    text.len < RATTLER_LOCK_SIZE)
+		return false;
+	for (size_t i = 0; i < RATTLER_SHA256_SIZE; i++) {
+		snprintf(hex, sizeof(hex), "%02x",
+			 (unsigned char)text.s[RATTLER_REVISION_SIZE + i]);
+		if (strncmp(hex, item->sha256 + 2 * i, 2) != 0)
+			return true;
+	}
+	return false;
+}
+
+/* Since packages_prepare() another build has put its archive's package there: that is
+ * not linked as this lock's, nor known as it from now on.
+ */
+static int refuse_anothers(const struct places *p, const char *dir,
+			   struct aq_err *err)
+{
+	struct build *b = (struct build *)p->b;
+
+	b->verdict = BUILD_NOT_KEPT;
+	return aq_fail(err, AQ_SYS, "another archive's package is in the package cache as '%s'",
+		       dir);
+}
+
 static int choose(const struct places *p, const struct aq_lock_item *item,
 		  const char *dir, void *arg, struct aq_err *err)
 {
+	bool is_known = is_checked(p, item, dir, NULL);
 	struct check *c = arg;
 	int rc;
 
+	if (!is_known && is_anothers(p, item, dir))
+		return refuse_anothers(p, dir, err);
 	/* anew: what else is there may be of a client that failed half-way */
-	if (is_checked(p, item, dir, NULL) != c->is_anew)
+	if (is_known != c->is_anew)
 		return 0;
 	aq_strv_add(&c->dirs, dir);
 	if (!c->is_locked)
 		return 0;
 	rc = aq_walk(p->pkgs, dir, close_entry, (void *)p->b, err);
+	/* closed by now: nobody exchanges it any more */
+	if (!rc && !c->is_anew && is_exchanged(p, item, dir))
+		return refuse_anothers(p, dir, err);
 	return rc == AQ_MISS ?
 		aq_fail(err, AQ_MISS, "package '%s' is not in the package cache as '%s', where its client should have unpacked it",
 			item->name, dir) :
@@ -311,74 +369,15 @@ static int add_links(const struct places *p, const struct aq_lock_item *item,
 	return 0;
 }
 
-static int compare(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Whether a link of 'links' is on the way to 'path'. */
-static bool is_through_link(const struct aq_strv *links, const char *path)
-{
-	char part[PATH_MAX];
-	const char *key = part;
-
-	if (!aq_copy_text(part, sizeof(part), path))
-		return true;
-	for (char *slash; (slash = strrchr(part, '/'));) {
-		*slash = '\0';
-		if (bsearch(&key, links->v, links->n, sizeof(*links->v), compare))
-			return true;
-	}
-	return false;
-}
-
-/* A path of a package as it is in the prefix: packages of Python alone do not say which
- * that is (CEP 19, "noarch"), but others may; so both.
- */
-static void add_path(const struct build *b, const char *line, size_t len,
-		     struct aq_strv *links)
-{
-	static const char site[] = "site-packages/", scripts[] = "python-scripts/";
-	char python[AQ_BASE_PYTHON_SIZE];
-
-	aq_strv_add_mem(links, line, len);
-	if (aq_starts_with(line, scripts))
-		aq_strv_add_fmt(links, "bin/%.*s", (int)(len - strlen(scripts)),
-				line + strlen(scripts));
-	if (!aq_starts_with(line, site) || !b->lock->python)
-		return;
-	aq_base_name_of(b->lock->python, python);
-	aq_strv_add_fmt(links, "lib/python%s/%.*s", python, (int)len, line);
-}
-
-/* Each link stays in the prefix from where its package says that it is: so none may
- * be anywhere else, which another link would make it.
- */
 static int judge_links(const struct places *p, struct aq_err *err)
 {
 	cleanup_str struct aq_str text = AQ_STR_INIT(PACKAGES_SAID_MAX);
-	cleanup_strv struct aq_strv links = AQ_STRV_INIT(LINKS_MAX);
-	struct build *b = (struct build *)p->b;
 	int rc = each(p, add_links, &text, err);
 
-	for (const char *line = aq_str_get(&text); !rc && *line;
-	     line = aq_next_line(line))
-		add_path(b, line, strcspn(line, "\n"), &links);
 	if (!rc)
 		rc = aq_str_done(&text, "the packages' links", err);
-	if (!rc)
-		rc = aq_strv_done(&links, "the packages' links", err);
-	if (rc || !links.n)
-		return rc;
-	aq_strv_sort(&links);
-	for (size_t i = 0; i < links.n; i++) {
-		if (!is_through_link(&links, links.v[i]))
-			continue;
-		b->verdict = BUILD_REFUSED;
-		return aq_fail(err, AQ_USER, "the packages have a link where another link of theirs leads: '%.500s'",
-			       links.v[i]);
-	}
-	return 0;
+	return rc ? rc : packages_judge_links((struct build *)p->b,
+					      aq_str_get(&text), err);
 }
 
 /* What is to be judged, closed by now; one build at a time, as several often have the

@@ -32,7 +32,8 @@ AQ_CHECK int packages_flatten(const struct build *b, struct aq_err *err);
 /* Once a client has unpacked what b->lock names: all of that is what its archive says
  * and leads nowhere, and is closed.  AQ_USER, BUILD_REFUSED: a package is made to lead
  * out; AQ_SYS, BUILD_NOT_KEPT: what is in the cache is not what its index says.
- * Either is removed.  AQ_MISS: a package is not where clients unpack it.
+ * Either is removed.  BUILD_NOT_KEPT also if it is another archive's, whose build was
+ * faster.  AQ_MISS: a package is not where clients unpack it.
  * 'is_anew': once more what was looked at before, and no more.  Nothing of a personal or a private
  * build, whose caches are its user's own.
  */
@@ -49,6 +50,13 @@ AQ_CHECK int packages_each_missing(struct build *b,
  * each that is closed, "link PATH" of each link of those.
  */
 void packages_tell(const struct build *b, struct aq_str *input);
+
+/* 'text' is the path of each link of b->lock's packages, a line each.  Each link stays in
+ * the prefix from where its package says that it is: so none may be anywhere else, which
+ * another link would make it; AQ_USER, BUILD_REFUSED.
+ */
+AQ_CHECK int packages_judge_links(struct build *b, const char *text,
+				  struct aq_err *err);
 
 /* -- packages_judge.c -- */
 struct packages_judge {

@@ -116,7 +116,7 @@ static void follow_child(const struct child *c)
 static void become_caged(const struct child *c) __attribute__((noreturn));
 static void become_caged(const struct child *c)
 {
-	const char *what = confine_leave(c->phase);
+	const char *what = confine_leave(c->b, c->phase);
 
 	if (what)
 		fault(c, what);

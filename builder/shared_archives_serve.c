@@ -19,9 +19,11 @@ struct serving {
 	struct shared_dir dir; /* of the claim */
 	struct shared_claim claim;
 	int64_t said;
-	bool is_heard; /* who started us reads what we say now */
 };
 
+/* Also while nobody reads it, as the packages are fetched: one may begin to at any time,
+ * and waits for 10 s without a word.  Hours of it fit into a pipe.
+ */
 static int say_alive(void *arg, struct aq_err *err)
 {
 	struct serving *s = arg;
@@ -30,31 +32,45 @@ static int say_alive(void *arg, struct aq_err *err)
 		return 0;
 	s->said = aq_now_ms();
 	shared_claim_renew(&s->claim);
-	return s->is_heard ? shared_say(SHARED_SAYS_ALIVE, "", err) : 0;
+	return shared_say(SHARED_SAYS_ALIVE, "", err);
+}
+
+/* Get it, if it is there by now; else *ret_is_missing. */
+static int get_one(struct serving *s, const char *name, bool *ret_is_missing,
+		   struct aq_err *err)
+{
+	struct aq_err why = { 0 };
+	int rc = shared_store_get(&s->store, name, &why);
+
+	*ret_is_missing = rc == AQ_MISS || rc == AQ_CORRUPT;
+	if (rc == AQ_CORRUPT)
+		aq_str_add_fmt(&s->dir.notes, "archive '%.16s' is fetched again: %.200s\n",
+			       name, why.text);
+	if (*ret_is_missing)
+		return say_alive(s, err);
+	return rc ? aq_fail(err, (enum aq_class)rc, "%s", why.text) :
+		    shared_say(SHARED_SAYS_GOT, "", err);
 }
 
 /* What is shared by now and not here yet; *ret_missing is how many are not. */
 static int get_all(struct serving *s, size_t *ret_missing, struct aq_err *err)
 {
 	const struct aq_strv *names = s->job->names;
+	cleanup_close int packages = shared_store_open(&s->store);
 	int rc = 0;
 
 	*ret_missing = 0;
 	for (size_t i = 0; !rc && i < names->n; i++) {
-		struct aq_err why = { 0 };
-		int got;
+		bool is_missing = true;
 
 		if (faccessat(s->store.here, names->v[i], F_OK, 0) == 0)
 			continue;
-		got = shared_store_get(&s->store, names->v[i], &why);
-		if (got && got != AQ_MISS && got != AQ_CORRUPT)
-			return aq_fail(err, got, "%s", why.text);
-		if (got == AQ_CORRUPT)
-			aq_str_add_fmt(&s->dir.notes, "archive '%.16s' is fetched again: %.200s\n",
-				       names->v[i], why.text);
-		*ret_missing += got != 0;
-		rc = shared_say(got ? SHARED_SAYS_ALIVE : SHARED_SAYS_GOT, "",
-				err);
+		/* the first one in any case, which judges the places too */
+		if (!*ret_missing || shared_store_may_have(packages, names->v[i]))
+			rc = get_one(s, names->v[i], &is_missing, err);
+		else
+			rc = say_alive(s, err);
+		*ret_missing += is_missing;
 	}
 	return rc ? rc : shared_say_notes(&s->dir, err);
 }
@@ -94,18 +110,26 @@ static int wait_for_archives(struct serving *s, struct aq_err *err)
 	}
 }
 
+/* The one before was ended with the program that fetched, and what it had is ours: who
+ * waits goes on waiting.  Without a claim, if another node was faster, we publish too.
+ */
+static void take_over(struct serving *s)
+{
+	shared_claim_forget(&s->dir, s->job->node);
+	(void)!shared_claim_take(&s->dir, &s->claim, NULL);
+}
+
 static int conclude(struct serving *s, struct aq_err *err)
 {
 	cleanup_str struct aq_str told = AQ_STR_INIT(SHARED_TOLD_MAX);
-	int rc = shared_read_told(&s->claim, &told, put_all, s, err);
+	int rc;
 
-	s->is_heard = true;
+	if (s->job->is_told)
+		take_over(s);
+	rc = shared_read_told(&s->claim, &told, put_all, s, err);
 	if (!rc && told.len)
 		rc = put_all(s, err);
 	shared_claim_drop(&s->dir, &s->claim, false);
-	/* of the process that was ended before it could be told */
-	if (s->job->is_told)
-		shared_claim_forget(&s->dir, s->job->node);
 	return rc || !told.len ? rc : shared_say(SHARED_SAYS_DONE, "", err);
 }
 
@@ -113,7 +137,6 @@ static int serve(struct serving *s, struct aq_err *err)
 {
 	int rc = s->job->is_told ? AQ_MISS : wait_for_archives(s, err);
 
-	s->is_heard = false;
 	if (!rc)
 		return shared_say(SHARED_SAYS_DONE, "", err);
 	if (rc == AQ_BUSY)
@@ -127,8 +150,7 @@ static int serve(struct serving *s, struct aq_err *err)
 int shared_archives_serve(void *arg, struct aq_str *out, struct aq_err *err)
 {
 	const struct shared_archives_job *job = arg;
-	struct serving s = { .job = job, .dir = SHARED_DIR_INIT,
-			     .is_heard = true };
+	struct serving s = { .job = job, .dir = SHARED_DIR_INIT };
 	cleanup_close int here = -1;
 	int rc = shared_dir_open(job->path, job->owner, job->key, &s.dir, err);
 

@@ -23,13 +23,23 @@ struct shared_store {
 /* What the archive of a conda package is called there; false: it is not shared. */
 bool shared_archive_name(const struct aq_lock_item *item,
 			 char ret[SHARED_ARCHIVE_SIZE]);
+/* Of many, whether one is worth a shared_store_get(), for less: open packages/ (-1: it
+ * cannot be opened), and ask it.
+ */
+int shared_store_open(const struct shared_store *s);
+bool shared_store_may_have(int packages, const char *name);
 /* Copy the archive 'name' to here.  AQ_MISS: it is not shared; AQ_CORRUPT: it was not
- * what its name says, or another's, and is removed.
+ * what its name says, or another's, or no file, and is removed.
  */
 AQ_CHECK int shared_store_get(const struct shared_store *s, const char *name,
 			      struct aq_err *err);
-/* Share the one that is here.  0 also if it is there; AQ_MISS: it is not here. */
+/* Share the one that is here, and remove old halves beside it of who was killed.  0 also
+ * if anything is there; AQ_MISS: it is not here.
+ */
 AQ_CHECK int shared_store_put(const struct shared_store *s, const char *name,
 			      struct aq_err *err);
+
+/* Whether packages/ can be written too, after shared_dir_try(). */
+AQ_CHECK int shared_store_try(const char *path, uid_t owner, struct aq_err *err);
 
 #endif

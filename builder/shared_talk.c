@@ -146,6 +146,15 @@ static bool take_lock(struct shared_process *p, const char *line,
 	return true;
 }
 
+/* Who waits for long says much. */
+static void forget_taken(struct shared_process *p)
+{
+	if (p->at < p->said.len)
+		return;
+	aq_str_truncate(&p->said, 0);
+	p->at = 0;
+}
+
 /* Of all that was said so far; true: it has the answer. */
 static bool take_said(struct build *b, struct shared_process *p,
 		      enum shared_heard *ret, struct aq_lock **lock,
@@ -156,8 +165,10 @@ static bool take_said(struct build *b, struct shared_process *p,
 		const char *end = strchr(text, '\n');
 		cleanup_free char *line = NULL;
 
-		if (!end)
+		if (!end) {
+			forget_taken(p);
 			return false;
+		}
 		line = strndup(text, (size_t)(end - text));
 		if (!line || aq_starts_with(line, SHARED_SAYS_LOCK)) {
 			*ret = SHARED_HEARD_LOCK;

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "builder/shared_dir.h"
+#include "builder/shared_store.h"
 #include "cli/doctor.h"
 #include "common/worker.h"
 
@@ -18,7 +19,9 @@ static int try_as_builder(void *arg, struct aq_err *err)
 	int rc = doctor_become(conf->builder_user, &who, err);
 
 	umask(022);
-	return rc ? rc : shared_dir_try(conf->shared_dir, who.uid, err);
+	if (!rc)
+		rc = shared_dir_try(conf->shared_dir, who.uid, err);
+	return rc ? rc : shared_store_try(conf->shared_dir, who.uid, err);
 }
 
 void doctor_shared(struct doctor *d)

@@ -75,6 +75,8 @@ finds() {
   chmod 755 "$IT_DIR/shared"
   finds shared ok "'$AQ_BUILDER_USER' ($(id -u "$AQ_BUILDER_USER");"
   [[ -z $(find "$IT_DIR/shared" -type f) ]]
+  chmod 777 "$IT_DIR/shared/packages"
+  finds shared error "'packages' is user"
 }
 
 @test "an account that is missing, root's, or the other one" {

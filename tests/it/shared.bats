@@ -378,6 +378,22 @@ is_anothers() {
   assert_equal "$(locks)" "1 "
 }
 
+@test "a shared_dir that is mounted once it is looked at" {
+  local server
+  mv "$SHARED" "$SHARED.real"
+  mkdir "$SHARED"
+  python3 "$BATS_TEST_DIRNAME/automount.py" "$SHARED.real" "$SHARED" >"$IT_DIR/automount" 3>&- &
+  server=$!
+  wait_until 10 grep -q ready "$IT_DIR/automount"
+  build n1
+  kill "$server"
+  wait "$server" || :
+  rmdir "$SHARED"
+  mv "$SHARED.real" "$SHARED"
+  refute_contains "$(cat "$IT_DIR/n1.err")" "goes on alone"
+  assert_equal "$(locks)" "1 "
+}
+
 @test "a shared_dir that hangs keeps nobody for long, and a build goes on without" {
   build n1
   package demo 2.0
@@ -451,6 +467,9 @@ archives() { find "$SHARED/packages" -type f -name '*.tar.bz2'; }
     assert_equal "$(sha256sum <"$archive")" "$(basename "$archive" .tar.bz2)  -"
     assert_equal "$(stat -c '%U %a' "$archive")" "$AQ_BUILDER_USER 644"
   done
+  # rattler knows of which archive what it finds unpacked is
+  archive=$(tail -c +9 "$IT_DIR/nodes/n2/lib/work/pkgs/demo-1.0-0.lock" | od -An -v -tx1 | tr -d ' \n')
+  [[ -e $(find "$SHARED/packages" -name "$archive.tar.bz2") ]]
   # another request has one of them
   DEMO=$(it_file two.yaml <<<'{channels: [own], dependencies: [two]}')
   build n1
@@ -497,6 +516,45 @@ archives() { find "$SHARED/packages" -type f -name '*.tar.bz2'; }
   finish n3
   assert_equal "$(downloads)" "$EACH_ONCE"
   nothing_left
+}
+
+# twin: another channel has a demo of the same name, version and build; TWIN asks for it.
+twin() {
+  mkdir -m 755 "$SERVED/twin"
+  "$AQ_LIB/make-package" "$SERVED/twin" demo 1.0 --file share/demo=twin >/dev/null
+  echo "channels = conda-forge=$AQ_CHANNEL own=http://127.0.0.1:$PORT twin=http://127.0.0.1:$PORT/twin" >>"$AQ_CONF"
+  TWIN=$(it_file twin.yaml <<<'{channels: [twin], dependencies: [demo]}')
+}
+
+@test "another channel's package of the same name is unpacked while one's own is fetched" {
+  it_needs_bundled "it alone has archives"
+  local own
+  own=$DEMO
+  twin
+  DEMO=$TWIN build n2
+  it_gate before fetch
+  start n1
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
+  # its archive is shared: it fetches none
+  mv "$IT_DIR/n1.err" "$IT_DIR/n1.err.first"
+  mv "$IT_DIR/n1.json" "$IT_DIR/n1.json.first"
+  DEMO=$TWIN build n1
+  has n1 twin
+  mv "$IT_DIR/n1.json" "$IT_DIR/twin.json"
+  mv "$IT_DIR/n1.json.first" "$IT_DIR/n1.json"
+  it_open
+  DEMO=$own finish n1
+  has n1 1.0
+  # before anything was linked
+  assert_contains "$(cat "$IT_DIR/n1.err.first")" "another archive's package has the place of one of these"
+  assert_contains "$(cat "$IT_DIR/n1.err.first")" "for this environment alone"
+  # and so it stays, whoever asks
+  assert_equal "$(cat "$IT_DIR"/nodes/n1/lib/work/pkgs/demo-1.0-0/share/demo)" twin
+  run -0 aq --node n1 verify --contents
+  build n1 --refresh
+  has n1 1.0
+  DEMO=$TWIN build n1 --refresh
+  has n1 twin
 }
 
 @test "a private channel: who fetches has its credentials, and no other node needs them" {

@@ -39,8 +39,9 @@ void confine_begin(struct build *b, enum phase phase)
 	(void)phase;
 }
 
-const char *confine_leave(enum phase phase)
+const char *confine_leave(const struct build *b, enum phase phase)
 {
+	(void)b;
 	(void)phase;
 	return unshare(CLONE_NEWNS) == 0 ? NULL : "make a mount namespace";
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* builder/packages_judge: what an unpacked package may say of itself. */
+/* builder/packages*.c: what an unpacked package may say of itself, and whose it is. */
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -289,6 +289,108 @@ static void a_channels_directory_is_the_cache(void **state)
 	assert_int_equal(aq_remove_tree(AT_FDCWD, top, NULL), 0);
 }
 
+/* -- packages_check -- */
+
+#define SHA_OF_ANOTHER                                                         \
+	"0000000000000000000000000000000000000000000000000000000000000001"
+
+/* What these tests refuse is not asked about itself. */
+int run_function(struct build *b, enum phase phase,
+		 int (*fn)(void *arg, struct aq_str *out, struct aq_err *err),
+		 void *arg, struct aq_str *out, struct aq_err *err)
+{
+	(void)b, (void)phase, (void)fn, (void)arg, (void)out;
+	return aq_fail(err, AQ_USER, "it was looked at");
+}
+
+bool build_is_over(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+/* The inode of the package. */
+static unsigned long inode_of(const char *top)
+{
+	char path[128];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/pkgs/" DIR, top);
+	assert_int_equal(stat(path, &st), 0);
+	return (unsigned long)st.st_ino;
+}
+
+/* A build of SHA_X's package looks at it; it is another's. */
+static void expect_anothers(const char *top, bool is_anew)
+{
+	struct aq_lock_item item = { .kind = AQ_LOCK_CONDA,
+				     .name = (char[]){ "aq-x" },
+				     .version = (char[]){ "1.0" },
+				     .build = (char[]){ "0" },
+				     .sha256 = SHA_X };
+	struct aq_lock lock = { .items = &item, .n_items = 1 };
+	struct aq_conf conf = { .run_dir = (char *)(uintptr_t)top };
+	struct build *b = calloc(1, sizeof(*b));
+	struct aq_err err = { 0 };
+
+	assert_non_null(b);
+	snprintf(b->work, sizeof(b->work), "%s", top);
+	b->lock = &lock;
+	b->conf = &conf;
+	b->builder.uid = geteuid();
+	assert_int_equal(packages_check(b, is_anew, &err), AQ_SYS);
+	assert_non_null(strstr(err.text, "another archive's package is in"));
+	assert_int_equal(b->verdict, BUILD_NOT_KEPT);
+	free(b);
+}
+
+static void what_is_anothers_stays_known_as_that(void **state)
+{
+	cleanup_str struct aq_str now = AQ_STR_INIT(256);
+	cleanup_close int checked = -1;
+	char top[64], path[128], known[128];
+
+	(void)state;
+	begin(top, "x");
+	snprintf(path, sizeof(path), "%s/" PACKAGES_CHECKED, top);
+	assert_int_equal(mkdir(path, 0755), 0);
+	assert_int_equal(aq_open_dir(AT_FDCWD, path, &checked, NULL), 0);
+	snprintf(known, sizeof(known), SHA_OF_ANOTHER " %lu\n", inode_of(top));
+	assert_int_equal(aq_write_file(checked, DIR, known, strlen(known), NULL),
+			 0);
+	expect_anothers(top, false);
+	expect_anothers(top, true);
+	assert_int_equal(aq_read_file(checked, DIR, &now, NULL), 0);
+	assert_string_equal(aq_str_get(&now), known);
+	assert_int_equal(aq_remove_tree(AT_FDCWD, top, NULL), 0);
+}
+
+/* As rattler does while the build still links, or has linked. */
+static void what_was_exchanged_is_not_known(void **state)
+{
+	/* a revision, and a SHA-256 whose first byte alone is not SHA_X's */
+	static const char note[] = "\0\0\0\0\0\0\0\1\x2e\x71\x16\x42\xb7\x26\xb0\x44"
+				   "\x01\x62\x7c\xa9\xfb\xac\x32\xf5\xc8\x53\x0f\xb1"
+				   "\x90\x3c\xc4\xdb\x02\x25\x87\x17\x92\x1a\x48\x81";
+	char top[64], path[128];
+	cleanup_close int pkgs = -1;
+
+	(void)state;
+	begin(top, "x");
+	snprintf(path, sizeof(path), "%s/" PACKAGES_CHECKED, top);
+	assert_int_equal(mkdir(path, 0755), 0);
+	snprintf(path, sizeof(path), "%s/locks", top);
+	assert_int_equal(mkdir(path, 0700), 0);
+	snprintf(path, sizeof(path), "%s/pkgs", top);
+	assert_int_equal(aq_open_dir(AT_FDCWD, path, &pkgs, NULL), 0);
+	assert_int_equal(aq_write_file(pkgs, DIR ".lock", note, sizeof(note) - 1,
+				       NULL), 0);
+	expect_anothers(top, false);
+	snprintf(path, sizeof(path), "%s/" PACKAGES_CHECKED "/" DIR, top);
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(aq_remove_tree(AT_FDCWD, top, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +401,8 @@ int main(void)
 		cmocka_unit_test(what_a_link_leaves_is_said),
 		cmocka_unit_test(programs_have_names),
 		cmocka_unit_test(a_channels_directory_is_the_cache),
+		cmocka_unit_test(what_is_anothers_stays_known_as_that),
+		cmocka_unit_test(what_was_exchanged_is_not_known),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

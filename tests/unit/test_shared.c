@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* builder/shared_dir.c, shared_claim.c, shared_store.c, shared_judge.c, shared_host.c. */
+/* builder/shared_dir.c, shared_claim.c, shared_judge.c, shared_host.c. */
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -13,7 +13,6 @@
 
 #include "builder/shared_dir.h"
 #include "builder/shared_judge.h"
-#include "builder/shared_store.h"
 #include "common/io.h"
 #include "common/key.h"
 #include "common/lock.h"
@@ -443,87 +442,6 @@ static void who_was_slower_knows_the_faster_one(void **state)
 	assert_true(aq_starts_with(a.seen, "node-b "));
 }
 
-/* -- archives -- */
-
-/* sha256sum of "x" */
-#define SHA_X "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
-#define ARCHIVE SHA_X ".conda"
-
-/* The directory 'name' below, where the archive is 'text' (NULL: not). */
-static int make_here(const char *top, const char *name, const char *text)
-{
-	char path[256];
-	int fd = -1;
-
-	snprintf(path, sizeof(path), "%s/%s", top, name);
-	assert_int_equal(mkdir(path, 0755), 0);
-	assert_int_equal(aq_open_dir(AT_FDCWD, path, &fd, NULL), 0);
-	if (text)
-		assert_int_equal(aq_write_file(fd, ARCHIVE, text, strlen(text),
-					       NULL), 0);
-	return fd;
-}
-
-static int count_call(void *arg, struct aq_err *err)
-{
-	(void)err;
-	++*(int *)arg;
-	return 0;
-}
-
-static void an_archive_is_what_its_name_says(void **state)
-{
-	cleanup_str struct aq_str text = AQ_STR_INIT(16);
-	cleanup_close int a = make_here(*state, "a", "x");
-	cleanup_close int b = make_here(*state, "b", NULL);
-	int calls = 0;
-	struct shared_store at_a = { *state, geteuid(), a, NULL, NULL };
-	struct shared_store at_b = { *state, geteuid(), b, count_call, &calls };
-	char path[256];
-
-	assert_int_equal(shared_store_get(&at_b, ARCHIVE, NULL), AQ_MISS);
-	assert_int_equal(shared_store_put(&at_b, ARCHIVE, NULL), AQ_MISS);
-	assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
-	assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
-	assert_int_equal(shared_store_get(&at_b, ARCHIVE, NULL), 0);
-	assert_int_equal(aq_read_file(b, ARCHIVE, &text, NULL), 0);
-	assert_string_equal(aq_str_get(&text), "x");
-	assert_true(calls > 0);
-	snprintf(path, sizeof(path), "%s/packages/2d/" ARCHIVE, (char *)*state);
-	/* damaged: it goes, nothing is left here, and it can be shared again */
-	for (int i = 0; i < 3; i++) {
-		assert_int_equal(unlinkat(b, ARCHIVE, 0), 0);
-		assert_int_equal(i ? chmod(path, 0666) : truncate(path, 2), 0);
-		assert_int_equal(shared_store_get(&at_b, ARCHIVE, NULL),
-				 AQ_CORRUPT);
-		assert_int_equal(access(path, F_OK), -1);
-		assert_int_equal(faccessat(b, ARCHIVE ".copy", F_OK, 0), -1);
-		assert_int_equal(faccessat(b, ARCHIVE, F_OK, 0), -1);
-		assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
-		assert_int_equal(shared_store_get(&at_b, ARCHIVE, NULL), 0);
-	}
-}
-
-static void only_what_a_network_brings_is_shared(void **state)
-{
-	struct aq_lock_item item = { .kind = AQ_LOCK_CONDA, .sha256 = SHA_X };
-	static const char *const bad[] = { "file:///c/noarch/a-1-0.conda",
-					   "https://h/noarch/a-1-0.zip" };
-	char name[SHARED_ARCHIVE_SIZE];
-
-	(void)state;
-	item.url = (char[]){ "https://h/noarch/a-1-0.tar.bz2" };
-	assert_true(shared_archive_name(&item, name));
-	assert_string_equal(name, SHA_X ".tar.bz2");
-	item.kind = AQ_LOCK_WHEEL;
-	assert_false(shared_archive_name(&item, name));
-	item.kind = AQ_LOCK_CONDA;
-	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-		item.url = (char *)(uintptr_t)bad[i];
-		assert_false(shared_archive_name(&item, name));
-	}
-}
-
 /* -- judging -- */
 
 static const char *const whole = "aq-request 1\npython 3.9.*\nchannel conda-forge\n"
@@ -693,8 +611,6 @@ int main(void)
 		IN_DIR(a_claim_is_one_s_until_it_is_stale),
 		IN_DIR(who_gives_up_is_not_waited_for),
 		IN_DIR(who_was_slower_knows_the_faster_one),
-		IN_DIR(an_archive_is_what_its_name_says),
-		cmocka_unit_test(only_what_a_network_brings_is_shared),
 		cmocka_unit_test(a_lock_is_what_this_node_could_have),
 		cmocka_unit_test(what_a_lock_needs_this_node_has),
 		cmocka_unit_test(a_node_is_what_clients_say_it_is),

@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* builder/shared_store.c, shared_archives_serve.c, shared_talk.c. */
+#include "tests/unit/unit.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "builder/builder.h"
+#include "builder/run_inside.h"
+#include "builder/shared_store.h"
+#include "builder/shared_talk.h"
+#include "common/io.h"
+
+#define KEY "ab34567890123456789012345678901234567890123456789012345678901234"
+
+static int setup(void **state)
+{
+	static char top[64];
+
+	snprintf(top, sizeof(top), "/tmp/aq-archives.XXXXXX");
+	*state = mkdtemp(top);
+	return !*state || chmod(top, 0755) < 0;
+}
+
+static int teardown(void **state)
+{
+	return aq_remove_tree(AT_FDCWD, *state, NULL);
+}
+
+/* -- files -- */
+
+/* sha256sum of "x" */
+#define SHA_X "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+#define ARCHIVE SHA_X ".conda"
+
+/* The directory 'name' below, where the archive is 'text' (NULL: not). */
+static int make_here(const char *top, const char *name, const char *text)
+{
+	char path[256];
+	int fd = -1;
+
+	snprintf(path, sizeof(path), "%s/%s", top, name);
+	assert_int_equal(mkdir(path, 0755), 0);
+	assert_int_equal(aq_open_dir(AT_FDCWD, path, &fd, NULL), 0);
+	if (text)
+		assert_int_equal(aq_write_file(fd, ARCHIVE, text, strlen(text),
+					       NULL), 0);
+	return fd;
+}
+
+static int count_call(void *arg, struct aq_err *err)
+{
+	(void)err;
+	++*(int *)arg;
+	return 0;
+}
+
+static void an_archive_is_what_its_name_says(void **state)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(16);
+	cleanup_close int a = make_here(*state, "a", "x");
+	cleanup_close int b = make_here(*state, "b", NULL);
+	int calls = 0;
+	struct shared_store at_a = { *state, geteuid(), a, NULL, NULL };
+	struct shared_store at_b = { *state, geteuid(), b, count_call, &calls };
+	char path[256];
+
+	assert_int_equal(shared_store_get(&at_b, ARCHIVE, NULL), AQ_MISS);
+	assert_int_equal(shared_store_put(&at_b, ARCHIVE, NULL), AQ_MISS);
+	assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
+	assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
+	assert_int_equal(shared_store_get(&at_b, ARCHIVE, NULL), 0);
+	assert_int_equal(aq_read_file(b, ARCHIVE, &text, NULL), 0);
+	assert_string_equal(aq_str_get(&text), "x");
+	assert_true(calls > 0);
+	snprintf(path, sizeof(path), "%s/packages/2d/" ARCHIVE, (char *)*state);
+	/* damaged: it goes, nothing is left here, and it can be shared again */
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(unlinkat(b, ARCHIVE, 0), 0);
+		assert_int_equal(i ? chmod(path, 0666) : truncate(path, 2), 0);
+		assert_int_equal(shared_store_get(&at_b, ARCHIVE, NULL),
+				 AQ_CORRUPT);
+		assert_int_equal(access(path, F_OK), -1);
+		assert_int_equal(faccessat(b, ARCHIVE ".copy", F_OK, 0), -1);
+		assert_int_equal(faccessat(b, ARCHIVE, F_OK, 0), -1);
+		assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
+		assert_int_equal(shared_store_get(&at_b, ARCHIVE, NULL), 0);
+	}
+}
+
+/* Put something with an archive's name there. */
+static void put_odd(const char *path, int which)
+{
+	char below[300];
+	int fd;
+
+	switch (which) {
+	case 0:
+		assert_int_equal(mkfifo(path, 0644), 0);
+		break;
+	case 1:
+		assert_int_equal(symlink("/dev/zero", path), 0);
+		break;
+	case 2:
+		assert_int_equal(mkdir(path, 0755), 0);
+		snprintf(below, sizeof(below), "%s/below", path);
+		assert_int_equal(mkdir(below, 0755), 0);
+		break;
+	default: /* as large as it says, and nothing in it */
+		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+		assert_true(fd >= 0);
+		assert_int_equal(ftruncate(fd, (64ll << 30) + 1), 0);
+		close(fd);
+	}
+}
+
+static void what_is_no_archive_goes(void **state)
+{
+	cleanup_close int a = make_here(*state, "a", "x");
+	cleanup_close int b = make_here(*state, "b", NULL);
+	int calls = 0;
+	struct shared_store at_a = { *state, geteuid(), a, NULL, NULL };
+	struct shared_store at_b = { *state, geteuid(), b, count_call, &calls };
+	char path[256];
+
+	assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
+	snprintf(path, sizeof(path), "%s/packages/2d/" ARCHIVE, (char *)*state);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(unlink(path), 0);
+		put_odd(path, i);
+		assert_int_equal(shared_store_get(&at_b, ARCHIVE, NULL),
+				 AQ_CORRUPT);
+		assert_int_equal(access(path, F_OK), -1);
+		assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
+	}
+	/* none of it was copied */
+	assert_int_equal(calls, 0);
+}
+
+static void what_can_be_used_is_tried(void **state)
+{
+	struct aq_err err = { 0 };
+	char path[256];
+
+	assert_int_equal(shared_store_try(*state, geteuid(), &err), 0);
+	snprintf(path, sizeof(path), "%s/packages/00", (char *)*state);
+	/* nothing is left */
+	assert_int_equal(rmdir(path), 0);
+	snprintf(path, sizeof(path), "%s/packages", (char *)*state);
+	assert_int_equal(chmod(path, 0777), 0);
+	assert_int_equal(shared_store_try(*state, geteuid(), &err), AQ_SYS);
+	assert_non_null(strstr(err.text, "'packages' is user"));
+}
+
+/* A file there that was last written so many seconds ago. */
+static void put_half(const char *top, const char *name, long ago)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
+	char path[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/packages/2d/%s", top, name);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	assert_int_equal(fclose(f), 0);
+	times[1].tv_sec = time(NULL) - ago;
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static bool is_there(const char *top, const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/packages/2d/%s", top, name);
+	return access(path, F_OK) == 0;
+}
+
+static void what_was_copied_by_half_goes_after_a_day(void **state)
+{
+	cleanup_close int a = make_here(*state, "a", "x");
+	struct shared_store at_a = { *state, geteuid(), a, NULL, NULL };
+	char path[256];
+
+	assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
+	put_half(*state, "new-1", 25L * 3600);
+	put_half(*state, "new-2", 23L * 3600);
+	put_half(*state, "other", 25L * 3600);
+	snprintf(path, sizeof(path), "%s/packages/2d/" ARCHIVE, (char *)*state);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
+	assert_false(is_there(*state, "new-1"));
+	assert_true(is_there(*state, "new-2"));
+	assert_true(is_there(*state, "other"));
+	assert_true(is_there(*state, ARCHIVE));
+}
+
+static void only_what_a_network_brings_is_shared(void **state)
+{
+	struct aq_lock_item item = { .kind = AQ_LOCK_CONDA, .sha256 = SHA_X };
+	static const char *const bad[] = { "file:///c/noarch/a-1-0.conda",
+					   "https://h/noarch/a-1-0.zip" };
+	char name[SHARED_ARCHIVE_SIZE];
+
+	(void)state;
+	item.url = (char[]){ "https://h/noarch/a-1-0.tar.bz2" };
+	assert_true(shared_archive_name(&item, name));
+	assert_string_equal(name, SHA_X ".tar.bz2");
+	item.kind = AQ_LOCK_WHEEL;
+	assert_false(shared_archive_name(&item, name));
+	item.kind = AQ_LOCK_CONDA;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		item.url = (char *)(uintptr_t)bad[i];
+		assert_false(shared_archive_name(&item, name));
+	}
+}
+
+/* -- who copies archives for a build -- */
+
+#define WAIT_MS 20000 /* for what comes within seconds */
+
+struct copier {
+	pid_t pid;
+	int to, from; /* its standard input and output */
+	struct aq_str said;
+};
+
+/* It wants 'more' that nobody has, and the one. */
+static void start_copier(struct copier *c, const char *top, int more,
+			 bool is_told)
+{
+	cleanup_strv struct aq_strv names = AQ_STRV_INIT((size_t)more + 1);
+	char dir[256];
+	struct shared_archives_job job = { .path = top, .node = "node-a", .key = KEY,
+					   .owner = geteuid(), .names = &names,
+					   .dir = dir, .is_told = is_told };
+	int in[2], out[2];
+
+	for (int i = 0; i < more; i++)
+		aq_strv_add_fmt(&names, "%02x.conda", i);
+	aq_strv_add(&names, ARCHIVE);
+	snprintf(dir, sizeof(dir), "%s/here", top);
+	assert_int_equal(pipe(in), 0);
+	assert_int_equal(pipe(out), 0);
+	c->pid = fork();
+	if (c->pid == 0) {
+		struct aq_err err = { 0 };
+
+		dup2(in[0], STDIN_FILENO);
+		dup2(out[1], STDOUT_FILENO);
+		close(in[1]);
+		close(out[0]);
+		_exit(shared_archives_serve(&job, NULL, &err) != 0);
+	}
+	assert_true(c->pid > 0);
+	close(in[0]);
+	close(out[1]);
+	c->to = in[1];
+	c->from = out[0];
+	c->said = (struct aq_str)AQ_STR_INIT(4096);
+}
+
+/* Until it has said that. */
+static void hear(struct copier *c, const char *what)
+{
+	char buf[256];
+
+	while (!strstr(aq_str_get(&c->said), what)) {
+		struct pollfd p = { .fd = c->from, .events = POLLIN };
+		ssize_t n = poll(&p, 1, WAIT_MS) > 0 ?
+			read(c->from, buf, sizeof(buf)) : 0;
+
+		if (n <= 0)
+			fail_msg("no '%s' but: %s", what, aq_str_get(&c->said));
+		aq_str_add_mem(&c->said, buf, (size_t)n);
+	}
+}
+
+/* All that can be had is fetched. */
+static void tell_copier(struct copier *c)
+{
+	int status;
+
+	assert_int_equal(write(c->to, SHARED_TELL_LOCK, strlen(SHARED_TELL_LOCK)),
+			 strlen(SHARED_TELL_LOCK));
+	close(c->to);
+	hear(c, SHARED_SAYS_DONE "\n");
+	assert_int_equal(waitpid(c->pid, &status, 0), c->pid);
+	assert_int_equal(status, 0);
+	close(c->from);
+	aq_str_free(&c->said);
+}
+
+/* The supervisor may begin to listen while much is copied. */
+static void who_copies_says_so_before_it_is_told(void **state)
+{
+	cleanup_close int here = make_here(*state, "here", NULL);
+	struct copier c;
+
+	start_copier(&c, *state, 0, false);
+	hear(&c, SHARED_SAYS_CLAIMED "\n");
+	assert_null(strstr(aq_str_get(&c.said), SHARED_SAYS_GOT));
+	aq_str_truncate(&c.said, 0);
+	assert_int_equal(aq_write_file(here, "part", "x", 1, NULL), 0);
+	assert_int_equal(renameat(here, "part", here, ARCHIVE), 0);
+	hear(&c, SHARED_SAYS_ALIVE "\n");
+	tell_copier(&c);
+	assert_true(is_there(*state, ARCHIVE));
+}
+
+/* Whether a process has the claim; 'c' is who asks. */
+static bool has_claim(const struct shared_dir *d, struct shared_claim *c,
+		      pid_t pid)
+{
+	char who[64];
+
+	snprintf(who, sizeof(who), "node-a %d ", pid);
+	assert_int_equal(shared_claim_take(d, c, NULL), AQ_BUSY);
+	return aq_starts_with(c->seen, who);
+}
+
+/* The one before it was killed when the client ended. */
+static void who_publishes_the_rest_has_the_claim(void **state)
+{
+	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
+	cleanup_close int here = make_here(*state, "here", "x");
+	struct shared_claim dead, waits;
+	struct copier c;
+
+	assert_int_equal(shared_dir_open(*state, geteuid(), KEY, &d, NULL), 0);
+	shared_claim_init(&dead, "node-a");
+	shared_claim_init(&waits, "node-b");
+	assert_int_equal(shared_claim_take(&d, &dead, NULL), 0);
+	start_copier(&c, *state, 0, true);
+	/* there is a moment in which nobody has it */
+	hear(&c, SHARED_SAYS_ALIVE "\n");
+	assert_true(has_claim(&d, &waits, c.pid));
+	tell_copier(&c);
+	assert_int_equal(shared_claim_take(&d, &waits, NULL), 0);
+	shared_claim_drop(&d, &waits, false);
+	aq_close_fd(&dead.fd);
+}
+
+static void who_lacks_many_says_little(void **state)
+{
+	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
+	cleanup_close int here = make_here(*state, "here", "x");
+	struct shared_store at_here = { *state, geteuid(), here, NULL, NULL };
+	struct shared_claim others;
+	struct copier c;
+
+	assert_int_equal(shared_dir_open(*state, geteuid(), KEY, &d, NULL), 0);
+	shared_claim_init(&others, "node-b");
+	assert_int_equal(shared_claim_take(&d, &others, NULL), 0);
+	assert_int_equal(shared_store_put(&at_here, ARCHIVE, NULL), 0);
+	assert_int_equal(unlinkat(here, ARCHIVE, 0), 0);
+	start_copier(&c, *state, 100, false);
+	hear(&c, SHARED_SAYS_WAITS "node-b");
+	/* what is there it has by then, as the last one of all */
+	assert_non_null(strstr(aq_str_get(&c.said), SHARED_SAYS_GOT "\n"));
+	assert_true(strcspn(aq_str_get(&c.said), "w") <
+		    10 * strlen(SHARED_SAYS_ALIVE));
+	close(c.to);
+	close(c.from);
+	assert_int_equal(waitpid(c.pid, NULL, 0), c.pid);
+	aq_str_free(&c.said);
+	shared_claim_drop(&d, &others, false);
+}
+
+/* -- who hears it -- */
+
+bool build_is_over(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+void say(struct build *b, const char *fmt, ...)
+{
+	(void)b;
+	print_message("said: %s\n", fmt);
+}
+
+bool run_make_pipe(int *ret_read, int *ret_write)
+{
+	int fds[2];
+
+	if (pipe(fds) < 0)
+		return false;
+	*ret_read = fds[0];
+	*ret_write = fds[1];
+	return true;
+}
+
+/* In no cage. */
+pid_t run_start(const struct child *c)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	dup2(c->in, STDIN_FILENO);
+	dup2(c->out, STDOUT_FILENO);
+	_exit(c->fn(c->arg, c->fn_out, NULL) != 0);
+}
+
+/* For longer than there is room for. */
+static int say_much(void *arg, struct aq_str *out, struct aq_err *err)
+{
+	const size_t n = 2 * AQ_LOCK_MAX / strlen(SHARED_SAYS_ALIVE);
+	int rc = 0;
+
+	(void)arg;
+	(void)out;
+	for (size_t i = 0; !rc && i < n; i++)
+		rc = shared_say(SHARED_SAYS_ALIVE, "", err);
+	return rc ? rc : shared_say(SHARED_SAYS_DONE, "", err);
+}
+
+static void who_waits_for_long_is_heard_to_the_end(void **state)
+{
+	const struct shared_program program = { PHASE_ARCHIVES, say_much, NULL };
+	struct aq_conf conf = { .shared_dir = (char[]){ "/none" } };
+	struct build *b = calloc(1, sizeof(*b));
+	struct shared_process p = SHARED_PROCESS_INIT;
+	enum shared_heard heard;
+
+	(void)state;
+	assert_non_null(b);
+	b->conf = &conf;
+	assert_true(shared_start(b, &p, &program));
+	assert_int_equal(shared_hear(b, &p, &heard, NULL, NULL), 0);
+	assert_int_equal(heard, SHARED_HEARD_DONE);
+	shared_drop(&p);
+	free(b);
+}
+
+#define IN_DIR(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_DIR(an_archive_is_what_its_name_says),
+		IN_DIR(what_is_no_archive_goes),
+		IN_DIR(what_can_be_used_is_tried),
+		IN_DIR(what_was_copied_by_half_goes_after_a_day),
+		cmocka_unit_test(only_what_a_network_brings_is_shared),
+		IN_DIR(who_copies_says_so_before_it_is_told),
+		IN_DIR(who_publishes_the_rest_has_the_claim),
+		IN_DIR(who_lacks_many_says_little),
+		cmocka_unit_test(who_waits_for_long_is_heard_to_the_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
