@@ -112,7 +112,7 @@ struct build {
 	bool is_private;  /* the job's user's alone, in a cage as that user */
 	bool has_sources; /* its request asks for more than index and channels */
 	bool must_be_private; /* it failed since it is not: client_link() */
-	bool is_cache_bad; /* what it unpacked there is not what its archive says */
+	bool is_cache_bad; /* what is unpacked there is not what its archive says */
 	bool has_waited;  /* for another builder of the key */
 	int progress_fd;  /* or -1 */
 	int alive_fd;     /* or -1: nobody waits, and none is needed */

@@ -76,6 +76,7 @@ static int run_on_lock(struct build *b, struct command *cmd, const char *failed,
 		return rc;
 	if (cmd->exit_code == EXIT_TAKEN) {
 		b->verdict = BUILD_NOT_KEPT;
+		b->is_cache_bad = true;
 		return aq_fail(err, AQ_SYS, "another archive's package has the place of one of these in the package cache");
 	}
 	return run_failed(b, cmd, failed,

@@ -282,6 +282,7 @@ static int refuse_anothers(const struct places *p, const char *dir,
 	struct build *b = (struct build *)p->b;
 
 	b->verdict = BUILD_NOT_KEPT;
+	b->is_cache_bad = true;
 	return aq_fail(err, AQ_SYS, "another archive's package is in the package cache as '%s'",
 		       dir);
 }

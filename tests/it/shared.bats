@@ -543,7 +543,7 @@ twin() {
   mv "$IT_DIR/n1.json" "$IT_DIR/twin.json"
   mv "$IT_DIR/n1.json.first" "$IT_DIR/n1.json"
   it_open
-  DEMO=$own finish n1
+  DEMO=$own finish n1 || { cat "$IT_DIR/n1.err.first"; false; }
   has n1 1.0
   # before anything was linked
   assert_contains "$(cat "$IT_DIR/n1.err.first")" "another archive's package has the place of one of these"

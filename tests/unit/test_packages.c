@@ -341,6 +341,7 @@ static void expect_anothers(const char *top, bool is_anew)
 	assert_int_equal(packages_check(b, is_anew, &err), AQ_SYS);
 	assert_non_null(strstr(err.text, "another archive's package is in"));
 	assert_int_equal(b->verdict, BUILD_NOT_KEPT);
+	assert_true(b->is_cache_bad);
 	free(b);
 }
 
