@@ -100,23 +100,38 @@ static bool is_apart(const char *target, const char *cache)
 	return !is_at_or_below(target, cache) && !is_at_or_below(cache, target);
 }
 
-/* Out of the prefix only to the system's own, which clients cannot write; written so
- * that it says where that is.
+/* Where 'path' leads, as far as that is there. */
+static bool make_real(const char *path, char ret[PATH_MAX])
+{
+	char part[PATH_MAX], real[PATH_MAX];
+	size_t len = strlen(path);
+	int n;
+
+	if (!aq_copy_text(part, sizeof(part), path))
+		return false;
+	while (!realpath(part, real) && len) {
+		while (len && path[len - 1] != '/')
+			len--;
+		len -= len > 0;
+		memcpy(part, len ? path : "/", len ? len : 1);
+		part[len ? len : 1] = '\0';
+	}
+	n = snprintf(ret, PATH_MAX, "%s%s", strcmp(real, "/") == 0 ? "" : real,
+		     path + len);
+	return n > 0 && n < PATH_MAX;
+}
+
+/* Out of the prefix to where clients cannot write: builds of packages leave such links,
+ * of machines that are not this one.
  */
 static bool is_elsewhere(const char *target, const char *cache)
 {
-	static const char *const systems[] = { "/bin", "/etc",	"/lib", "/lib32",
-					       "/lib64", "/opt", "/sbin",
-					       "/usr", "/dev/null" };
 	char real[PATH_MAX], real_cache[PATH_MAX];
-	bool is_system = false;
 
-	for (size_t i = 0; i < ARRAY_LEN(systems); i++)
-		is_system |= is_at_or_below(target, systems[i]);
-	if (!is_system || aq_path_climbs(target) || has_empty_part(target + 1) ||
-	    !is_apart(target, cache))
-		return false;
-	return !realpath(target, real) || !realpath(cache, real_cache) ||
+	return !aq_path_climbs(target) && !has_empty_part(target + 1) &&
+	       !is_at_or_below(target, "/proc") &&
+	       !is_at_or_below(target, "/dev/fd") && is_apart(target, cache) &&
+	       make_real(target, real) && make_real(cache, real_cache) &&
 	       is_apart(real, real_cache);
 }
 

@@ -172,14 +172,17 @@ static void links_stay_in_the_prefix(void **state)
 					   /* another package may have what
 					    * is below it
 					    */
-					   "/",		   "/var",
+					   "/",		   "/tmp",
 					   "/./usr",	   "/usr/./lib",
-					   "/usr//lib",	   "/tmp/x",
-					   "/usrs" };
+					   "/usr//lib",	   "/proc",
+					   "/dev/fd" };
 	static const char *const good[] = { "x", "../x", "..", "../a/b", ".",
 					    "../a/./x", "/dev/null",
-					    "/usr/bin/env" };
+					    "/usr/bin/env",
+					    "/tmpx/of/others",
+					    "/tmp/of/others" };
 	static const char index[] = "{\"paths\": [{\"_path\": \"a/l\"}]}";
+	char all[64];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
@@ -190,6 +193,11 @@ static void links_stay_in_the_prefix(void **state)
 		judge(good[i], "paths.json", index, said);
 		assert_string_equal(said, "l " DIR " a/l\n");
 	}
+	/* a link of the node's own says nothing of where it leads */
+	snprintf(all, sizeof(all), "/tmp/aq-all.%d", getpid());
+	assert_int_equal(symlink("/", all), 0);
+	expect(all, "paths.json", index, "has a link");
+	assert_int_equal(unlink(all), 0);
 }
 
 /* What ".." leaves is to be no link of anybody's, and so is what it is in. */
