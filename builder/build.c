@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "builder/builder.h"
-#include "builder/dialect.h"
 #include "builder/bytecode.h"
 #include "builder/caches.h"
+#include "builder/dialect.h"
 #include "builder/inherit.h"
 #include "builder/shared.h"
 #include "common/answer_fill.h"

@@ -34,8 +34,8 @@ AQ_CHECK int packages_flatten(const struct build *b, struct aq_err *err);
  * out; AQ_SYS, BUILD_NOT_KEPT: what is in the cache is not what its index says.
  * Either is removed.  BUILD_NOT_KEPT also if it is another archive's, whose build was
  * faster.  AQ_MISS: a package is not where clients unpack it.
- * 'is_anew': once more what was looked at before, and no more.  Nothing of a personal or a private
- * build, whose caches are its user's own.
+ * 'is_anew': once more what was looked at before, and no more.  Nothing of a personal
+ * or a private build, whose caches are its user's own.
  */
 AQ_CHECK int packages_check(struct build *b, bool is_anew, struct aq_err *err);
 
@@ -65,7 +65,8 @@ struct packages_judge {
 };
 /* For run_function(): 'arg' is a struct packages_judge.  Says in a line of each that
  * is bad why, as PACKAGES_REFUSED or PACKAGES_DAMAGED, and of each link its path, and
- * "DIR/." of each directory that one leaves by "..": the letter, a space, the package's directory, a space, the text.
+ * "DIR/." of each directory that one leaves by "..": the letter, a space, the package's
+ * directory, a space, the text.
  */
 int packages_judge(void *arg, struct aq_str *out, struct aq_err *err);
 #define PACKAGES_REFUSED 'r'

@@ -108,21 +108,32 @@ static int ask(struct build *b, struct aq_err *err)
 	return AQ_MISS;
 }
 
-/* Publish b->lock, and take what is published then. */
-static int publish(struct build *b, struct aq_err *err)
+/* Tell b->lock: *ret is what is published then, with SHARED_HEARD_LOCK. */
+static int tell(struct build *b, bool is_built, enum shared_heard *ret_heard,
+		struct aq_lock **ret, struct aq_err *err)
 {
 	struct shared_job job = make_job(b);
 	const struct shared_program told = { PHASE_SHARED, shared_serve, &job };
-	cleanup_lock struct aq_lock *lock = NULL;
-	enum shared_heard heard;
 	int rc;
 
 	job.is_told = true;
+	job.is_built = is_built;
+	*ret_heard = SHARED_HEARD_NOTHING;
 	if (!shared_tell(b, &b->sharing.locks, &told, SHARED_TELL_LOCK, b->lock->text,
 			 b->lock->text_len))
 		return 0;
-	rc = shared_hear(b, &b->sharing.locks, &heard, &lock, err);
+	rc = shared_hear(b, &b->sharing.locks, ret_heard, ret, err);
 	shared_drop(&b->sharing.locks);
+	return rc;
+}
+
+/* Publish b->lock, and take what is published then. */
+static int publish(struct build *b, struct aq_err *err)
+{
+	cleanup_lock struct aq_lock *lock = NULL;
+	enum shared_heard heard;
+	int rc = tell(b, false, &heard, &lock, err);
+
 	if (rc || heard != SHARED_HEARD_LOCK ||
 	    (lock && strcmp(lock->digest, b->lock->digest) == 0))
 		return rc;
@@ -205,18 +216,11 @@ int shared_resolve_instead(struct build *b, struct aq_err *err)
 
 void shared_built(struct build *b)
 {
-	struct shared_job job = make_job(b);
-	const struct shared_program told = { PHASE_SHARED, shared_serve, &job };
 	cleanup_lock struct aq_lock *none = NULL;
 	struct aq_err ignored = { 0 };
 	enum shared_heard heard;
 
-	job.is_told = job.is_built = true;
-	if (!b->sharing.is_next || b->sharing.is_off ||
-	    !shared_tell(b, &b->sharing.locks, &told, SHARED_TELL_LOCK,
-			 b->lock->text, b->lock->text_len))
-		return;
 	/* the environment is there, whatever becomes of this */
-	(void)!shared_hear(b, &b->sharing.locks, &heard, &none, &ignored);
-	shared_drop(&b->sharing.locks);
+	if (b->sharing.is_next && !b->sharing.is_off)
+		(void)!tell(b, true, &heard, &none, &ignored);
 }

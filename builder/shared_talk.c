@@ -231,9 +231,6 @@ static bool read_more(struct shared_process *p, int64_t *silent_since)
 	return !p->said.broken;
 }
 
-/* Wait for the answer.  SHARED_HEARD_NOTHING: there will be none, which was said; non-zero:
- * the build is over.
- */
 int shared_hear(struct build *b, struct shared_process *p,
 		enum shared_heard *ret, struct aq_lock **lock, struct aq_err *err)
 {
@@ -288,7 +285,6 @@ static bool write_all(struct build *b, const struct shared_process *p,
 	}
 	return true;
 }
-
 
 bool shared_start(struct build *b, struct shared_process *p,
 		  const struct shared_program *program)
