@@ -102,7 +102,11 @@ it_begin() { cluster_wait_idle "$IT_DIR" "$IT_JOB_SECONDS"; }
 
 # ... and none may leave a node down or drained.
 it_end() {
-  [[ ${BATS_TEST_COMPLETED-} == 1 ]] || touch "$IT_DIR/failed"
+  [[ ${BATS_TEST_COMPLETED-} == 1 ]] || {
+    touch "$IT_DIR/failed"
+    # what bats does not show of a command that `run --separate-stderr` ran
+    [[ -z ${stderr-} ]] || printf 'standard error of the last run:\n%s\n' "$stderr"
+  }
   it_nodes_are_fine
 }
 

@@ -122,10 +122,11 @@ all_refused() {
     run -1 --separate-stderr aq --node n1 build "$IT_SUBMIT/both.yaml"
     assert_contains "$stderr" "a link where another link"
     run -0 aq --node n1 build "$IT_SUBMIT/b.yaml"
-    # both are
+    # both are: no client has to link one through the other to find that out
     it_forget_failures n1
     run -1 --separate-stderr aq --node n1 build "$IT_SUBMIT/both.yaml"
     assert_contains "$stderr" "a link where another link"
+    refute_contains "$stderr" "linking"
   done
 }
 
