@@ -278,7 +278,7 @@ AQ_CHECK int run_function(struct build *b, enum phase phase,
 int run_failed(struct build *b, const struct command *cmd, const char *what,
 	       enum build_verdict verdict, struct aq_err *err);
 /* Whether what a client wrote, 'text', has one of the NULL-terminated 'patterns'. */
-bool client_says(const char *text, const char *const patterns[]);
+bool run_says(const char *text, const char *const patterns[]);
 
 /* -- limits.c -- */
 /* Whether others of the phase's account have so many processes that what failed may

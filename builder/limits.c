@@ -165,7 +165,7 @@ static const char *say_memory(const struct build *b, const char *text)
 
 	return b->conf->build_memory &&
 			       !cgroup_holds(b->cgroup, CGROUP_MEMORY) &&
-			       client_says(text, words) ?
+			       run_says(text, words) ?
 		       "a program of the build needed more memory than 'build_memory' allows" :
 		       NULL;
 }
@@ -180,7 +180,7 @@ const char *limits_say(struct build *b, enum phase phase, int exit_code,
 
 	if (b->is_personal)
 		return NULL;
-	if (exit_code != 128 + SIGXFSZ && !client_says(text, words))
+	if (exit_code != 128 + SIGXFSZ && !run_says(text, words))
 		return say_memory(b, text);
 	b->disk.is_over = true;
 	snprintf(said, sizeof(said),

@@ -120,7 +120,7 @@ static int failed(struct build *b, struct command *cmd,
 		  struct aq_err *err)
 {
 	cleanup_str struct aq_str why = AQ_STR_INIT(JSON_MAX);
-	bool is_refused = client_says(aq_str_get(&cmd->errors), refusals);
+	bool is_refused = run_says(aq_str_get(&cmd->errors), refusals);
 	struct aq_err ignored;
 
 	if (records_from_json(b, json, why_query, &why, &ignored) == 0) {

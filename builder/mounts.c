@@ -127,16 +127,9 @@ static bool divide_work(const struct build *b)
 #define SHM "/dev/shm"
 #define SHM_ROOM "size=1m,nr_inodes=64,mode=1777"
 
-static bool is_below(const char *path, const char *dir)
-{
-	size_t len = strlen(dir);
-
-	return strncmp(path, dir, len) == 0 && path[len] == '/';
-}
-
 static bool has_shm(const struct build *b, const struct phase_form *form)
 {
-	return form->has_caches && !is_below(b->inside, SHM) &&
+	return form->has_caches && !aq_path_in(b->inside, SHM) &&
 	       access(SHM, F_OK) == 0;
 }
 
@@ -357,7 +350,7 @@ bool mounts_renew(const struct build *b, const struct phase_form *form)
 	const unsigned long flags = SAFE | MS_NOEXEC | MS_RDONLY;
 
 	/* services listen there, and a socket needs no write to be used */
-	if (!form->has_network && !is_below(b->inside, "/run") &&
+	if (!form->has_network && !aq_path_in(b->inside, "/run") &&
 	    mount("aq", "/run", "tmpfs", flags, "size=4k,nr_inodes=2") != 0 &&
 	    errno != ENOENT)
 		return false;

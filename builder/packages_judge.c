@@ -81,23 +81,10 @@ static int judge_text(const struct aq_db_row *row, void *arg, struct aq_err *err
 	return 0;
 }
 
-/* "a/b" is below "a". */
-static bool is_below(const char *path, const char *dir)
-{
-	size_t len = strlen(dir);
-
-	return strncmp(path, dir, len) == 0 && path[len] == '/';
-}
-
-static bool is_at_or_below(const char *path, const char *dir)
-{
-	return strcmp(path, dir) == 0 || is_below(path, dir);
-}
-
 /* Nothing below it, which another package may bring, is what clients write. */
 static bool is_apart(const char *target, const char *cache)
 {
-	return !is_at_or_below(target, cache) && !is_at_or_below(cache, target);
+	return !aq_path_in(target, cache) && !aq_path_in(cache, target);
 }
 
 /* Where 'path' leads, as far as that is there. */
@@ -129,8 +116,8 @@ static bool is_elsewhere(const char *target, const char *cache)
 	char real[PATH_MAX], real_cache[PATH_MAX];
 
 	return !aq_path_climbs(target) && !has_empty_part(target + 1) &&
-	       !is_at_or_below(target, "/proc") &&
-	       !is_at_or_below(target, "/dev/fd") && is_apart(target, cache) &&
+	       !aq_path_in(target, "/proc") &&
+	       !aq_path_in(target, "/dev/fd") && is_apart(target, cache) &&
 	       make_real(target, real) && make_real(cache, real_cache) &&
 	       is_apart(real, real_cache);
 }
@@ -151,7 +138,7 @@ static void leave(char *at)
 static bool stays_in(struct judge *j, const char *path, const char *target)
 {
 	char at[2 * PATH_MAX]; /* a directory of the prefix; "": all of it */
-	bool is_moved = is_below(path, SITE), has_entered = false;
+	bool is_moved = aq_starts_with(path, SITE "/"), has_entered = false;
 	size_t len, end;
 
 	snprintf(at, sizeof(at), "%s", path);
@@ -161,7 +148,7 @@ static bool stays_in(struct judge *j, const char *path, const char *target)
 		end = strlen(at);
 		if (len == 2 && strncmp(target, "..", 2) == 0) {
 			if (!*at || (is_moved && has_entered &&
-				     !is_at_or_below(at, SITE)))
+				     !aq_path_in(at, SITE)))
 				return false;
 			if (has_entered)
 				aq_str_add_fmt(j->out, "%c %s %s/.\n",

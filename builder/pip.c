@@ -135,7 +135,7 @@ static int pip_resolve(struct build *b, void *arg, struct aq_err *err)
 		return rc;
 	if (cmd.exit_code != 0)
 		return run_failed(b, &cmd, "the pip requirements cannot be resolved",
-				  client_says(aq_str_get(&cmd.errors), pip_refusals) ?
+				  run_says(aq_str_get(&cmd.errors), pip_refusals) ?
 					  BUILD_REFUSED : BUILD_FAULT, err);
 	return records_from_json(b, &json, query, lines, err);
 }

@@ -58,7 +58,7 @@ static int solve(struct build *b, const char *program, struct aq_str *lines,
 		return rc;
 	if (cmd.exit_code != 0)
 		return run_failed(b, &cmd, "the packages cannot be resolved",
-				  client_says(aq_str_get(&cmd.errors), refusals) ?
+				  run_says(aq_str_get(&cmd.errors), refusals) ?
 					  BUILD_REFUSED : BUILD_FAULT, err);
 	return records_from_json(b, &json, query, lines, err);
 }

@@ -56,7 +56,7 @@ static bool says_full(const struct aq_err *err)
 					     "database or disk is full", NULL };
 
 	return err->errnum == ENOSPC || err->errnum == EDQUOT ||
-	       client_says(err->text, words);
+	       run_says(err->text, words);
 }
 
 void room_start(struct build *b)

@@ -399,7 +399,7 @@ int run_failed(struct build *b, const struct command *cmd, const char *what,
 		       text ? text : "");
 }
 
-bool client_says(const char *text, const char *const patterns[])
+bool run_says(const char *text, const char *const patterns[])
 {
 	for (; *patterns; patterns++)
 		if (strcasestr(text, *patterns))

@@ -24,16 +24,6 @@ static int refuse(const struct way *w, const char *what, struct aq_err *err)
 	return seal_refuse(w->b, w->link, what, err);
 }
 
-/* What follows 'dir' in 'path', "" or "/…"; NULL: it is not in there. */
-static const char *below(const char *dir, const char *path)
-{
-	size_t len = strlen(dir);
-
-	return len && strncmp(path, dir, len) == 0 &&
-			       (!path[len] || path[len] == '/') ?
-		       path + len : NULL;
-}
-
 /* The absolute 'path': back into the prefix (w->rest is set), or out of it, which
  * ends the way.
  */
@@ -41,7 +31,7 @@ static int go_to(struct way *w, const char *path, bool *ret_is_over,
 		 struct aq_err *err)
 {
 	const struct build *b = w->b;
-	const char *in = below(b->prefix, path), *rest;
+	const char *in = aq_path_in(path, b->prefix), *rest;
 
 	*ret_is_over = !in;
 	w->at[0] = '\0';
@@ -50,10 +40,10 @@ static int go_to(struct way *w, const char *path, bool *ret_is_over,
 			0 : refuse(w, "a link that is too long", err);
 	if (aq_path_climbs(path))
 		return refuse(w, "a link that climbs out of the environment", err);
-	rest = b->kind == AQ_ENV_INHERITED ? below(b->base_prefix, path) : NULL;
+	rest = b->kind == AQ_ENV_INHERITED ? aq_path_in(path, b->base_prefix) : NULL;
 	if (rest)
 		return 0;
-	if (below(b->conf->cache_dir, path) || aq_trust_lasting(path, NULL) != 0)
+	if (aq_path_in(path, b->conf->cache_dir) || aq_trust_lasting(path, NULL) != 0)
 		return refuse(w, "a link to what others than root can change",
 			      err);
 	return 0;

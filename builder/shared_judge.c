@@ -54,10 +54,9 @@ static bool is_channel_path(const char *path)
 static bool is_of_channels(const struct aq_strv *channels, const char *url)
 {
 	for (size_t i = 0; i < channels->n; i++) {
-		size_t len = strlen(channels->v[i]);
+		const char *rest = aq_path_in(url, channels->v[i]);
 
-		if (strncmp(url, channels->v[i], len) == 0 && url[len] == '/' &&
-		    is_channel_path(url + len))
+		if (rest && *rest && is_channel_path(rest))
 			return true;
 	}
 	return false;
@@ -124,18 +123,15 @@ static bool is_same_host(const char *place, const char *url)
 /* A file below the directory 'dir', a path or a file URL of it. */
 static bool is_file_below(const char *dir, const char *url)
 {
-	size_t len;
+	const char *rest;
 
 	if (!aq_starts_with(url, "file://"))
 		return false;
 	url += strlen("file://");
 	if (aq_starts_with(dir, "file://"))
 		dir += strlen("file://");
-	len = strlen(dir);
-	while (len && dir[len - 1] == '/')
-		len--;
-	return len && strncmp(url, dir, len) == 0 && url[len] == '/' &&
-	       !is_crooked(url + len);
+	rest = aq_path_in(url, dir);
+	return rest && *rest && !is_crooked(rest);
 }
 
 static bool is_of_index(const struct aq_conf *conf, const char *url)

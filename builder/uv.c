@@ -194,7 +194,7 @@ static int solve_freely(struct build *b, const char *uv, struct aq_str *lines,
 		return rc;
 	if (cmd.exit_code != 0)
 		return fail_solve(b, &cmd,
-				  client_says(aq_str_get(&cmd.errors),
+				  run_says(aq_str_get(&cmd.errors),
 					      pip_refusals), err);
 	rc = take_pylock(b, aq_str_get(&pylock), NULL, &all, err);
 	if (!rc)
@@ -222,7 +222,7 @@ static int solve_over_conda(struct build *b, const char *uv,
 		return rc;
 	if (cmd.exit_code == 0)
 		return take_pylock(b, aq_str_get(&pylock), &known, lines, err);
-	is_refused = client_says(aq_str_get(&cmd.errors), pip_refusals);
+	is_refused = run_says(aq_str_get(&cmd.errors), pip_refusals);
 	/* a prefix of one's own may have what the base's cannot */
 	if (!is_refused || b->kind == AQ_ENV_LINKED)
 		return fail_solve(b, &cmd, is_refused, err);
@@ -265,7 +265,7 @@ static int solve_with(struct build *b, const struct inside *in,
 	if (rc)
 		return rc;
 	*ret_is_refused = cmd.exit_code != 0 &&
-			  client_says(aq_str_get(&cmd.errors), pip_refusals);
+			  run_says(aq_str_get(&cmd.errors), pip_refusals);
 	if (*ret_is_refused && *constraints)
 		return 0;
 	if (cmd.exit_code != 0)
@@ -319,7 +319,7 @@ static int compile_over_base(struct build *b, const char *uv,
 
 	if (rc || cmd.exit_code == 0)
 		return rc;
-	if (!client_says(aq_str_get(&cmd.errors), pip_refusals))
+	if (!run_says(aq_str_get(&cmd.errors), pip_refusals))
 		return fail_solve(b, &cmd, false, err);
 	return inherit_miss(err, "its packages conflict with the request",
 			    aq_str_get(&cmd.errors));

@@ -90,11 +90,9 @@ int aq_sources_specs(const struct aq_request *req, const struct aq_conf *conf,
 static bool is_from(const struct aq_strv *urls, const char *url)
 {
 	for (size_t i = 0; i < urls->n; i++) {
-		size_t len = strlen(urls->v[i]);
+		const char *rest = aq_path_in(url, urls->v[i]);
 
-		while (len && urls->v[i][len - 1] == '/')
-			len--;
-		if (strncmp(url, urls->v[i], len) == 0 && url[len] == '/')
+		if (rest && *rest)
 			return true;
 	}
 	return false;

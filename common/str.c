@@ -310,6 +310,19 @@ bool aq_path_climbs(const char *path)
 	return false;
 }
 
+const char *aq_path_in(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	while (len && dir[len - 1] == '/')
+		len--;
+	if (!len && *dir) /* all that is absolute is in "/" */
+		return *path == '/' ? path + !path[1] : NULL;
+	if (!len || strncmp(path, dir, len) != 0 || (path[len] && path[len] != '/'))
+		return NULL;
+	return path + len;
+}
+
 bool aq_copy_text(char *dst, size_t size, const char *src)
 {
 	bool fits = aq_copy_mem(dst, size, src, strlen(src));

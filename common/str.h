@@ -97,6 +97,12 @@ bool aq_ends_with(const char *text, const char *suffix);
 /* Whether a part of 'path' is "..". */
 bool aq_path_climbs(const char *path);
 
+/* What follows 'dir' in 'path', both paths or URLs, by their text: "" if they are the same,
+ * "/..." if 'path' is below it; NULL if it is neither, or 'dir' is "".  Slashes at the end
+ * of 'dir' mean nothing.
+ */
+const char *aq_path_in(const char *path, const char *dir);
+
 /* Copy 'len' bytes into dst[size], and a NUL; false, untouched, if they do not
  * fit whole.
  */

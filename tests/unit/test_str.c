@@ -81,6 +81,21 @@ static void numbers(void **state)
 	assert_int_equal(n, 7);
 }
 
+static void what_is_in_a_directory(void **state)
+{
+	(void)state;
+	assert_string_equal(aq_path_in("/a/b", "/a/b"), "");
+	assert_string_equal(aq_path_in("/a/b", "/a/b//"), "");
+	assert_string_equal(aq_path_in("/a/b/c", "/a/b"), "/c");
+	assert_string_equal(aq_path_in("a/b/c", "a/"), "/b/c");
+	assert_null(aq_path_in("/a/bc", "/a/b"));
+	assert_null(aq_path_in("/a", "/a/b"));
+	assert_null(aq_path_in("/a", ""));
+	assert_string_equal(aq_path_in("/a/b", "/"), "/a/b");
+	assert_string_equal(aq_path_in("/", "/"), "");
+	assert_null(aq_path_in("a", "/"));
+}
+
 static void small_predicates(void **state)
 {
 	char buf[4] = "zzz";
@@ -106,6 +121,7 @@ int main(void)
 		cmocka_unit_test(lists_sort_and_drop_equals),
 		cmocka_unit_test(list_cap),
 		cmocka_unit_test(numbers),
+		cmocka_unit_test(what_is_in_a_directory),
 		cmocka_unit_test(small_predicates),
 	};
 
