@@ -19,6 +19,7 @@
 #include "builder/dialect.h"
 #include "builder/inherit.h"
 #include "builder/shared.h"
+#include "cli/units.h"
 #include "common/answer_fill.h"
 #include "common/clock.h"
 #include "common/flock.h"
@@ -114,10 +115,16 @@ int build_recall_failure(struct build *b, struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
 	int rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
+	char left_text[UNITS_SIZE];
+	uint64_t left = 0;
 
 	if (!rc)
 		rc = aq_store_fail_get(store, b->key, (uint64_t)time(NULL),
-				       err);
+				       &left, err);
+	if (left)
+		say(b, "this failed a while ago, and is tried again in %s, or at once with %s",
+		    units_ms(left * 1000, left_text),
+		    b->step ? "--aq-refresh" : "--refresh");
 	b->verdict = BUILD_NOT_KEPT; /* it is already */
 	return rc == AQ_MISS ? 0 : rc;
 }

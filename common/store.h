@@ -191,10 +191,11 @@ AQ_CHECK int aq_store_fail_put(struct aq_store *store, const char *key,
 			       const struct aq_err *why, uint64_t now,
 			       uint64_t ttl, struct aq_err *err);
 /* AQ_MISS: none.  AQ_USER or AQ_SYS: there is one, of that class, its reason in
- * err->text.
+ * err->text, for 'ret_left' seconds more.
  */
 AQ_CHECK int aq_store_fail_get(struct aq_store *store, const char *key,
-			       uint64_t now, struct aq_err *err);
+			       uint64_t now, uint64_t *ret_left,
+			       struct aq_err *err);
 
 /* Say what 'env' takes on disk by now; AQ_MISS: it is gone. */
 AQ_CHECK int aq_store_resize(struct aq_store *store, const struct aq_env *env,

@@ -40,28 +40,30 @@ int aq_store_fail_put(struct aq_store *store, const char *key,
 	return aq_db_end(store->db, rc, err);
 }
 
-struct failure {
+struct asked {
 	uint64_t now;
+	uint64_t *ret_left;
 };
 
 static int judge_failure(const struct aq_db_row *row, void *arg,
 			 struct aq_err *err)
 {
-	const struct failure *f = arg;
+	const struct asked *f = arg;
 	uint64_t since = aq_db_number(row, 2), ttl = aq_db_number(row, 3);
 
 	/* 'since' in the future: a clock was set back */
 	if (f->now < since || f->now - since >= ttl)
 		return aq_fail(err, AQ_MISS, "not there");
+	*f->ret_left = ttl - (f->now - since);
 	return aq_fail(err, aq_db_number(row, 1) ? AQ_USER : AQ_SYS, "%s",
 		       aq_db_text(row, 0));
 }
 
 int aq_store_fail_get(struct aq_store *store, const char *key, uint64_t now,
-		      struct aq_err *err)
+		      uint64_t *ret_left, struct aq_err *err)
 {
 	const struct aq_db_value values[] = { AQ_TEXT(key) };
-	struct failure f = { now };
+	struct asked f = { now, ret_left };
 
 	return aq_db_run(store->db,
 			 "SELECT reason, is_refusal, since, ttl FROM failures"

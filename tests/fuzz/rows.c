@@ -277,7 +277,7 @@ static void check_sample(struct aq_store *s, unsigned char which)
 	struct aq_err err = { 0 };
 	size_t i = which % SAMPLES;
 	uint32_t generation = 0;
-	uint64_t n, ms, size;
+	uint64_t n, ms, size, left;
 	bool is_plain;
 
 	check_found(s, aq_store_find_key, locks[i]);
@@ -285,7 +285,7 @@ static void check_sample(struct aq_store *s, unsigned char which)
 	check_class(aq_store_find(s, locks[i], "", "", &e, &err), &err);
 	check_class(aq_store_is_plain(s, locks[i], &is_plain, &err), &err);
 	/* of any class: it is what is remembered */
-	(void)!aq_store_fail_get(s, locks[i], NOW, &err);
+	(void)!aq_store_fail_get(s, locks[i], NOW, &left, &err);
 	check_class(aq_store_size(s, (uint32_t)i, &size, &err), &err);
 	check_class(aq_store_typical(s, (enum aq_env_kind)i, &n, &ms, &size,
 				     &err), &err);

@@ -318,21 +318,24 @@ static void failures_are_remembered_for_a_time(void **state)
 	const struct aq_err no = { .class = AQ_USER, .text = "no %s" };
 	const struct aq_err fault = { .class = AQ_SYS, .text = "again" };
 	struct aq_err err = { 0 };
+	uint64_t left = 0;
 
-	assert_int_equal(aq_store_fail_get(store, s->key, 100, &err), AQ_MISS);
+	assert_int_equal(aq_store_fail_get(store, s->key, 100, &left, &err), AQ_MISS);
 	assert_int_equal(aq_store_fail_put(store, s->key, &no, 100, 50, &err),
 			 0);
-	assert_int_equal(aq_store_fail_get(store, s->key, 149, &err), AQ_USER);
+	assert_int_equal(aq_store_fail_get(store, s->key, 149, &left, &err), AQ_USER);
 	assert_string_equal(err.text, "no %s");
-	assert_int_equal(aq_store_fail_get(store, s->key, 150, &err), AQ_MISS);
+	assert_int_equal(left, 1);
+	assert_int_equal(aq_store_fail_get(store, s->key, 150, &left, &err), AQ_MISS);
 	/* a clock was set back */
-	assert_int_equal(aq_store_fail_get(store, s->key, 99, &err), AQ_MISS);
+	assert_int_equal(aq_store_fail_get(store, s->key, 99, &left, &err), AQ_MISS);
 	assert_int_equal(aq_store_fail_put(store, s->key, &fault, 140, 50,
 					   &err), 0);
-	assert_int_equal(aq_store_fail_get(store, s->key, 150, &err), AQ_SYS);
+	assert_int_equal(aq_store_fail_get(store, s->key, 150, &left, &err), AQ_SYS);
 	assert_string_equal(err.text, "again");
+	assert_int_equal(left, 40);
 	must_commit(store, s);
-	assert_int_equal(aq_store_fail_get(store, s->key, 150, &err), AQ_MISS);
+	assert_int_equal(aq_store_fail_get(store, s->key, 150, &left, &err), AQ_MISS);
 	sample_free(s);
 }
 
@@ -342,6 +345,7 @@ static void failures_have_a_cap(void **state)
 		must_open(*state, AQ_STORE_WRITE);
 	const struct aq_err no = { .class = AQ_USER, .text = "no" };
 	struct aq_err err = { 0 };
+	uint64_t left;
 	char key[32];
 
 	for (int i = 0; i <= AQ_STORE_FAILURES_MAX; i++) {
@@ -350,9 +354,9 @@ static void failures_have_a_cap(void **state)
 						   (uint64_t)i, 100000, &err),
 				 0);
 	}
-	assert_int_equal(aq_store_fail_get(store, "0", 2000, &err), AQ_MISS);
-	assert_int_equal(aq_store_fail_get(store, "1", 2000, &err), AQ_USER);
-	assert_int_equal(aq_store_fail_get(store, key, 2000, &err), AQ_USER);
+	assert_int_equal(aq_store_fail_get(store, "0", 2000, &left, &err), AQ_MISS);
+	assert_int_equal(aq_store_fail_get(store, "1", 2000, &left, &err), AQ_USER);
+	assert_int_equal(aq_store_fail_get(store, key, 2000, &left, &err), AQ_USER);
 }
 
 static void sizes_are_summed_for_a_user(void **state)
@@ -395,7 +399,7 @@ static void looking_up_walks_over_nothing(void **state)
 	cleanup_strv struct aq_strv digests = AQ_STRV_INIT(N);
 	struct sample *last = NULL;
 	struct aq_err err = { 0 };
-	uint64_t before, n;
+	uint64_t before, n, left;
 
 	for (unsigned int i = 0; i < N; i++) {
 		struct sample *s = sample(i, 1);
@@ -433,7 +437,7 @@ static void looking_up_walks_over_nothing(void **state)
 					  &err), 0);
 	assert_int_equal(digests.n, 1);
 	assert_int_equal(aq_store_used(store, last->env.name, 1, &err), 0);
-	assert_int_equal(aq_store_fail_get(store, last->key, 1, &err), AQ_MISS);
+	assert_int_equal(aq_store_fail_get(store, last->key, 1, &left, &err), AQ_MISS);
 	assert_int_equal(aq_store_remove(store, last->env.name, &err), 0);
 	assert_int_equal(aq_db_scanned(store->db), before);
 	/* what does walk is seen to */
