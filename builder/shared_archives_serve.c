@@ -115,8 +115,8 @@ static int wait_for_archives(struct serving *s, struct aq_err *err)
  */
 static void take_over(struct serving *s)
 {
-	shared_claim_forget(&s->dir, s->job->node);
-	(void)!shared_claim_take(&s->dir, &s->claim, NULL);
+	if (!shared_claim_adopt(&s->dir, &s->claim))
+		(void)!shared_claim_take(&s->dir, &s->claim, NULL);
 }
 
 static int conclude(struct serving *s, struct aq_err *err)

@@ -145,18 +145,21 @@ void shared_claim_drop(const struct shared_dir *d, struct shared_claim *c,
 	aq_close_fd(&c->fd);
 }
 
-void shared_claim_forget(const struct shared_dir *d, const char *node)
+bool shared_claim_adopt(const struct shared_dir *d, struct shared_claim *c)
 {
 	cleanup_str struct aq_str text = AQ_STR_INIT(CLAIM_MAX);
-	char name[SHARED_NAME_SIZE], head[64];
+	const size_t head = strcspn(c->who, " ") + 1;
+	char name[SHARED_NAME_SIZE];
 	uint64_t n = 0;
 
-	snprintf(head, sizeof(head), "%.48s ", node);
-	if (shared_find_highest(d, KIND, SHARED_NUMBER_MAX + 1, &n, NULL) != 0 ||
-	    !n)
-		return;
+	if (shared_find_highest(d, KIND, SHARED_NUMBER_MAX + 1, &n, NULL) != 0 || !n)
+		return false;
 	name_claim(d, n, name);
-	if (shared_read_own(d, name, &text, NULL) == 0 &&
-	    aq_starts_with(aq_str_get(&text), head))
-		(void)unlinkat(d->fd, name, 0);
+	if (shared_read_own(d, name, &text, NULL) != 0 ||
+	    strncmp(aq_str_get(&text), c->who, head) != 0)
+		return false;
+	c->fd = openat(d->fd, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	c->n = n;
+	shared_claim_renew(c);
+	return c->fd >= 0;
 }

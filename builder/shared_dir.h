@@ -110,8 +110,10 @@ void shared_claim_renew(struct shared_claim *c);
 void shared_claim_drop(const struct shared_dir *d, struct shared_claim *c,
 		       bool is_over);
 
-/* Drop the claim that a process of 'node' left when it was ended. */
-void shared_claim_forget(const struct shared_dir *d, const char *node);
+/* Go on with the claim that another process of the same node left when it was ended: at
+ * no time is it nobody's.  False: there is none.
+ */
+bool shared_claim_adopt(const struct shared_dir *d, struct shared_claim *c);
 
 /* Whether all that is needed works below 'path': AQ_SYS, with what does not. */
 AQ_CHECK int shared_dir_try(const char *path, uid_t owner, struct aq_err *err);

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -332,15 +333,18 @@ static void who_publishes_the_rest_has_the_claim(void **state)
 	cleanup_close int here = make_here(*state, "here", "x");
 	struct shared_claim dead, waits;
 	struct copier c;
+	struct stat st;
 
 	assert_int_equal(shared_dir_open(*state, geteuid(), KEY, &d, NULL), 0);
 	shared_claim_init(&dead, "node-a");
 	shared_claim_init(&waits, "node-b");
 	assert_int_equal(shared_claim_take(&d, &dead, NULL), 0);
 	start_copier(&c, *state, 0, true);
-	/* there is a moment in which nobody has it */
-	hear(&c, SHARED_SAYS_ALIVE "\n");
-	assert_true(has_claim(&d, &waits, c.pid));
+	while (!has_claim(&d, &waits, c.pid))
+		assert_int_equal(kill(c.pid, 0), 0);
+	/* the same one: at no time it was nobody's */
+	assert_int_equal(fstat(dead.fd, &st), 0);
+	assert_int_equal(st.st_nlink, 1);
 	tell_copier(&c);
 	assert_int_equal(shared_claim_take(&d, &waits, NULL), 0);
 	shared_claim_drop(&d, &waits, false);
