@@ -26,7 +26,7 @@ CONF
   chmod 644 "$AQ_CONF"
   IT_SUBMIT=$IT_DIR/submit
   install -d -o "$AQ_TEST_USER" -g "$AQ_TEST_USER" "$IT_SUBMIT" "$IT_DIR/home"
-  install -m 644 "$BATS_TEST_DIRNAME"/../../examples/* "$IT_SUBMIT"
+  it_examples
   export IT_SUBMIT
 }
 

@@ -437,29 +437,9 @@ takes_words() {
   done
 }
 
-# forging_slurm: a configuration of the attacker's, whose plugin says to the prolog
-# what FORGE holds; FORGED is its slurm.conf.
-forging_slurm() {
-  FORGED=$IT_SUBMIT/forged.conf
-  cat >"$IT_SUBMIT/forge.c" <<'C'
-#include <slurm/spank.h>
-#include <stdlib.h>
-SPANK_PLUGIN(forge, 1)
-int slurm_spank_init_post_opt(spank_t sp, int ac, char **av)
-{
-	if (getenv("FORGE") && spank_context() == S_CTX_ALLOCATOR)
-		spank_job_control_setenv(sp, "AQ_DIGEST", getenv("FORGE"), 1);
-	return ac < 0 && !av;
-}
-C
-  gcc -shared -fPIC -I"$CLUSTER_SLURM/include" -o "$IT_SUBMIT/forge.so" "$IT_SUBMIT/forge.c"
-  echo "required $IT_SUBMIT/forge.so" >"$IT_SUBMIT/forged.plugstack"
-  sed "s|^PlugStackConfig=.*|PlugStackConfig=$IT_SUBMIT/forged.plugstack|" "$IT_DIR/etc/slurm.conf" >"$FORGED"
-}
-
 @test "what a user's own Slurm configuration says to the prolog: no more than a digest is noted" {
   local node job mark digest value
-  forging_slurm
+  it_forging_slurm
   digest=$(printf 'aq-request 1\nchannel hostile\nconda aq-victim\n' | sha256sum | cut -d ' ' -f 1)
   for node in "${NODES[@]}"; do
     # that one is noted, so what is forged gets there

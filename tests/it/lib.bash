@@ -127,6 +127,32 @@ it_file() {
   echo "$path"
 }
 
+# it_examples: the project's examples, where the test user works.
+it_examples() {
+  cp -r --no-preserve=ownership "$BATS_TEST_DIRNAME"/../../examples/. "$IT_SUBMIT"
+  chmod -R u=rwX,go=rX "$IT_SUBMIT"
+}
+
+# it_forging_slurm: a configuration of a user's own, whose plugin says to the prolog of
+# sbatch's job what FORGE holds; FORGED is its slurm.conf.
+it_forging_slurm() {
+  FORGED=$IT_SUBMIT/forged.conf
+  cat >"$IT_SUBMIT/forge.c" <<'C'
+#include <slurm/spank.h>
+#include <stdlib.h>
+SPANK_PLUGIN(forge, 1)
+int slurm_spank_init_post_opt(spank_t sp, int ac, char **av)
+{
+	if (getenv("FORGE") && spank_context() == S_CTX_ALLOCATOR)
+		spank_job_control_setenv(sp, "AQ_DIGEST", getenv("FORGE"), 1);
+	return ac < 0 && !av;
+}
+C
+  gcc -shared -fPIC -I"$CLUSTER_SLURM/include" -o "$IT_SUBMIT/forge.so" "$IT_SUBMIT/forge.c"
+  echo "required $IT_SUBMIT/forge.so" >"$IT_SUBMIT/forged.plugstack"
+  sed "s|^PlugStackConfig=.*|PlugStackConfig=$IT_SUBMIT/forged.plugstack|" "$IT_DIR/etc/slurm.conf" >"$FORGED"
+}
+
 # it_forget: empty every node's cache, as on a new machine, once its jobs'
 # epilogs are through.
 it_forget() {

@@ -7,7 +7,7 @@
 load lib
 setup_file() {
   it_up
-  install -m 644 "$BATS_TEST_DIRNAME"/../../examples/* "$IT_SUBMIT"
+  it_examples
   install -d -o "$AQ_TEST_USER" -g "$AQ_TEST_USER" "$IT_SUBMIT/home" "$IT_SUBMIT/home2"
 }
 teardown_file() { it_down; }

@@ -7,7 +7,7 @@
 load lib
 setup_file() {
   it_up --nodes 2
-  install -m 644 "$BATS_TEST_DIRNAME"/../../examples/* "$IT_SUBMIT"
+  it_examples
 }
 teardown_file() { it_down; }
 setup() { it_begin; }

@@ -29,6 +29,7 @@ FLOOD     200000000 4000000000
 DRAIN             1        10
 DRAIN_EVERY       6         1
 SHARED            1        10
+SNAKEMAKE         0         1
 '
 readonly AQ_COUNTS
 

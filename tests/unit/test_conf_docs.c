@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* aq.conf(5), README.md and the example say of every key what the table says,
- * and of no other.
- */
+/* aq.conf(5) and the example say of every key what the table says, and of no other. */
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -73,24 +71,6 @@ static void manual_has_each_key_with_its_default(void **state)
 	}
 }
 
-static void readme_has_each_key_with_its_default(void **state)
-{
-	cleanup_free char *text = read_source("README.md");
-	char row[256];
-
-	(void)state;
-	for (size_t i = 0; i < aq_conf_n_keys; i++) {
-		const struct aq_conf_key *key = &aq_conf_keys[i];
-
-		snprintf(row, sizeof(row), "\n| `%s` | %s | ", key->name,
-			 shown_default(key));
-		if (!strstr(text, row))
-			fail_msg("README.md lacks the row%s", row);
-	}
-	assert_int_equal(count(strstr(text, "\n| key |"), "\n| `"),
-			 aq_conf_n_keys);
-}
-
 static void example_has_each_key_and_is_read(void **state)
 {
 	cleanup_free char *text = read_source("packaging/aq.conf");
@@ -128,7 +108,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(manual_has_each_key_with_its_default),
-		cmocka_unit_test(readme_has_each_key_with_its_default),
 		cmocka_unit_test(example_has_each_key_and_is_read),
 	};
 
