@@ -108,10 +108,10 @@ gone() { [[ ! -e $1 ]]; }
   local before after
   echo '{channels: [conda-forge], dependencies: [activate-demo]}' >"$IT_SUBMIT/other.yaml"
   submitted --aq-requirements=other.yaml nightly.sh
-  before=$(<"$IT_SUBMIT/nightly-$JOB.out")
+  before=$(tail -n 1 "$IT_SUBMIT/nightly-$JOB.out") # progress stands above it
   submitted nightly.sh
-  after=$(<"$IT_SUBMIT/nightly-$JOB.out")
-  [[ $before != "$after" ]]
+  after=$(tail -n 1 "$IT_SUBMIT/nightly-$JOB.out")
+  [[ $before == "$(it_cache n1)"/envs/* && $before != "$after" ]]
   wait_until "$IT_JOB_SECONDS" gone "$before"
   [[ -d $after ]]
 }
