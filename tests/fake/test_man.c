@@ -2,31 +2,22 @@
 /* spank_aq(8) has the plugin's options, arguments and variables, and no other. */
 #include "tests/unit/unit.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/io.h"
 #include "tests/fake/jobs.h"
 #include "tests/fake/played.h"
-
-#define SECTION_MAX (64 * 1024)
+#include "tests/unit/page.h"
 
 /* A section of the page, which the caller frees. */
 static char *read_section(const char *name)
 {
-	cleanup_str struct aq_str path = AQ_STR_INIT(4096);
-	cleanup_str struct aq_str text = AQ_STR_INIT(SECTION_MAX);
-	const char *top = getenv("AQ_SRCDIR"), *end;
-	char heading[64];
-	char *at;
+	cleanup_free char *text = page_read("docs/man/spank_aq.8");
+	char heading[64], *at, *end;
 
-	aq_str_add_fmt(&path, "%s/docs/man/spank_aq.8", top ? top : ".");
-	assert_int_equal(aq_read_file(AT_FDCWD, aq_str_get(&path), &text, NULL),
-			 0);
 	snprintf(heading, sizeof(heading), "\n.Sh %s\n", name);
-	at = strstr(text.s, heading);
+	at = strstr(text, heading);
 	if (!at) {
 		fail_msg("spank_aq(8) lacks '%s'", name);
 		return NULL; /* gcc does not know that it never gets here */
@@ -34,15 +25,6 @@ static char *read_section(const char *name)
 	at += strlen(heading) - 1;
 	end = strstr(at, "\n.Sh ");
 	return strndup(at, end ? (size_t)(end - at) : strlen(at));
-}
-
-static size_t count(const char *text, const char *what)
-{
-	size_t n = 0;
-
-	for (; (text = strstr(text, what)); text += strlen(what))
-		n++;
-	return n;
 }
 
 /* The section has an item KIND NAME REST. */
@@ -82,7 +64,7 @@ static void page_has_each_option(void **state)
 	for (size_t i = 0; i < played.n_others; i++)
 		assert_option(section, played.others[i]);
 	/* 'none' has an item of its own */
-	assert_int_equal(count(section, "\n.It Fl "), played.n_others + 2);
+	assert_int_equal(page_count(section, "\n.It Fl "), played.n_others + 2);
 }
 
 static void page_has_each_argument(void **state)
@@ -96,7 +78,7 @@ static void page_has_each_argument(void **state)
 	rim_args_read(ARRAY_LEN(args), args, &ret);
 	assert_string_equal(ret.conf_path, "/etc/aq.conf");
 	assert_item(section, "Cm", "config", " Ns = Ns Ar file");
-	assert_int_equal(count(section, "\n.It "), 1);
+	assert_int_equal(page_count(section, "\n.It "), 1);
 }
 
 static bool is_ours(const char *variable)

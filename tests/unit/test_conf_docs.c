@@ -9,38 +9,16 @@
 
 #include "common/conf_table.h"
 #include "common/io.h"
-
-static char *read_source(const char *name)
-{
-	cleanup_str struct aq_str path = AQ_STR_INIT(4096);
-	cleanup_str struct aq_str text = AQ_STR_INIT(1024 * 1024);
-	const char *top = getenv("AQ_SRCDIR");
-
-	aq_str_add_fmt(&path, "%s/%s", top ? top : ".", name);
-	assert_int_equal(aq_read_file(AT_FDCWD, aq_str_get(&path), &text, NULL),
-			 0);
-	return strdup(aq_str_get(&text));
-}
+#include "tests/unit/page.h"
 
 static const char *shown_default(const struct aq_conf_key *key)
 {
 	return *key->initial ? key->initial : "none";
 }
 
-static size_t count(const char *text, const char *what)
-{
-	size_t n = 0;
-
-	while ((text = strstr(text, what))) {
-		n++;
-		text += strlen(what);
-	}
-	return n;
-}
-
 static void manual_has_each_key_with_its_default(void **state)
 {
-	cleanup_free char *text = read_source("docs/man/aq.conf.5");
+	cleanup_free char *text = page_read("docs/man/aq.conf.5");
 	char *end, item[128];
 	char *keys = strstr(text, ".Sh KEYS");
 
@@ -49,7 +27,7 @@ static void manual_has_each_key_with_its_default(void **state)
 	end = strstr(keys, "\n.El");
 	assert_non_null(end);
 	*end = '\0';
-	assert_int_equal(count(keys, "\n.It Ic "), aq_conf_n_keys);
+	assert_int_equal(page_count(keys, "\n.It Ic "), aq_conf_n_keys);
 	for (size_t i = 0; i < aq_conf_n_keys; i++) {
 		const struct aq_conf_key *key = &aq_conf_keys[i];
 		cleanup_free char *part = NULL;
@@ -73,7 +51,7 @@ static void manual_has_each_key_with_its_default(void **state)
 
 static void example_has_each_key_and_is_read(void **state)
 {
-	cleanup_free char *text = read_source("packaging/aq.conf");
+	cleanup_free char *text = page_read("packaging/aq.conf");
 	cleanup_conf struct aq_conf *conf = NULL;
 	char path[] = "/tmp/aq-test-conf-XXXXXX", line[256];
 	struct aq_err err = { 0 };
