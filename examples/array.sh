@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Every task of an array in one environment, which each node builds once however
 # many tasks wait for it:
 #     sbatch --array=1-4 array.sh

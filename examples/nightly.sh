@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # What is run again and again, under a name of one's own.  Submit it with another
 # request, and the environment that it leaves goes with the last job that uses it:
 #     sbatch nightly.sh

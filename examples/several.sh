@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Several environments in one job, each for the step that names it:
 #     sbatch several.sh
 #SBATCH --aq-requirements=req.yaml

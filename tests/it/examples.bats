@@ -1,7 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # Everything in examples/, as people would run it, and what the documentation shows of
-# srun: the first of it is README.md's transcript.
+# srun: the first of it is README.md's transcript.  req.yaml and pip.yaml are in path.bats,
+# too, with every client.
 # shellcheck disable=SC2154,SC2016 # bats sets stderr; jobs expand variables
 
 load lib
@@ -9,13 +10,13 @@ load lib
 TOP=$BATS_TEST_DIRNAME/../..
 
 setup_file() {
-  it_up --nodes 2 --set "max_age=0" --set "min_free=0"
+  it_up --set "max_age=0" --set "min_free=0"
   it_examples
   # once for all that follows
   for time in first second; do
-    on_node srun -w n1 --aq-requirements=req.yaml python fn.py >"$IT_DIR/$time" 2>&1
+    on_node srun --aq-requirements=req.yaml python fn.py >"$IT_DIR/$time" 2>&1
   done
-  on_node srun -w n1 --aq-requirements=environment.yml true
+  on_node srun --aq-requirements=environment.yml true
 }
 teardown_file() { it_down; }
 setup() { it_begin; }
@@ -26,7 +27,7 @@ on_node() { as_user -C "$IT_SUBMIT" "$@"; }
 
 # submitted OPTION... SCRIPT: sbatch it on n1 and wait; JOB is its id.
 submitted() {
-  JOB=$(on_node sbatch --parsable -w n1 "$@")
+  JOB=$(on_node sbatch --parsable "$@")
   it_wait "$JOB"
   it_job_is COMPLETED "$JOB"
 }
@@ -58,14 +59,6 @@ shape() {
   done
 }
 
-@test "srun, with a conda request and with what pip would install" {
-  run -0 --separate-stderr on_node srun -w n1 --aq-requirements=req.yaml python fn.py
-  assert_contains "$output" "accuracy: 0.9"
-  assert_contains "$output" "resolution: reused"
-  run -0 --separate-stderr on_node srun -w n1 --aq-requirements=pip.yaml python fn.py
-  assert_contains "$output" "accuracy: 0.9"
-}
-
 @test "job.sh: a batch script and its step are in the job's environment" {
   submitted job.sh
   run -0 grep -c "accuracy: 0.9" "$IT_SUBMIT/job-$JOB.out"
@@ -88,16 +81,16 @@ shape() {
 }
 
 @test "ranks.py: all ranks are in one environment, and share the work" {
-  run -0 --separate-stderr on_node srun -w n1 -n4 --mpi=none --aq-requirements=req.yaml python ranks.py
+  run -0 --separate-stderr on_node srun -n4 --mpi=none --aq-requirements=req.yaml python ranks.py
   assert_equal "${#lines[@]}" 4
   assert_equal "$(awk '{s += $5} END {print s}' <<<"$output")" 5050
   assert_equal "$(awk '{print $NF}' <<<"$output" | sort -u | wc -l)" 1
-  run -0 --separate-stderr on_node srun -N2 -n4 --mpi=pmi2 --aq-requirements=req.yaml python ranks.py
+  run -0 --separate-stderr on_node srun -n4 --mpi=pmi2 --aq-requirements=req.yaml python ranks.py
   assert_equal "$(awk '{s += $5} END {print s, $4}' <<<"$output")" "5050 4:"
 }
 
 @test "environment.yml: a project's own file, its name and prefix without effect" {
-  run -0 --separate-stderr on_node srun -w n1 --aq-requirements=environment.yml \
+  run -0 --separate-stderr on_node srun --aq-requirements=environment.yml \
     python -c 'import requests, cloudpickle, os; print(os.environ["CONDA_PREFIX"])'
   [[ $output == "$(it_cache n1)"/envs/* ]]
 }
@@ -160,7 +153,7 @@ restart_slurmctld() {
   cp "$IT_SUBMIT/job_submit.lua" "$IT_DIR/etc/"
   echo "JobSubmitPlugins=lua" >>"$IT_DIR/etc/slurm.conf"
   restart_slurmctld
-  run -0 --separate-stderr on_node srun -w n1 --aq-requirements=req.yaml printenv AQ_RESOLUTION
+  run -0 --separate-stderr on_node srun --aq-requirements=req.yaml printenv AQ_RESOLUTION
   assert_equal "$output" reused
   it_forging_slurm
   run -0 on_node SLURM_CONF="$FORGED" FORGE=little sbatch -o /dev/null --wrap true
