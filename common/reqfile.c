@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -45,7 +46,7 @@ static int open_file(const char *path, int *ret_fd, struct aq_err *err)
 int aq_file_read(const char *path, bool regular, size_t *budget,
 		 struct aq_str *out, struct stat *ret_st, struct aq_err *err)
 {
-	cleanup_str struct aq_str raw = AQ_STR_INIT(AQ_REQUEST_FILE_MAX);
+	cleanup_str struct aq_str raw = AQ_STR_INIT(*budget);
 	cleanup_close int fd = -1;
 	struct stat st;
 	int rc = open_file(path, &fd, err);
@@ -60,6 +61,11 @@ int aq_file_read(const char *path, bool regular, size_t *budget,
 	    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) < 0)
 		return aq_fail_errno(err, "cannot read it");
 	rc = aq_text_read(fd, *budget, &raw, err);
+	if (rc == AQ_USER && *budget > AQ_REQUEST_FILE_MAX)
+		return aq_fail(err, AQ_USER,
+			       "is over %zu KiB: write what it needs into a "
+			       "req.yaml",
+			       *budget / 1024);
 	if (rc == AQ_USER)
 		return aq_fail(err, AQ_USER,
 			       "is over %d KiB with what it includes: a "
@@ -139,21 +145,69 @@ static int normalise(const struct aq_pip *pip, const char *file,
 	return aq_text_done(out, "a requirement", err);
 }
 
+/* Whether all of 'text' is --hash=ALGORITHM:DIGEST, once or more. */
+static bool is_hashes(const char *text)
+{
+	static const char option[] = "--hash";
+
+	while (*text) {
+		if (!aq_starts_with(text, option))
+			return false;
+		text += strlen(option);
+		if (!*text || !strchr("= \t", *text))
+			return false;
+		text += strspn(text, "= \t");
+		text += strcspn(text, " \t");
+		text += strspn(text, " \t");
+	}
+	return true;
+}
+
+/* A requirement's end: hashes that pip would compare may stand behind it. */
+static size_t before_hashes(struct aq_pip *pip, struct aq_place at,
+			    const char *text)
+{
+	const char *hashes = strstr(text, " --hash");
+
+	if (!hashes)
+		hashes = strstr(text, "\t--hash");
+	if (!hashes || !is_hashes(hashes + 1))
+		return strlen(text); /* other options are refused where it is parsed */
+	if (!pip->has_told_hashes)
+		aq_place_note(pip->warnings, at,
+			      "'--hash' has no effect: packages are held by "
+			      "their versions, and come from where the "
+			      "administrator says");
+	pip->has_told_hashes = true;
+	return (size_t)(hashes - text);
+}
+
 static void add_requirement(struct aq_pip *pip, struct aq_place at,
-			    const char *text, bool constraint)
+			    const char *line, bool constraint)
 {
 	cleanup_str struct aq_str out = AQ_STR_INIT(AQ_SPEC_MAX);
+	cleanup_free char *text = strndup(line, before_hashes(pip, at, line));
 	struct aq_err err;
 
-	if (normalise(pip, at.file, text, constraint, &out, &err) != 0)
+	if (!text) {
+		aq_fail(&err, AQ_SYS, "out of memory for a requirement");
+		aq_problem_err(pip->problems, at, &err);
+	} else if (normalise(pip, at.file, text, constraint, &out, &err) != 0)
 		aq_problem_err(pip->problems, at, &err);
 	else
 		aq_strv_add(constraint ? pip->constraints : pip->requirements,
 			    aq_str_get(&out));
 }
 
+void aq_pip_requirement(struct aq_pip *pip, struct aq_place at,
+			const char *text)
+{
+	add_requirement(pip, at, text, false);
+}
+
 /* pip: a '#' at the start or behind white space begins a comment; '\' at a
- * line's end joins it with the next.  'line' is one of a file's, its end cut.
+ * line's end joins it with the next, but not that of a line which is a comment.
+ * 'line' is one of a file's, its end cut.
  */
 static void strip_line(char *line)
 {
@@ -179,9 +233,11 @@ static void read_lines(struct aq_pip *pip, const char *file, char *text,
 		char *end = text, *next;
 
 		for (;;) {
+			bool is_comment = end[strspn(end, " \t\f")] == '#';
+
 			end += strcspn(end, "\n");
 			number++;
-			if (end == text || !*end)
+			if (end == text || !*end || is_comment)
 				break;
 			if (end[-1] == '\\') {
 				end[-1] = end[0] = ' ';
@@ -329,6 +385,32 @@ static void read_no_binary(struct aq_pip *pip, struct aq_place at,
 		aq_problem_err(pip->problems, at, &err);
 }
 
+/* What says how pip is to do what is done here anyway, or not at all. */
+static bool has_no_effect(struct aq_pip *pip, struct aq_place at,
+			  const char *text)
+{
+	static const struct {
+		const char *name, *why;
+	} options[] = {
+		{ "--prefer-binary", "wheels are taken wherever there are any" },
+		{ "--only-binary", "nothing is built from source unless "
+				   "'--no-binary' names it" },
+		{ "--require-hashes", "packages are held by their versions, and "
+				      "come from where the administrator says" },
+	};
+	char note[256];
+
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		if (!option_value(text, options[i].name))
+			continue;
+		snprintf(note, sizeof(note), "'%s' has no effect: %s",
+			 options[i].name, options[i].why);
+		aq_place_note(pip->warnings, at, note);
+		return true;
+	}
+	return false;
+}
+
 static void refuse_option(struct aq_pip *pip, struct aq_place at,
 			  const char *text)
 {
@@ -338,8 +420,16 @@ static void refuse_option(struct aq_pip *pip, struct aq_place at,
 		aq_problem(pip->problems, at,
 			   "'%s' is an editable install of code that the "
 			   "nodes may not have: remove it, or name a released "
-			   "package",
-			   aq_show(text, show));
+			   "package%s",
+			   aq_show(text, show),
+			   strstr(text, "git+") ?
+				   ", or the repository as 'NAME @ git+URL'" :
+				   "");
+	else if (option_value(text, "--pre"))
+		aq_problem(pip->problems, at,
+			   "option '--pre' is not supported: remove it, and "
+			   "write 'NAME>=2.0rc1' for a package of which a "
+			   "pre-release will do");
 	else
 		aq_problem(pip->problems, at,
 			   "option '%.*s' is not supported: remove it, the "
@@ -372,8 +462,37 @@ void aq_pip_line(struct aq_pip *pip, struct aq_place at, const char *text,
 	value = option_value(text, "--no-binary");
 	if (value)
 		read_no_binary(pip, at, value);
-	else if (*text == '-')
+	else if (*text == '-' && !has_no_effect(pip, at, text))
 		refuse_option(pip, at, text);
-	else
+	else if (*text != '-')
 		add_requirement(pip, at, text, constraint);
+}
+
+/* "dependencies:", which no requirement is: where it stands, or line 0. */
+static struct aq_place find_key(const char *file, const char *text)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz_-";
+	struct aq_place at = { file, 1, 1 };
+
+	while (*text && (*text == '#' || strchr("\r\n", *text))) {
+		text = aq_next_line(text);
+		at.line++;
+	}
+	text += strspn(text, letters);
+	if (*text != ':' || !text[1] || !strchr(" \t\r\n", text[1]))
+		at.line = 0;
+	return at;
+}
+
+void aq_pip_text(struct aq_pip *pip, const char *file, char *text)
+{
+	struct aq_place at = find_key(file, text);
+
+	if (at.line)
+		aq_problem(pip->problems, at,
+			   "an environment file's key where pip's requirements "
+			   "belong: give an environment file a name that ends "
+			   "with '.yaml'");
+	else
+		read_lines(pip, file, text, false);
 }

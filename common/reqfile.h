@@ -22,6 +22,8 @@ struct aq_pip {
 	struct aq_strv *sources; /* names: to be built from source */
 	const enum aq_policy *policy;
 	struct aq_problems *problems;
+	struct aq_strv *warnings; /* what has no effect */
+	bool has_told_hashes;	  /* once, not for every package */
 	size_t budget; /* bytes that may still be read, all files together */
 
 	struct { /* the files being read: one that includes itself */
@@ -31,12 +33,19 @@ struct aq_pip {
 	int depth;
 };
 
-/* Take one line, read at 'at': a requirement (a constraint if 'constraint'),
- * a comment, -r FILE or -c FILE (relative to the directory of at.file; read
+/* Take one line, read at 'at': a requirement (a constraint if 'constraint'), with
+ * pip's options of one behind it, a comment, -r FILE or -c FILE (relative to the directory of at.file; read
  * as the calling user), --no-binary NAME,NAME; what the policy lets a user have.  What is wrong goes to pip->problems.
  */
 void aq_pip_line(struct aq_pip *pip, struct aq_place at, const char *text,
 		 bool constraint);
+
+/* Take one requirement, read at 'at': nothing else that a line may be. */
+void aq_pip_requirement(struct aq_pip *pip, struct aq_place at,
+			const char *text);
+
+/* Take the lines of 'text', which it cuts, as those of the requirements file 'file'. */
+void aq_pip_text(struct aq_pip *pip, const char *file, char *text);
 
 /* Read 'path' ("-": standard input) whole, as UTF-8, into 'out', taking its
  * size off *budget.  With 'regular' anything but a regular file is refused.

@@ -6,6 +6,7 @@
 
 #include "common/canonical.h"
 #include "common/explicit.h"
+#include "common/script.h"
 #include "common/sections.h"
 #include "common/text.h"
 
@@ -35,17 +36,12 @@ static bool find_template(struct aq_reading *r, const char *text)
 	return false;
 }
 
-static void read_text(struct aq_reading *r, const char *text, size_t len)
+static void read_yaml(struct aq_reading *r, const char *text, size_t len)
 {
 	cleanup_yaml struct aq_yaml *root = NULL;
 	struct aq_yaml_place where;
 	struct aq_err err;
 
-	r->is_explicit = aq_explicit_is(text);
-	if (r->is_explicit) {
-		aq_explicit_read(r, text);
-		return;
-	}
 	if (find_template(r, text))
 		return;
 	if (aq_yaml_parse(text, len, &root, &where, &err)) {
@@ -60,6 +56,37 @@ static void read_text(struct aq_reading *r, const char *text, size_t len)
 			   "packages below it is expected");
 	} else {
 		aq_sections_read(r, root);
+	}
+}
+
+static enum aq_request_kind kind_by_name(const char *name)
+{
+	if (aq_ends_with(name, ".py"))
+		return AQ_REQUEST_SCRIPT;
+	if (aq_ends_with(name, ".txt") || aq_ends_with(name, ".in"))
+		return AQ_REQUEST_REQUIREMENTS;
+	return AQ_REQUEST_YAML;
+}
+
+/* 'text', which is cut. */
+static void read_text(struct aq_reading *r, char *text, size_t len)
+{
+	r->kind = kind_by_name(r->file);
+	if (r->kind != AQ_REQUEST_SCRIPT && aq_explicit_is(text))
+		r->kind = AQ_REQUEST_EXPLICIT;
+	switch (r->kind) {
+	case AQ_REQUEST_YAML:
+		read_yaml(r, text, len);
+		break;
+	case AQ_REQUEST_EXPLICIT:
+		aq_explicit_read(r, text);
+		break;
+	case AQ_REQUEST_REQUIREMENTS:
+		aq_pip_text(&r->pip, r->file, text);
+		break;
+	case AQ_REQUEST_SCRIPT:
+		aq_script_read(r, text);
+		break;
 	}
 }
 
@@ -84,6 +111,16 @@ static int by_name(const void *a, const void *b)
 	return aq_variable_compare(*(char *const *)a, *(char *const *)b);
 }
 
+/* What a file of each kind that asks for nothing lacks; a Python file has asked for
+ * Python.
+ */
+static const char *const wants[] = {
+	[AQ_REQUEST_YAML] = "list packages below 'dependencies:'",
+	[AQ_REQUEST_EXPLICIT] = "list packages below '@EXPLICIT'",
+	[AQ_REQUEST_REQUIREMENTS] =
+		"write a requirement a line, for example 'numpy>=2'",
+};
+
 /* What only the whole request shows, then its normal order. */
 static int finish(struct aq_reading *r, struct aq_err *err)
 {
@@ -96,10 +133,10 @@ static int finish(struct aq_reading *r, struct aq_err *err)
 	int rc = 0;
 
 	check_defaults(r);
-	if (!r->problems.n && !req->python && !req->conda.n && !req->pip.n)
-		aq_problem(&r->problems, whole,
-			   "nothing is asked for: list packages below '%s'",
-			   r->is_explicit ? "@EXPLICIT" : "dependencies:");
+	if (!r->problems.n && !req->python && !req->conda.n && !req->pip.n &&
+	    r->kind != AQ_REQUEST_SCRIPT)
+		aq_problem(&r->problems, whole, "nothing is asked for: %s",
+			   wants[r->kind]);
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
 		if (lists[i]->broken == E2BIG)
 			aq_problem(&r->problems, whole,
@@ -110,7 +147,8 @@ static int finish(struct aq_reading *r, struct aq_err *err)
 			rc = aq_strv_done(lists[i], "a request", err);
 	if (!rc)
 		rc = aq_problems_done(&r->problems, err);
-	if (!rc && req->pip.n && !req->python)
+	if (!rc && !req->python &&
+	    (req->pip.n || r->kind == AQ_REQUEST_SCRIPT))
 		rc = aq_python_normalise(r->conf->default_python, &req->python,
 					 err);
 	if (rc)
@@ -127,7 +165,7 @@ static int finish(struct aq_reading *r, struct aq_err *err)
 		qsort(req->variables.v, req->variables.n,
 		      sizeof(*req->variables.v), by_name);
 	rc = aq_request_seal(req, err);
-	if (rc == AQ_USER && r->is_explicit)
+	if (rc == AQ_USER && r->kind == AQ_REQUEST_EXPLICIT)
 		aq_fail(err, rc,
 			"as a request this lock file is over %d KiB: give the "
 			"environment file that it was made from",
@@ -137,19 +175,18 @@ static int finish(struct aq_reading *r, struct aq_err *err)
 	return rc;
 }
 
-int aq_request_read(const char *path, const struct aq_conf *conf,
-		    struct aq_request **ret, struct aq_strv *warnings,
-		    struct aq_err *err)
+/* 'text' is cut. */
+static int read_request(const char *name, char *text, size_t len, size_t budget,
+			const struct aq_conf *conf, struct aq_request **ret,
+			struct aq_strv *warnings, struct aq_err *err)
 {
-	cleanup_str struct aq_str text = AQ_STR_INIT(2 * AQ_REQUEST_FILE_MAX);
 	cleanup_request struct aq_request *req = aq_request_new();
 	struct aq_reading r = {
-		.file = strcmp(path, "-") == 0 ? "<stdin>" : path,
+		.file = name,
 		.conf = conf,
 		.req = req,
 		.warnings = warnings,
 	};
-	char file[AQ_SHOW_PATH_SIZE];
 	int rc;
 
 	if (!req)
@@ -159,16 +196,49 @@ int aq_request_read(const char *path, const struct aq_conf *conf,
 				 .sources = &req->sources,
 				 .policy = conf->policy,
 				 .problems = &r.problems,
-				 .budget = AQ_REQUEST_FILE_MAX };
-	rc = aq_file_read(path, false, &r.pip.budget, &text, NULL, err);
-	if (rc) {
-		aq_fail_prefix(err, "%s:1:1", aq_show_path(r.file, file));
-		return rc;
-	}
-	read_text(&r, aq_str_get(&text), text.len);
+				 .warnings = warnings,
+				 .budget = budget };
+	read_text(&r, text, len);
 	rc = finish(&r, err);
 	aq_problems_free(&r.problems);
 	if (!rc)
 		*ret = steal(&req);
 	return rc;
+}
+
+int aq_request_read(const char *path, const struct aq_conf *conf,
+		    struct aq_request **ret, struct aq_strv *warnings,
+		    struct aq_err *err)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(2 * AQ_SCRIPT_FILE_MAX);
+	const char *name = strcmp(path, "-") == 0 ? "<stdin>" : path;
+	bool is_script = kind_by_name(name) == AQ_REQUEST_SCRIPT;
+	size_t budget = is_script ? AQ_SCRIPT_FILE_MAX : AQ_REQUEST_FILE_MAX;
+	char file[AQ_SHOW_PATH_SIZE];
+	int rc = aq_file_read(path, false, &budget, &text, NULL, err);
+
+	if (rc) {
+		aq_fail_prefix(err, "%s:1:1", aq_show_path(name, file));
+		return rc;
+	}
+	aq_str_add(&text, ""); /* an empty file's is a string too */
+	rc = aq_str_done(&text, "a request", err);
+	return rc ? rc :
+		    read_request(name, text.s, text.len, budget, conf, ret,
+				 warnings, err);
+}
+
+int aq_request_read_text(const char *name, const char *mem, size_t len,
+			 const struct aq_conf *conf, struct aq_request **ret,
+			 struct aq_strv *warnings, struct aq_err *err)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(2 * AQ_REQUEST_FILE_MAX);
+	int rc = aq_text_decode(mem, len, &text, err);
+
+	aq_str_add(&text, "");
+	if (!rc)
+		rc = aq_text_done(&text, "a request", err);
+	return rc ? rc :
+		    read_request(name, text.s, text.len, 0, conf, ret, warnings,
+				 err);
 }

@@ -22,6 +22,16 @@
 /* A request file with everything it includes by -r and -c. */
 #define AQ_REQUEST_FILE_MAX (64 * 1024)
 
+/* What a file is, by its name alone; but what has "@EXPLICIT" in its first line of
+ * contents is a lock file, unless its name ends with ".py".
+ */
+enum aq_request_kind {
+	AQ_REQUEST_YAML,	 /* any other name; standard input */
+	AQ_REQUEST_EXPLICIT,	 /* common/explicit.h */
+	AQ_REQUEST_REQUIREMENTS, /* .txt, .in: common/reqfile.h */
+	AQ_REQUEST_SCRIPT,	 /* .py: common/script.h */
+};
+
 struct aq_request {
 	char *python; /* normalised version spec ("3.9.*", ">=3.9,<3.12"), or
 		       * NULL: the request wants no Python at all */
@@ -52,6 +62,12 @@ struct aq_request {
 AQ_CHECK int aq_request_read(const char *path, const struct aq_conf *conf,
 			     struct aq_request **ret, struct aq_strv *warnings,
 			     struct aq_err *err);
+
+/* The same of text that was read, mem[0..len), as if it were the file 'name'. */
+AQ_CHECK int aq_request_read_text(const char *name, const char *mem, size_t len,
+				  const struct aq_conf *conf,
+				  struct aq_request **ret,
+				  struct aq_strv *warnings, struct aq_err *err);
 
 /* Parse canonical bytes as they arrive on a node: hostile input.  Every line
  * is re-validated; what is not exactly what aq_request_read() would have

@@ -87,9 +87,8 @@ static void read_channels(struct aq_reading *r, const struct aq_yaml *n)
 
 /* -- dependencies -- */
 
-/* Join another condition on Python's version to what was said before. */
-static void add_python(struct aq_reading *r, struct aq_place at,
-		       const char *version)
+void aq_sections_python(struct aq_reading *r, struct aq_place at,
+			const char *version)
 {
 	char *both = NULL;
 	struct aq_err err;
@@ -158,7 +157,7 @@ void aq_sections_spec(struct aq_reading *r, struct aq_place at,
 		return;
 	}
 	if (strcmp(spec.name, "python") == 0) {
-		add_python(r, at, spec.version);
+		aq_sections_python(r, at, spec.version);
 		if (!aq_matchspec_is_special(&spec))
 			return;
 	}
@@ -278,7 +277,7 @@ static void read_python_version(struct aq_reading *r, const struct aq_yaml *n)
 	if (aq_python_normalise(n->text, &version, &err))
 		aq_problem_err(&r->problems, place(r, n), &err);
 	else
-		add_python(r, place(r, n), version);
+		aq_sections_python(r, place(r, n), version);
 }
 
 /* -- variables -- */
@@ -431,7 +430,9 @@ void aq_sections_read(struct aq_reading *r, const struct aq_yaml *root)
 	if (root->kind != AQ_YAML_MAP) {
 		aq_problem(&r->problems, place(r, root),
 			   "not an environment file: a line 'dependencies:' "
-			   "with packages below it is expected");
+			   "with packages below it is expected; a file of pip's "
+			   "requirements has a name that ends with '.txt', a "
+			   "Python file one that ends with '.py'");
 		return;
 	}
 	for (const struct aq_yaml *n = root->child; n; n = n->next) {

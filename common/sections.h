@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The keys of a req.yaml, each read into the request: only request.c and
- * explicit_read.c use this.
+/* The keys of a req.yaml, each read into the request: only request.c and the readers
+ * of other kinds of files (explicit_read.c, script.c) use this.
  */
 #ifndef AQ_SECTIONS_H
 #define AQ_SECTIONS_H
@@ -19,7 +19,7 @@ struct aq_reading {
 	struct aq_strv *warnings;
 	struct aq_problems problems;
 	struct aq_pip pip;
-	bool is_explicit;   /* a lock file (common/explicit.h) */
+	enum aq_request_kind kind;
 	bool is_python_bad; /* said once, not for every condition behind it */
 	struct aq_place defaults; /* where 'defaults' was left out, or line 0 */
 };
@@ -34,6 +34,12 @@ void aq_sections_read(struct aq_reading *r, const struct aq_yaml *root);
  */
 void aq_sections_spec(struct aq_reading *r, struct aq_place at,
 		      const char *text);
+
+/* Join another condition on Python's version, in normal form, read at 'at', to what was
+ * said before.  One that contradicts that goes to r->problems.
+ */
+void aq_sections_python(struct aq_reading *r, struct aq_place at,
+			const char *version);
 
 /* The version spec that python_version: 'text' means: "3.9" is 3.9.*, as in
  * python=3.9; ">=3.9" is itself.  Returns 0 and sets *ret (malloc'ed), or

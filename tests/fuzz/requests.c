@@ -30,6 +30,20 @@ static void check_message(const struct aq_err *err)
 	fuzz_check_text(lines <= AQ_REQUEST_ERRORS_MAX + 1, err->text);
 }
 
+/* What is said of a request that was read from 'name'. */
+static void check_said(int rc, const struct aq_request *req, const char *name,
+		       struct aq_strv *warnings, const struct aq_err *err)
+{
+	fuzz_check_text((rc == 0) == (req != NULL), err->text);
+	if (rc)
+		check_message(err);
+	for (size_t i = 0; i < warnings->n; i++)
+		fuzz_check_text(aq_text_is_clean(warnings->v[i]) &&
+				aq_starts_with(warnings->v[i], name),
+				warnings->v[i]);
+	aq_strv_free(warnings);
+}
+
 struct aq_request *fuzz_request_read(const char *path)
 {
 	struct aq_strv warnings = AQ_STRV_INIT(AQ_REQUEST_FILE_MAX);
@@ -37,14 +51,20 @@ struct aq_request *fuzz_request_read(const char *path)
 	struct aq_err err = { 0 };
 	int rc = aq_request_read(path, fuzz_conf(), &req, &warnings, &err);
 
-	fuzz_check_text((rc == 0) == (req != NULL), err.text);
-	if (rc)
-		check_message(&err);
-	for (size_t i = 0; i < warnings.n; i++)
-		fuzz_check_text(aq_text_is_clean(warnings.v[i]) &&
-				aq_starts_with(warnings.v[i], path),
-				warnings.v[i]);
-	aq_strv_free(&warnings);
+	check_said(rc, req, path, &warnings, &err);
+	return req;
+}
+
+struct aq_request *fuzz_request_read_as(const char *name, const uint8_t *data,
+					size_t size)
+{
+	struct aq_strv warnings = AQ_STRV_INIT(AQ_REQUEST_FILE_MAX);
+	struct aq_request *req = NULL;
+	struct aq_err err = { 0 };
+	int rc = aq_request_read_text(name, (const char *)data, size,
+				      fuzz_conf(), &req, &warnings, &err);
+
+	check_said(rc, req, name, &warnings, &err);
 	return req;
 }
 

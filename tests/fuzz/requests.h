@@ -5,12 +5,18 @@
 #ifndef AQ_FUZZ_REQUESTS_H
 #define AQ_FUZZ_REQUESTS_H
 
+#include <stdint.h>
+
 #include "common/request.h"
 
 /* Read 'path' by fuzz_conf(), and hold what is said to it to its promises.  NULL:
  * it is no request.
  */
 struct aq_request *fuzz_request_read(const char *path);
+
+/* The same of bytes as if they were the file 'name'. */
+struct aq_request *fuzz_request_read_as(const char *name, const uint8_t *data,
+					size_t size);
 
 /* Parse canonical bytes, and hold the answer to its promises: what is accepted is
  * what would be written.  NULL: they are none.

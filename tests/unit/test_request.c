@@ -235,7 +235,9 @@ static void test_refused_files(void **state)
 				"expected");
 	expect_refused("numpy\n", "%:1:1: not an environment file: a line "
 				  "'dependencies:' with packages below it is "
-				  "expected");
+				  "expected; a file of pip's requirements has a "
+				  "name that ends with '.txt', a Python file "
+				  "one that ends with '.py'");
 	expect_refused("name: x\n", "%:1:1: nothing is asked for: list "
 				    "packages below 'dependencies:'");
 	expect_refused("{% set x = 1 %}\n",
@@ -369,8 +371,8 @@ static void test_includes(void **state)
 		       "%/a.txt:3:3: 'x==': version '==' is missing behind "
 		       "the operator\n"
 		       "%/a.txt:4:1: option '--pre' is not supported: remove "
-		       "it, the administrator chooses where packages come "
-		       "from\n"
+		       "it, and write 'NAME>=2.0rc1' for a package of which a "
+		       "pre-release will do\n"
 		       "%/a.txt:5:1: option '-i' is not supported: remove it, "
 		       "the administrator chooses where packages come from\n"
 		       "%/a.txt:6:1: included file 'none.txt': cannot open "

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/key.h"
@@ -128,13 +127,16 @@ static int run(struct aq_request **ret, struct aq_err *err)
 	return rc;
 }
 
-/* 'contents' becomes the file that run() reads. */
-static void write_request(const char *contents, size_t len)
+/* 'contents' becomes the file that run() reads; its name ends with 'suffix'. */
+static void write_request(const char *contents, const char *suffix)
 {
-	int fd = memfd_create("req.yaml", MFD_CLOEXEC);
+	cleanup_close int fd = -1;
 
-	assert_int_equal(write(fd, contents, len), len);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	snprintf(path, sizeof(path), "/tmp/test-request-XXXXXX%s", suffix);
+	fd = mkstemps(path, (int)strlen(suffix));
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, contents, strlen(contents)),
+			 strlen(contents));
 }
 
 static void fail_each_allocation(void)
@@ -166,15 +168,38 @@ static void fail_each_allocation(void)
 static void test_every_allocation(void **state)
 {
 	(void)state;
-	write_request(text, sizeof(text) - 1);
+	write_request(text, ".yaml");
 	fail_each_allocation();
+	unlink(path);
 }
 
 static void test_every_allocation_of_a_lock_file(void **state)
 {
 	(void)state;
-	write_request(explicit, sizeof(explicit) - 1);
+	write_request(explicit, ".txt");
 	fail_each_allocation();
+	unlink(path);
+}
+
+static void test_every_allocation_of_requirements(void **state)
+{
+	(void)state;
+	write_request("a>=1 # x\ny~=3.1\nz; os_name==\"posix\"\n"
+		      "b[c] == 2 --hash=sha256:0\n--prefer-binary\n",
+		      ".txt");
+	fail_each_allocation();
+	unlink(path);
+}
+
+static void test_every_allocation_of_a_python_file(void **state)
+{
+	(void)state;
+	write_request("# /// script\n# dependencies = ['a>=1', \"b[c]\"]\n"
+		      "# requires-python = '>=3.11,!=3.12'\n"
+		      "# [[tool.x.y]]\n# a.b = {c = 1}\n# ///\n",
+		      ".py");
+	fail_each_allocation();
+	unlink(path);
 }
 
 int main(void)
@@ -182,6 +207,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_allocation),
 		cmocka_unit_test(test_every_allocation_of_a_lock_file),
+		cmocka_unit_test(test_every_allocation_of_requirements),
+		cmocka_unit_test(test_every_allocation_of_a_python_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
