@@ -87,6 +87,10 @@ static const struct verb verbs[] = {
 	  "  list    the workflows of this node: as root all users', else your own\n"
 	  "  show    what NAME asks for now\n"
 	  "  remove  forget NAME: as root on this node, else by a job on each node\n" },
+	{ "freeze", "[PREFIX]", "write the request that matches an environment",
+	  cli_freeze, 0, 1, 0, false,
+	  "A req.yaml of what PREFIX holds, conda's, a virtual environment or another\n"
+	  "Python's; without it, of the one that you work in.  Nothing of it is run.\n" },
 	{ "run", "FILE -- COMMAND [ARGUMENT]...",
 	  "run a command in a request's environment, without Slurm", cli_run, 2,
 	  ARGUMENTS_MAX, OPTION_ISOLATED | OPTION_REFRESH, true,

@@ -3,10 +3,12 @@
  *
  *   aq.c       the table of verbs, help
  *   options.c  the table of options
- *   base.c build.c check.c doctor.c explain.c gc.c list.c pin.c run.c show.c
- *   stats.c verify.c workflow.c   a verb each; doctor.h has the parts of that
+ *   base.c build.c check.c doctor.c explain.c freeze.c gc.c list.c pin.c run.c
+ *   show.c stats.c verify.c workflow.c   a verb each; doctor.h has the parts of that
  *              one, prometheus.c is a form of stats, workflow_remove.c a part
  *              of workflow
+ *   active.c   the environment that one works in, for freeze
+ *   installed.c   what it holds
  *   obtain.c   an environment for a request: found, or built while we wait
  *   term.c     what a terminal gets that a pipe does not
  *   json.c     output for programs
@@ -85,6 +87,7 @@ int cli_check(struct cli *cli);
 int cli_build(struct cli *cli);
 int cli_doctor(struct cli *cli);
 int cli_explain(struct cli *cli);
+int cli_freeze(struct cli *cli);
 int cli_gc(struct cli *cli);
 int cli_list(struct cli *cli);
 int cli_pin(struct cli *cli);

@@ -227,7 +227,8 @@ static int write_version(const char *c, const char *op, const char *v,
 			err);
 	if (star)
 		aq_str_add(out, ".*");
-	if (compatible && release_size(aq_str_get(out) + begin) < 2)
+	if (compatible && !out->broken &&
+	    release_size(aq_str_get(out) + begin) < 2)
 		return fail_condition(c,
 				      "needs two numbers behind '~=': "
 				      "write '~=1.0'",

@@ -233,12 +233,16 @@ int aq_request_read_text(const char *name, const char *mem, size_t len,
 			 struct aq_strv *warnings, struct aq_err *err)
 {
 	cleanup_str struct aq_str text = AQ_STR_INIT(2 * AQ_REQUEST_FILE_MAX);
+	char file[AQ_SHOW_PATH_SIZE];
 	int rc = aq_text_decode(mem, len, &text, err);
 
 	aq_str_add(&text, "");
 	if (!rc)
 		rc = aq_text_done(&text, "a request", err);
-	return rc ? rc :
-		    read_request(name, text.s, text.len, 0, conf, ret, warnings,
-				 err);
+	if (rc) {
+		aq_fail_prefix(err, "%s:1:1", aq_show_path(name, file));
+		return rc;
+	}
+	return read_request(name, text.s, text.len, AQ_REQUEST_FILE_MAX, conf,
+			    ret, warnings, err);
 }

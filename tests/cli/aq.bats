@@ -7,7 +7,7 @@ load lib
 
 @test "help names every verb and goes to standard output" {
   run -0 --separate-stderr aq --help
-  for verb in check build explain base list show pin unpin gc doctor stats verify workflow run; do
+  for verb in check build explain base list show pin unpin gc doctor stats verify workflow freeze run; do
     has "$output" "  $verb "
     run -0 --separate-stderr aq "$verb" --help
     has "${lines[0]}" "usage: aq $verb"
@@ -73,7 +73,7 @@ completes() {
     "list --user x" "workflow list --nodes n1" "workflow list --lock" "list --wait" \
     "build --reconcile req.yaml" "show --lock" "show --lock --json req.yaml" "--json show req.yaml --lock" \
     "stats x" "stats --json --prometheus" "stats --output" "stats --output=" "list --prometheus" "list --output x" \
-    "verify a b" "gc --contents" "list --repair"; do
+    "verify a b" "gc --contents" "list --repair" "freeze a b" "freeze --json"; do
     # shellcheck disable=SC2086 # words
     run -2 --separate-stderr aq $words
     has "$stderr" "usage: aq"
@@ -89,6 +89,39 @@ completes() {
   has "$output" "pip         demo-pkg==1"
   has "$output" "            OMP_NUM_THREADS=4"
   [[ -z $stderr ]]
+}
+
+@test "a requirements.txt and a Python file are the request of the req.yaml that says the same" {
+  local digest
+  echo '{python_version: ">=3.11", requirements: [numpy>=2, scikit-learn==1.6]}' >same.yaml
+  digest=$(aq check --json same.yaml | jq -r .digest)
+  cat >fn.py <<'PY'
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["scikit_learn == 1.6.0", "numpy>=2"]
+# ///
+raise SystemExit("it is read, not run")
+PY
+  [[ $(aq check --json fn.py | jq -r .digest) == "$digest" ]]
+  echo '{requirements: [numpy>=2, scikit-learn==1.6]}' >same.yaml
+  digest=$(aq check --json same.yaml | jq -r .digest)
+  printf 'scikit_learn==1.6.0 # why\n-r more.txt\n' >requirements.txt
+  echo 'numpy >= 2' >more.txt
+  [[ $(aq check --json requirements.txt | jq -r .digest) == "$digest" ]]
+  # and of every verb that takes one
+  printf 'numpy >= 2 --hash=sha256:00\n' >hashed.txt
+  run -0 --separate-stderr aq build hashed.txt
+  has "$stderr" "warning: hashed.txt:1:1: '--hash' has no effect"
+  sed 's/3.11/3.9/' fn.py >old.py
+  run -0 --separate-stderr aq run old.py -- sh -c 'echo "$AQ_RESOLUTION"'
+  [[ $output == created ]]
+  echo 'scipi ==1' >>more.txt
+  echo '-i https://index.example.org/simple' >>more.txt
+  run -1 --separate-stderr aq check requirements.txt
+  [[ $stderr == "more.txt:3:1: option '-i' is not supported: remove it, the administrator chooses where packages come from" ]]
+  sed -i 's/dependencies/dependancies/' fn.py
+  run -1 --separate-stderr aq check fn.py
+  [[ $stderr == "fn.py:3:3: unknown key 'dependancies', did you mean 'dependencies'?" ]]
 }
 
 @test "check says of which domain a request is, and which rule refuses it" {
