@@ -73,7 +73,7 @@ void term_print_in(FILE *out, enum term_colour colour, const char *text)
 void term_progress_begin(struct term_progress *p)
 {
 	*p = (struct term_progress){
-		.is_moving = term_is(stderr),
+		.is_moving = has_colours(stderr),
 		.start_ms = aq_now_ms(),
 		.line = AQ_STR_INIT(LINE_MAX_BYTES),
 	};

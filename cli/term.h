@@ -29,7 +29,8 @@ void term_print_in(FILE *out, enum term_colour colour, const char *text);
 
 /* Progress on standard error.  A pipe gets each line as it is, with "aq: "
  * before it; a terminal gets one line, after the first second, which moves and
- * says the last one and the seconds so far, and is gone at the end.
+ * says the last one and the seconds so far, and is gone at the end; with NO_COLOR
+ * it is treated as a pipe.
  */
 struct term_progress {
 	bool is_moving;     /* a terminal */
