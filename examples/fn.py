@@ -1,5 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A function that needs scikit-learn: fit a model, say where it ran."""
+# /// script
+# requires-python = "==3.9.*"
+# dependencies = ["scikit-learn==1.6.*"]
+# ///
+"""A function that needs scikit-learn: fit a model, say where it ran.
+
+The block above says what it needs (PEP 723); req.yaml and pip.yaml do, too.
+"""
 
 import os
 import sys

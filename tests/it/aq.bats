@@ -27,7 +27,7 @@ CONF
   IT_SUBMIT=$IT_DIR/submit
   install -d -o "$AQ_TEST_USER" -g "$AQ_TEST_USER" "$IT_SUBMIT" "$IT_DIR/home"
   it_examples
-  export IT_SUBMIT
+  export IT_SUBMIT channel tools
 }
 
 teardown_file() {
@@ -126,4 +126,32 @@ YAML
   wait_until 60 test -e "$prefix/lib/python3.9/site-packages/joblib/__pycache__/parallel.cpython-39.pyc"
   run -0 --separate-stderr user aq base list --json
   assert_contains "$output" '"children": 1'
+}
+
+# packages FILE: names and versions of its environment, a line each
+packages() { user aq show --json "$1" | jq -r '.packages[] | "\(.name) \(.version)"' | sort; }
+
+@test "what freeze writes in an environment builds one with the same versions" {
+  user tee mixed.yaml >/dev/null <<<'{channels: [conda-forge], dependencies: [python=3.9, numpy, {pip: [requests, six]}]}'
+  user aq build mixed.yaml
+  # in it, as a person or a task is
+  run -0 --separate-stderr user aq run mixed.yaml -- "$IT_INSTALL/bin/aq" freeze
+  [[ -z $stderr ]]
+  user tee frozen.yaml >/dev/null <<<"$output"
+  assert_contains "$output" "requests=="
+  run -0 --separate-stderr user aq check frozen.yaml
+  [[ -z $stderr ]]
+  user aq build frozen.yaml
+  assert_equal "$(packages frozen.yaml)" "$(packages mixed.yaml)"
+  # a venv, whose packages pip would have installed
+  user python3 -m venv --without-pip "$IT_DIR/home/venv"
+  user "$tools/bin/uv" --no-cache --offline pip install -q --no-index --find-links "$channel/wheels" \
+    --python "$IT_DIR/home/venv/bin/python" idna certifi
+  run -0 --separate-stderr user aq freeze "$IT_DIR/home/venv"
+  assert_contains "$output" "idna==3.10"
+  assert_contains "$output" "certifi==2024.12.14"
+  # the channel's Pythons are not the machine's
+  sed 's/python=.*/python=3.9/' <<<"$output" | user tee venv.yaml >/dev/null
+  user aq build venv.yaml
+  assert_equal "$(packages venv.yaml | grep -e ^idna -e ^certifi)" $'certifi 2024.12.14\nidna 3.10'
 }
