@@ -193,45 +193,69 @@ static void read_dependencies(const struct block *b, const struct aq_toml *n)
 /* PEP 440 compares 3.11 and 3.11.0 as equal; conda compares them as text, and every
  * Python since 2.0 has three numbers.
  */
-static bool add_exact(const char *version, size_t len, struct aq_str *out)
+static void pad(const char *version, struct aq_str *out)
 {
 	size_t dots = 0;
 
-	for (size_t i = 0; i < len; i++) {
-		if (version[i] == '.')
+	for (; *version; version++) {
+		if (*version == '.')
 			dots++;
-		else if (!isdigit((unsigned char)version[i]))
-			dots = 2; /* 3.12rc1: as it is */
+		else if (!isdigit((unsigned char)*version))
+			return; /* 3.12rc1: as it is */
 	}
-	aq_str_add_mem(out, version, len);
 	for (; dots < 2; dots++)
 		aq_str_add(out, ".0");
-	return !out->broken;
+}
+
+/* One specifier, which is valid: "== 3.11", "~=3.9".  Zeros at its end stay, as they
+ * do in python_version.
+ */
+static int add_specifier(const char *text, size_t len, struct aq_str *out,
+			 struct aq_err *err)
+{
+	static const struct aq_pep440_flags as_it_is = { .local = true };
+	size_t op = strspn(text, "=!<>~"), begin;
+	char show[AQ_SHOW_SIZE];
+	bool is_any;
+
+	if (op == 3)
+		return aq_fail(err, AQ_USER,
+			       "'%s' compares text: write '==' and a version "
+			       "of Python",
+			       aq_show(text, show));
+	while (len && strchr(" \t", text[len - 1]))
+		len--;
+	is_any = text[len - 1] == '*';
+	aq_str_add_mem(out, text, op);
+	len -= op + strspn(text + op, " \t");
+	text += op + strspn(text + op, " \t");
+	begin = out->len;
+	if (!aq_pep440_version(text, len - (is_any ? 2 : 0), as_it_is, out))
+		return aq_fail(err, AQ_SYS, "out of memory for a version");
+	if (is_any)
+		aq_str_add(out, ".*");
+	else if (begin > 1 && out->s[begin - 1] == '=' &&
+		 strchr("=!", out->s[begin - 2]))
+		pad(out->s + begin, out);
+	return 0;
 }
 
 int aq_script_python(const char *specifiers, char **ret, struct aq_err *err)
 {
 	cleanup_str struct aq_str out = AQ_STR_INIT(2 * AQ_SPEC_MAX);
 	cleanup_free char *normal = NULL;
-	char show[AQ_SHOW_SIZE];
 	int rc = aq_pep440_specifiers(specifiers, &normal, err);
 
-	for (const char *p = normal; !rc && *p;) {
-		size_t op = strspn(p, "=!<>~"), len = strcspn(p, ",");
-		bool is_exact = op == 2 && p[1] == '=' && strchr("=!", *p) &&
-				p[len - 1] != '*';
+	for (const char *p = specifiers; !rc && *normal && *p;) {
+		size_t len;
 
-		if (op == 3)
-			return aq_fail(err, AQ_USER,
-				       "'%s' compares text: write '==' and a "
-				       "version of Python",
-				       aq_show(specifiers, show));
-		aq_str_add_mem(&out, p, is_exact ? op : len);
-		if (is_exact)
-			(void)add_exact(p + op, len - op, &out);
+		p += strspn(p, " \t,");
+		len = strcspn(p, ",");
+		if (len && out.len)
+			aq_str_add_char(&out, ',');
+		if (len)
+			rc = add_specifier(p, len, &out, err);
 		p += len;
-		if (*p)
-			aq_str_add_char(&out, *p++);
 	}
 	if (!rc)
 		rc = aq_text_done(&out, "requires-python", err);

@@ -40,7 +40,7 @@ static const struct reason {
 	{ "repository", "is a repository, which" },
 	{ "path", "is a local path" },
 	{ "path", "is a local file, which" },
-	{ "option", "is not supported: remove it, the administrator" },
+	{ "option", "is not supported: remove it," },
 	{ "option", "has an option behind it" },
 	{ "include", "cannot open it" },
 	{ "conda-in-pip", "is a conda spec" },
