@@ -151,7 +151,8 @@ packages() { user aq show --json "$1" | jq -r '.packages[] | "\(.name) \(.versio
   assert_contains "$output" "idna==3.10"
   assert_contains "$output" "certifi==2024.12.14"
   # the channel's Pythons are not the machine's
-  sed 's/python=.*/python=3.9/' <<<"$output" | user tee venv.yaml >/dev/null
+  user tee venv.yaml >/dev/null <<<"$output"
+  user sed -i 's/python=.*/python=3.9/' venv.yaml
   user aq build venv.yaml
   assert_equal "$(packages venv.yaml | grep -e ^idna -e ^certifi)" $'certifi 2024.12.14\nidna 3.10'
 }
