@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # What a fenced block of Markdown may be.
-KINDS = {"console", "yaml", "conf", "plugstack", "text", "c", "gdb", "json", "lock"}
+KINDS = {"console", "yaml", "python", "conf", "plugstack", "text", "c", "gdb", "json", "lock"}
 # Programs that are not ours: it is enough that somebody has looked at the line.
 OTHERS = {
     *("cd", "mkdir", "printenv", "python", "true", "jq", "grep", "useradd", "install"),
@@ -54,6 +54,7 @@ def man_kind(text: str) -> str:
         ("netrc", r"(#[^\n]*\n)?machine "),
         ("plugstack", r"optional "),
         ("conf", r"[a-z_]+ = "),
+        ("python", r"# /// script\n"),
         ("yaml", r"(?s).*\bdependencies:"),
     ):
         if re.match(pattern, text):

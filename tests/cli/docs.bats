@@ -28,6 +28,10 @@ shown() {
         cp "$path" shown.yaml
         said=$(aq --config more.conf check shown.yaml 2>&1) || { echo "$where: $said" && return 1; }
         ;;
+      python)
+        cp "$path" shown.py
+        said=$(aq check shown.py 2>&1) || { echo "$where: $said" && return 1; }
+        ;;
       conf)
         { cat aq.conf && sed "s|^cache_dir = .*|cache_dir = $PWD/lib|" "$path"; } >shown.conf
         said=$(aq --config "$PWD/shown.conf" check req.yaml 2>&1) || { echo "$where: $said" && return 1; }
@@ -55,7 +59,8 @@ shown() {
   shown run >list
   while IFS=$'\t' read -r where line; do
     code=0
-    bash -o pipefail -c "$line" >out 2>&1 </dev/null || code=$?
+    # a Python that shows which one it is, for aq freeze
+    PATH=/usr/bin:$PATH bash -o pipefail -c "$line" >out 2>&1 </dev/null || code=$?
     # 3: this machine is no node; 4: there is no such workflow
     [[ $code == @(0|3|4) ]] || { echo "$where: $line: $code" && cat out && return 1; }
     n=$((n + 1))
