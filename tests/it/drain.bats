@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # The drain matrix: whatever goes wrong in whichever hook, no node is drained, no job
 # is stranded, nobody is left without a word, and who asked for nothing notices nothing
-# (drain.py; the plugin is failing_hooks.c's).  In ./check one cell in
+# (drain.py; the plugin is failing_hooks.c's).  Each fault is met, or it is said why it
+# cannot be (drain_cells.py).  In ./check one cell in
 # AQ_COUNT_DRAIN_EVERY, another one with another AQ_SEED; AQ_COUNT_DRAIN rounds;
 # AQ_DRAIN_CELLS, a pattern for "HOOK FAULT", chooses.
 # shellcheck disable=SC2154 # bats sets status and lines

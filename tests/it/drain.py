@@ -16,7 +16,6 @@ A node's cells are done in turn, nodes at once.
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
 import re
 import shutil
@@ -26,10 +25,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import faults
+from drain_cells import MISSES, UNHEARD, USERS_OWN, Cell, choose, impossible
 from drain_seen import (
     PATIENCE,
     Ended,
@@ -51,46 +50,6 @@ NO_ENVIRONMENT = 125
 WRONG_MAX = 5  # then it ends
 SIGNALS = 128
 
-HOOKS = (
-    "submit",
-    "init",  # and slurmd's own: it starts with the fault
-    "prolog",
-    "stage",
-    "build",
-    "builder",  # what the task starts
-    "apply",
-    "forked",
-    "release",
-    "epilog",
-)
-FAULTS = (
-    "error",
-    "crash",
-    "hang",
-    "memory",
-    "full",
-    "corrupt",
-    "missing",
-    "unreadable",
-    "cancel",
-    "flood",
-)
-# What a fault arms (tests/unit/faults.h), in turn; "later": from that call on.
-KINDS: dict[str, tuple[str, ...]] = {
-    "error": ("disk", "open", "read", "lock", "fork", "rights", "signal"),
-    "crash": ("kill", "abort"),
-    "hang": ("hang",),
-    "memory": ("memory", "grow"),
-    "full": ("disk later",),
-    "cancel": ("hang",),
-    "flood": ("flood",),
-}
-# A new request each time: there is something to build.
-MISSES = ("build", "builder", "forked")
-# A user's own process: nothing but the task, or the command, dies with it.
-USERS_OWN = ("submit", "build", "builder", "apply")
-# Nothing that happens here is a user's to notice.
-UNHEARD = ("init", "prolog", "forked", "release", "epilog")
 # Of all nodes at once: aq.conf is one, and srun is on none.
 ALONE_FAULT, ALONE_HOOK = "unreadable", "submit"
 # What a job without the option shows: all that it has, and its exit code.
@@ -113,19 +72,6 @@ BAD_CONFS = (
     "head -c 65536 /dev/urandom >{conf}",
     "ln -sf /nowhere {conf}",
 )
-
-
-@dataclass
-class Cell:
-    """A hook, a fault, and how often."""
-
-    hook: str
-    fault: str
-    turn: int
-
-    def __str__(self) -> str:
-        """As it is told."""
-        return f"{self.hook} x {self.fault} ({self.turn})"
 
 
 class Node:
@@ -264,18 +210,11 @@ class Node:
         return path, f"{path}.run"
 
     def write_plan(self, path: Path, cell: Cell) -> None:
-        """The kind that this turn has, at a later call each time round."""
-        kinds = KINDS.get(cell.fault, ())
-        if not kinds or (cell.hook, cell.fault) == ("submit", "flood"):
-            return
-        kind, *later = kinds[cell.turn % len(kinds)].split()
-        n = 1 + cell.turn // len(kinds)
-        if kind in ("memory", "read", "open") and cell.turn:
-            n *= 7  # there are many
-        if (cell.hook, kind) == ("build", "flood"):
-            n += 1  # the first is where its standard output becomes none
-        path.write_bytes(faults.PLAN.pack(faults.KINDS.index(kind), n, bool(later), 0, 0))
-        path.chmod(0o666)
+        """Which call fails."""
+        if call := cell.call():
+            kind, n, later = call
+            path.write_bytes(faults.PLAN.pack(faults.KINDS.index(kind), n, later, 0, 0))
+            path.chmod(0o666)
 
     def write_program(self, path: str, cell: Cell) -> None:
         """What is done before the hook begins."""
@@ -290,7 +229,7 @@ class Node:
             line = f"mkdir -p {gone}; mv {both[cell.turn % 3]} $(mktemp -d {gone}/XXXXXX)"
         elif cell.fault == "unreadable":
             line = BAD_CONFS[cell.turn % len(BAD_CONFS)].format(conf=self.conf)
-        elif cell.fault == "cancel":
+        elif cell.fault == "cancel" and cell.hook != "builder":  # by then it stops there
             line = f"scancel --quiet --jobname={ASKED} --nodelist={self.name}"
         else:
             return
@@ -298,10 +237,14 @@ class Node:
         met = self.mark(Path(path).with_suffix(""))
         met.touch()
         met.chmod(0o666)
-        Path(path).write_text(
-            f"#!/bin/sh\nexec >/dev/null 2>&1\numask 077\nexport {env}\necho >>{met}\n{line}\n"
-        )
+        # a program that is cancelled itself says nothing afterwards
+        told = f"echo >>{met}\n{line}" if cell.fault == "cancel" else f"{line} && echo >>{met}"
+        Path(path).write_text(f"#!/bin/sh\nexec >/dev/null 2>&1\numask 077\nexport {env}\n{told}\n")
         Path(path).chmod(0o755)
+        if cell.hook == "submit" and cell.fault != "cancel":
+            # who submits is a user, who cannot do that
+            run(path)
+            Path(path).unlink()
 
     @contextmanager
     def with_fault(self, cell: Cell) -> Iterator[Path]:
@@ -337,13 +280,17 @@ class Node:
             return int(self.mark(plan).stat().st_size > 0)
         return 0
 
+    def calls(self, plan: Path) -> int:
+        """Of that kind, that there were."""
+        return int(faults.PLAN.unpack(plan.read_bytes())[3]) if plan.exists() else 0
+
     def is_idle(self) -> bool:
         """No job of it is there, nor its end to come."""
         return not run("squeue", "-h", "-w", self.name, "-o", "%A")
 
     def asked(self, cell: Cell, plan: Path) -> Ended:
         """The job that meets it."""
-        misses = cell.hook in MISSES or (cell.hook in ("stage", "apply") and cell.turn % 3 == 1)
+        misses = cell.hook in MISSES or (cell.hook == "stage" and cell.turn % 3 == 1)
         file = self.new_request() if misses else self.request(1)
         if (cell.hook, cell.fault) == ("submit", "flood"):
             file = Path("/dev/zero")
@@ -388,7 +335,15 @@ class Node:
         raise WrongError(f"no environment, and no reason: {job}")
 
     def one(self, cell: Cell) -> None:
-        """The cell, once."""
+        """The cell, until its fault is met: there may be fewer calls than it wants."""
+        calls = self.attempt(cell)
+        if calls is not None and cell.is_nearer(calls):
+            calls = self.attempt(cell)
+        if calls is not None:
+            raise WrongError(f"its fault is not met: {cell.call()}, {calls} such calls")
+
+    def attempt(self, cell: Cell) -> int | None:
+        """Once; returns how many calls there were, if its fault was not met."""
         # which would be for whoever of the two comes first
         is_apart = cell.hook == "submit"
         with self.with_fault(cell) as plan:
@@ -398,10 +353,12 @@ class Node:
             plain = None if is_apart else self.start("plain", *PLAIN)
             job = self.asked(cell, plan)
             other = self.end(plain, since) if plain else None
-            met = self.happened(plan)
+            wait("its jobs are over", CANCELLED, self.is_idle)  # their last hooks too
+            met, calls = self.happened(plan), self.calls(plan)
             how = self.judge(cell, job, met)
-            wait("its jobs are over", CANCELLED, self.is_idle)
             self.tally.add(cell, job, how)
+            if (cell.hook, cell.fault) == ("submit", "flood"):
+                met = int(how == "refused at submission")
             if is_apart and cell.fault in SUBMITS:
                 other = self.end(self.start("plain", *PLAIN), time.monotonic())
         if other:
@@ -411,6 +368,7 @@ class Node:
         with self.tally.lock:
             self.tally.met += bool(met)
         self.heal(cell)
+        return None if met else calls
 
     def heal(self, cell: Cell) -> None:
         """The next one finds all as it should be."""
@@ -452,12 +410,6 @@ def together(nodes: list[Node], cells: list[Cell], wrong: list[str]) -> None:
         t.join()
 
 
-def choose(rounds: int, every: int, seed: int, pattern: str) -> list[Cell]:
-    """The cells, all in each round; of a short run one in 'every'."""
-    cells = [Cell(h, f, t) for t in range(rounds) for h, f in itertools.product(HOOKS, FAULTS)]
-    return [c for c in cells if re.search(pattern, f"{c.hook} {c.fault}")][seed % every :: every]
-
-
 def main() -> int:
     """All of it."""
     parser = argparse.ArgumentParser(prog="drain.py")
@@ -489,6 +441,8 @@ def main() -> int:
         f"{len(cells)} cells, {tally.jobs} jobs in {time.monotonic() - since:.0f} s, "
         f"{tally.met} faults met; the slowest took {tally.slowest:.1f} s ({tally.slowest_cell})"
     )
+    for line in impossible():
+        print(f"no such cell: {line}")
     print(f"ends: {dict(tally.ends)}")
     print(f"states: {dict(tally.states)}")
     for line in sorted(set(wrong + tally.unwell)):

@@ -2,8 +2,9 @@
 /* Linked with faults.c into copies of aq-builder, aq and libaq: a file, a struct
  * faults, says which call of theirs, of their children's and of each other's
  * fails, and is told.  It is CONF.faults.NODE.builder or CONF.faults, beside the
- * aq.conf that they are given, and AQ_FAULTS for the library.  Without it they are
- * what they are.  Never installed.
+ * aq.conf that they are given, and AQ_FAULTS for the library; CONF.faults.NODE.builder.run
+ * is a program that is run first.  Without them they are what they are.  Never
+ * installed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@ __attribute__((constructor)) static void share(int argc, char **argv)
 		conf = getenv("AQ_CONF");
 	snprintf(text, sizeof(text), "%s.faults.%s.builder", conf ? conf : "",
 		 node ? node : "");
+	faults_run_program(text);
 	if (faults_map(text))
 		return;
 	snprintf(text, sizeof(text), "%s.faults", conf ? conf : "");

@@ -12,29 +12,11 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "plugin/rim.h"
 #include "tests/unit/faults.h"
 
 #define PATH_SIZE 4096
-
-static void run_program(const char *path)
-{
-	char *argv[] = { (char *)path, NULL };
-	pid_t pid;
-
-	if (access(path, X_OK) < 0)
-		return;
-	pid = fork();
-	if (pid == 0) {
-		execve(path, argv, environ);
-		_exit(127);
-	}
-	if (pid > 0)
-		(void)waitpid(pid, NULL, 0);
-}
 
 static bool is_survived(uint64_t kind, bool is_task)
 {
@@ -46,7 +28,7 @@ static bool is_survived(uint64_t kind, bool is_task)
 static void begin(const char *hook, const char *conf, bool is_task)
 {
 	const char *node = getenv("SLURMD_NODENAME");
-	char plan[PATH_SIZE], program[PATH_SIZE + 4];
+	char plan[PATH_SIZE];
 	const struct faults *f;
 
 	faults_pause(true);
@@ -54,8 +36,7 @@ static void begin(const char *hook, const char *conf, bool is_task)
 		return;
 	snprintf(plan, sizeof(plan), "%s.faults.%s.%s", conf,
 		 node ? node : "submit", hook);
-	snprintf(program, sizeof(program), "%s.run", plan);
-	run_program(program);
+	faults_run_program(plan);
 	f = faults_map(plan);
 	if (!f)
 		return;

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -67,6 +68,27 @@ struct faults *faults_map(const char *path)
 		return NULL;
 	faults_share(shared);
 	return shared;
+}
+
+void faults_run_program(const char *plan_path)
+{
+	char path[4096];
+	char *argv[] = { path, NULL };
+	bool was_paused = is_paused;
+	pid_t pid;
+
+	snprintf(path, sizeof(path), "%s.run", plan_path);
+	if (access(path, X_OK) < 0)
+		return;
+	is_paused = true;
+	pid = fork();
+	if (pid == 0) {
+		execve(path, argv, environ);
+		_exit(127);
+	}
+	if (pid > 0)
+		(void)waitpid(pid, NULL, 0);
+	is_paused = was_paused;
 }
 
 void faults_pause(bool how)

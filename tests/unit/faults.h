@@ -61,6 +61,11 @@ void faults_share(struct faults *plan);
 /* It is the one in that file, if there is one: the plan, or NULL. */
 struct faults *faults_map(const char *path);
 
+/* Run PLAN.run to its end, if there is such a program: what breaks something, but no
+ * call.
+ */
+void faults_run_program(const char *plan_path);
+
 /* In this process, and what it forks from now on, nothing fails or is counted: a
  * harness's own calls.
  */
