@@ -43,34 +43,41 @@ FILE_SYSTEMS = {
     "btrfs": (128 << 20, ["mkfs.btrfs", "-q", "-K"]),
 }
 
+PYTHON = "{}.{}".format(*sys.version_info)  # tests/clients/faulty has this one
+
 Files = dict[str, str]  # of an environment: what is in each, by its path
 
 
 @dataclasses.dataclass
 class Promises:
-    """What somebody was told: environments that are ready, which of them are pinned."""
+    """What somebody was told: environments that are ready, which are pinned, or bases."""
 
     ready: set[str] = dataclasses.field(default_factory=set)
     pinned: set[str] = dataclasses.field(default_factory=set)
+    bases: set[str] = dataclasses.field(default_factory=set)
 
     def text(self) -> str:
         """As a mark."""
-        return json.dumps([sorted(self.ready), sorted(self.pinned)])
+        return json.dumps([sorted(self.ready), sorted(self.pinned), sorted(self.bases)])
 
     @staticmethod
     def of(text: str) -> Promises:
         """From a mark."""
-        ready, pinned = json.loads(text)
-        return Promises(set(ready), set(pinned))
+        return Promises(*(set(names) for names in json.loads(text)))
+
+    def copy(self) -> Promises:
+        """To change."""
+        return Promises.of(self.text())
 
 
 @dataclasses.dataclass
 class Operation:
-    """Verbs before the disk is watched, and those that the power goes in."""
+    """Verbs before the disk is watched, those that the power goes in, and who heals."""
 
     before: list[str]
     verbs: list[str]
     limits: list[str] = dataclasses.field(default_factory=list)  # for aq.conf
+    after: list[str] = dataclasses.field(default_factory=list)  # the next builder
 
 
 ALL_GO = ["max_size = 1", "grace = 0"]
@@ -80,6 +87,8 @@ OPERATIONS = {
     "hit": Operation(["build 1"], ["build 1", "gc"]),
     "collect": Operation(["build 1", "build 2", "pin 2"], ["gc"], ALL_GO),
     "pin": Operation(["build 1"], ["pin 1", "unpin 1"]),
+    "base": Operation(["build 1"], ["base"]),
+    "bytecode": Operation(["base"], ["build 2p"], after=["build 3p"]),
     "workflow": Operation(["build 1", "flow 1", "gc"], ["build 2", "flow 2", "gc"]),
 }
 
@@ -118,9 +127,11 @@ class Cache:
             shutil.rmtree(path, ignore_errors=True)
 
     def request(self, n: str) -> str:
-        """A file for it."""
+        """A file for it: x of that version, with a Python ("2p"), or only that ("p")."""
         file = self.conf.with_name("req.yaml")
-        file.write_text(f"{{channels: [conda-forge], dependencies: [x={n}]}}\n")
+        version = n.removesuffix("p")
+        words = ([f"x={version}"] if version else []) + ([f"python={PYTHON}"] if "p" in n else [])
+        file.write_text(f"{{channels: [conda-forge], dependencies: [{', '.join(words)}]}}\n")
         return str(file)
 
     def build(self, n: str) -> str:
@@ -144,6 +155,10 @@ class Cache:
         if word == "build":
             self.names[rest[0]] = name = self.build(rest[0])
             promises.ready.add(name)
+        elif word == "base":
+            must("aq", "base", "add", PYTHON, "--file", self.request("p"))
+            promises.bases |= self.bases()
+            promises.ready |= promises.bases
         elif word == "fail":
             client = self.conf.with_name("bin") / "FAULT"
             client.write_text("cached-half")
@@ -175,6 +190,19 @@ class Cache:
         listed = json.loads(must("aq", "list", "--json"))["environments"]
         return {e["name"]: e["pinned"] for e in listed}
 
+    def bases(self) -> set[str]:
+        """Environments that are one."""
+        listed = json.loads(must("aq", "base", "list", "--json"))["bases"]
+        return {b["name"] for b in listed}
+
+    def has_caught_up(self) -> bool:
+        """No environment waits for its byte-code."""
+        return not any((self.dir / "work" / "bytecode" / "pending").glob("*"))
+
+    def is_quiet(self) -> bool:
+        """No builder goes on after its answer."""
+        return run(["pgrep", "-f", f"^aq-builder .*{self.conf}"]).returncode == 1
+
     def findings(self) -> list[dict[str, str]]:
         """What is damaged: not what waits for the next builder or collector."""
         if not (self.dir / "cache.db").exists():
@@ -195,20 +223,28 @@ class Cache:
         }
 
 
-def check(cache: Cache, known: dict[str, Files], promises: Promises) -> None:
-    """What somebody was told is so, and what has a row is whole."""
+def check(
+    cache: Cache, known: dict[str, Files], promises: Promises, *, has_all: bool = False
+) -> None:
+    """What somebody was told is so, and what has a row is whole; its byte-code may come
+    later, unless it 'has_all', but never in part.
+    """
     rows = cache.rows()
     if lost := promises.ready - rows.keys():
         raise WrongError(f"lost: {lost}")
     if unpinned := {n for n in promises.pinned if not rows[n]}:
         raise WrongError(f"not pinned any more: {unpinned}")
+    if promises.bases - (cache.bases() if promises.bases else set()):
+        raise WrongError(f"no base any more: {promises.bases}")
     for name in rows:
         files = cache.files(name)
         # a generation is not part of what an environment holds
         want = known[name.split("-")[0]]
-        if wrong := {p for p, text in want.items() if files.get(p) != text}:
+        wrong = {p for p, text in want.items() if files.get(p) != text}
+        if wrong := {p for p in wrong if has_all or p in files or not p.endswith(".pyc")}:
             raise WrongError(f"{name} is not what it was: {wrong}")
-    if found := cache.findings():
+    # a base is marked before its row: what was not answered waits for the next one
+    if found := [f for f in cache.findings() if promises.bases or f["finding"] != "base"]:
         raise WrongError(f"damaged: {found}")
 
 
@@ -326,8 +362,9 @@ class Trial:
 
     def learn(self) -> None:
         """What environments are when they are whole."""
+        wait_until("all have their byte-code", self.cache.has_caught_up)
         for name in self.cache.rows():
-            self.known[name.split("-")[0]] = self.cache.files(name)
+            self.known.setdefault(name.split("-")[0], self.cache.files(name))
 
     def prepare(self) -> Promises:
         """A disk, and what is done before it is watched."""
@@ -370,12 +407,16 @@ class Trial:
         self.cache.boot()
         with mounted(self.cut, self.cache.dir):
             check(self.cache, self.known, promises)
-            again = Promises(set(promises.ready), set(promises.pinned))
+            again = promises.copy()
             for verb in self.operation.verbs:
                 self.cache.do(verb, again, lambda: None)
             check(self.cache, self.known, again)
-            heal(self.cache.dir)
-            check(self.cache, self.known, again)
+            for verb in self.operation.after:
+                self.cache.do(verb, again, lambda: None)
+                self.learn()
+            wait_until("nobody builds", self.cache.is_quiet)
+            heal(self.cache.dir, self.cache.bases())
+            check(self.cache, self.known, again, has_all=bool(self.operation.after))
 
     def cuts(self, every: int, dice: random.Random) -> int:
         """One after the other; returns how many."""

@@ -4,7 +4,7 @@
 # export_counts.  A test reads AQ_COUNT_<NAME>, and is small without it.
 #
 # NAME | in ./check, with fixed seeds | in ./check --long
-# FAULT_*, CALLS_STRIDE: every so many calls one fails; POWER_CUTS: at every so many writes
+# FAULT_*, CALLS_STRIDE: every so many calls one fails; POWER_*: at every so many writes
 AQ_COUNTS='
 PAIRS        100000   2000000
 ENVOPS        20000   1000000
@@ -23,6 +23,7 @@ FAULT_MEMORY    499        11
 FAULT_HOOKS       5         1
 CALLS_STRIDE     29         3
 POWER_CUTS       17         1
+POWER_MORE       67         1
 DAMAGE          150     10000
 LOAD             40      1000
 FLOOD     200000000 4000000000
