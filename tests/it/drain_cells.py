@@ -123,13 +123,11 @@ class Cell:
             n *= 7  # there are many
         return kind, self.n or n, bool(later)
 
-    def is_nearer(self, calls: int) -> bool:
+    def come_nearer(self, calls: int) -> None:
         """There were fewer: from now on it is one of those, if there were any."""
         call = self.call()
-        if not call or not calls:
-            return False
-        self.n = 1 + (call[1] - 1) % calls
-        return True
+        if call and calls:
+            self.n = 1 + (call[1] - 1) % calls
 
 
 def impossible() -> list[str]:

@@ -64,7 +64,7 @@ def run(*words: str) -> str:
     return done.stdout
 
 
-def wait(what: str, seconds: float, condition: Callable[[], bool]) -> None:
+def wait(what: str, seconds: float, condition: Callable[[], object]) -> None:
     """Until it is so."""
     until = time.monotonic() + seconds
     while not condition():
