@@ -34,8 +34,11 @@ int aq_boot_id(char ret[AQ_BOOT_ID_SIZE], struct aq_err *err)
 {
 	cleanup_close int fd = open("/proc/sys/kernel/random/boot_id",
 				    O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, ret, AQ_BOOT_ID_SIZE - 1);
+	ssize_t n = -1;
 
+	while (fd >= 0 && (n = read(fd, ret, AQ_BOOT_ID_SIZE - 1)) < 0 &&
+	       errno == EINTR)
+		;
 	if (n <= 0)
 		return aq_fail_errno(err, "cannot read the boot id");
 	ret[n] = '\0';
