@@ -31,9 +31,10 @@ static const struct verb verbs[] = {
 	  cli_check, 1, 1, OPTION_JSON, false,
 	  "Read FILE ('-': standard input) as srun would, without building anything.\n" },
 	{ "build", "FILE", "make the environment of a request, unless it is there",
-	  cli_build, 1, 1, OPTION_JSON | OPTION_ISOLATED | OPTION_REFRESH, false,
+	  cli_build, 1, 1,
+	  OPTION_JSON | OPTION_ISOLATED | OPTION_REFRESH | OPTION_NODES, false,
 	  "Build the environment that FILE asks for: as root in the node's cache, else in\n"
-	  "your own.\n" },
+	  "your own; with --nodes as a job of yours in the caches of these nodes.\n" },
 	{ "explain", "FILE", "say how a request's environment would come about",
 	  cli_explain, 1, 1, OPTION_JSON | OPTION_ISOLATED, false,
 	  "Resolve FILE without building: reused, inherited, linked or created, from which\n"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include "cli/build_nodes.h"
 #include "cli/cli.h"
 #include "cli/json.h"
 #include "cli/obtain.h"
@@ -45,6 +46,8 @@ int cli_build(struct cli *cli)
 
 	if (code)
 		return code;
+	if (cli->nodes)
+		return build_on_nodes(cli, cli->argv[0]);
 	if (obtain(cli, req, &answer, &err) != 0)
 		return cli_fail(&err);
 	if (cli->has_json)

@@ -12,6 +12,7 @@
  *   obtain.c   an environment for a request: found, or built while we wait
  *   term.c     what a terminal gets that a pipe does not
  *   json.c     output for programs
+ *   nodes.c    the nodes that a verb has jobs on; build_nodes.c is that of build
  *   domains.c  what is private to users
  *   env.c      environments of the cache
  *   program.c  other programs, asked for what they print

@@ -179,7 +179,7 @@ static const struct spec {
 	{ OPTION_PRIVATE, "private", set_private, "USER",
 	  "what is private to USER, a name or number" },
 	{ OPTION_NODES, "nodes", set_nodes, "LIST",
-	  "on these nodes (n[1-3],n7), instead of on all that respond" },
+	  "on these nodes (n[1-3],n7) of Slurm, by a job on each" },
 	{ OPTION_JSON, "json", set_json, NULL, "for programs" },
 	{ OPTION_LOCK, "lock", set_lock, NULL,
 	  "its packages as conda clients take them: a lock file" },

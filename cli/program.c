@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,15 +18,21 @@
 #include "common/io.h"
 #include "common/worker.h"
 
-/* In the child: of ours the program has standard output and, aloud, error. */
+/* Its standard streams; -1: /dev/null. */
+struct streams {
+	int in, out, errors;
+};
+
+/* In the child. */
 __attribute__((noreturn)) static void execute(const char *const argv[],
 					      const struct identity *who,
-					      bool is_aloud, int in, int fd)
+					      const struct streams *s)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	if (null < 0 || dup2(in < 0 ? null : in, 0) < 0 || dup2(fd, 1) < 0 ||
-	    (!is_aloud && dup2(null, 2) < 0) || setpgid(0, 0) < 0 || chdir("/") < 0 ||
+	if (null < 0 || dup2(s->in < 0 ? null : s->in, 0) < 0 ||
+	    dup2(s->out, 1) < 0 || dup2(s->errors < 0 ? null : s->errors, 2) < 0 ||
+	    setpgid(0, 0) < 0 || chdir("/") < 0 ||
 	    (who && !identity_become(who)))
 		_exit(126);
 	/* a client is asked for its version, and writes nothing anywhere */
@@ -61,6 +68,13 @@ static bool read_all(int fd, int64_t deadline_ms, struct aq_str *out)
 	}
 }
 
+int program_judge(const char *name, int status, struct aq_err *err)
+{
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+		return aq_fail(err, AQ_SYS, "'%s' is not there", name);
+	return status ? aq_fail(err, AQ_SYS, "'%s' failed", name) : 0;
+}
+
 static int finish(pid_t pid, const char *name, int from, int limit_ms,
 		  struct aq_str *out, struct aq_err *err)
 {
@@ -76,9 +90,7 @@ static int finish(pid_t pid, const char *name, int from, int limit_ms,
 		return aq_fail(err, AQ_SYS, "'%s' took longer than %d s", name,
 			       limit_ms / 1000);
 	}
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-		return aq_fail(err, AQ_SYS, "'%s' is not there", name);
-	return status ? aq_fail(err, AQ_SYS, "'%s' failed", name) : 0;
+	return program_judge(name, status, err);
 }
 
 /* 'who': NULL, ourselves; 'in': standard input, or -1. */
@@ -98,7 +110,7 @@ static int run(const char *const argv[], const struct identity *who,
 	if (pid < 0)
 		return aq_fail_errno(err, "cannot start '%s'", argv[0]);
 	if (pid == 0)
-		execute(argv, who, is_aloud, in, to);
+		execute(argv, who, &(struct streams){ in, to, is_aloud ? 2 : -1 });
 	(void)setpgid(pid, pid);
 	aq_close_fd(&to);
 	rc = finish(pid, argv[0], from, limit_ms, out, err);
@@ -135,4 +147,20 @@ int program_run_aloud(const char *const argv[], int limit_ms,
 		      struct aq_str *out, struct aq_err *err)
 {
 	return run(argv, NULL, true, -1, limit_ms, out, err);
+}
+
+int program_start(const char *const argv[], int out, int errors, pid_t *ret,
+		  struct aq_err *err)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	if (pid < 0)
+		return aq_fail_errno(err, "cannot start '%s'", argv[0]);
+	if (pid == 0) {
+		if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent)
+			_exit(126);
+		execute(argv, NULL, &(struct streams){ -1, out, errors });
+	}
+	*ret = pid;
+	return 0;
 }

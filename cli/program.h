@@ -3,6 +3,8 @@
 #ifndef AQ_CLI_PROGRAM_H
 #define AQ_CLI_PROGRAM_H
 
+#include <sys/types.h>
+
 #include "common/err.h"
 #include "common/str.h"
 
@@ -20,5 +22,12 @@ AQ_CHECK int program_run_fed(const char *const argv[], const char *user,
 /* The same as ourselves, with our standard error, so that it says what is wrong. */
 AQ_CHECK int program_run_aloud(const char *const argv[], int limit_ms,
 			       struct aq_str *out, struct aq_err *err);
+/* Start it as ourselves, with these as its standard output and error: *ret, which the
+ * caller waits for.  It gets SIGTERM when we die.
+ */
+AQ_CHECK int program_start(const char *const argv[], int out, int errors,
+			   pid_t *ret, struct aq_err *err);
+/* What the end 'status' (waitpid(2)) of 'name' is: 0 or AQ_SYS, saying so. */
+AQ_CHECK int program_judge(const char *name, int status, struct aq_err *err);
 
 #endif

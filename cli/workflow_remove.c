@@ -3,22 +3,17 @@
  * by a job on each node, as which Slurm knows whose it is.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/json.h"
+#include "cli/nodes.h"
 #include "cli/program.h"
 #include "cli/term.h"
 #include "cli/workflow.h"
 #include "common/collect.h"
 
-#define NODES_MAX 100000    /* more than a Slurm has */
-#define VARIABLES_MAX 10000 /* of the environment */
-#define IMMEDIATE "60"      /* seconds that a node may take to have room */
-#define SRUN_MS 120000      /* that, and a moment's job */
-#define SINFO_MS 60000      /* a busy slurmctld answers late */
-#define OUTPUT_MAX (16 * 1024 * 1024) /* bytes; a line a node and partition */
+#define SRUN_MS 120000 /* until there is room, and a moment's job */
+#define OUTPUT_MAX (64 * 1024) /* bytes; it says nothing */
 
 struct report {
 	struct json json;
@@ -61,68 +56,14 @@ static int end(struct report *r)
 
 /* -- by a job on each node -- */
 
-/* What an outer job says would make srun start a step of that. */
-static int forget_outer_job(struct aq_err *err)
-{
-	cleanup_strv struct aq_strv names = AQ_STRV_INIT(VARIABLES_MAX);
-
-	for (char **p = environ; *p; p++)
-		if (aq_starts_with(*p, "SLURM_") &&
-		    !aq_starts_with(*p, "SLURM_CONF="))
-			aq_strv_add_mem(&names, *p, strcspn(*p, "="));
-	for (size_t i = 0; i < names.n; i++)
-		unsetenv(names.v[i]);
-	return aq_strv_done(&names, "the environment", err);
-}
-
-/* "NODE PARTITION up": the first partition that takes jobs counts. */
-static void add_node(const char *line, size_t len, struct aq_strv *nodes)
-{
-	cleanup_free char *copy = strndup(line, len);
-	char *partition = copy ? strchr(copy, ' ') : NULL;
-
-	if (!partition || !aq_ends_with(copy, " up"))
-		return;
-	len = (size_t)(partition - copy) + 1;
-	for (size_t i = nodes->n; i--;)
-		if (strncmp(nodes->v[i], copy, len) == 0)
-			return;
-	aq_strv_add_mem(nodes, copy, strlen(copy) - strlen(" up"));
-}
-
-static int find_nodes(const struct cli *cli, struct aq_strv *ret,
-		      struct aq_err *err)
-{
-	cleanup_str struct aq_str chosen = AQ_STR_INIT(64 * 1024);
-	cleanup_str struct aq_str out = AQ_STR_INIT(OUTPUT_MAX);
-	const char *argv[] = { "sinfo", "--noheader", "--Node",
-			       "--format=%N %R %a", "--responding", NULL };
-	int rc;
-
-	if (cli->nodes) { /* what is named and does not respond is to be told */
-		aq_str_add_fmt(&chosen, "--nodes=%s", cli->nodes);
-		argv[4] = aq_str_get(&chosen);
-	}
-	rc = aq_str_done(&chosen, "the list of nodes", err);
-	if (!rc)
-		rc = program_run_aloud(argv, SINFO_MS, &out, err);
-	for (const char *p = aq_str_get(&out); !rc && *p; p = aq_next_line(p))
-		add_node(p, strcspn(p, "\n"), ret);
-	if (!rc)
-		rc = aq_strv_done(ret, "the list of nodes", err);
-	if (!rc && !ret->n)
-		rc = aq_fail(err, AQ_SYS, "sinfo lists no node to remove it from");
-	return rc;
-}
-
-/* 'node' as find_nodes() has it; only its name is left. */
+/* 'node' as nodes_find() has it; only its name is left. */
 static int remove_from(char *node, const char *name, struct aq_err *err)
 {
 	cleanup_str struct aq_str out = AQ_STR_INIT(OUTPUT_MAX);
 	char *partition = strchr(node, ' ');
 	const char *const argv[] = {
 		"srun", "--quiet", "--nodes=1", "--ntasks=1",
-		"--immediate=" IMMEDIATE, "--job-name=aq-workflow",
+		"--immediate=" NODES_IMMEDIATE, "--job-name=aq-workflow",
 		"--nodelist", node, "--partition", partition + 1,
 		"--aq-workflow", name, "--aq-workflow-remove", "true", NULL,
 	};
@@ -136,10 +77,10 @@ static int remove_by_jobs(const struct cli *cli, const char *name)
 	cleanup_strv struct aq_strv nodes = AQ_STRV_INIT(NODES_MAX);
 	struct aq_err err = { 0 };
 	struct report report;
-	int rc = forget_outer_job(&err);
+	int rc = nodes_leave_job(&err);
 
 	if (!rc)
-		rc = find_nodes(cli, &nodes, &err);
+		rc = nodes_find(cli->nodes, &nodes, &err);
 	if (rc)
 		return cli_fail(&err);
 	begin(&report, cli);

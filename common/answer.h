@@ -49,6 +49,10 @@ bool aq_answer_is_gone(const struct aq_answer *a);
 /* What AQ_VERBOSE's value, or NULL, asks for: one line of a hit too. */
 #define AQ_VERBOSE "AQ_VERBOSE"
 bool aq_is_verbose(const char *value);
+/* And one before what is said of a failure, behind the node: whose it is. */
+#define AQ_SAYS_FAILED "there is no environment"
+#define AQ_SAYS_REQUEST AQ_SAYS_FAILED ", by what the request asks for:"
+#define AQ_SAYS_NODE AQ_SAYS_FAILED ", by this node's fault:"
 /* That line: which environment a sound 'a' says, how it came about, how long
  * looking it up took in microseconds (0: that is not known).
  */

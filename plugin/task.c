@@ -283,14 +283,22 @@ static void enter(spank_t sp, const char *ops, size_t len,
 	}
 }
 
-/* Once a node and step, and nothing but one variable is read for it. */
-static void say_if_verbose(spank_t sp, const struct rim_step *step)
+/* Nothing but one variable is read for it. */
+static bool is_verbose(spank_t sp)
 {
-	char value[8], line[256];
+	char value[8];
 	spank_err_t rc = spank_getenv(sp, AQ_VERBOSE, value, sizeof(value));
 
-	if (rc != ESPANK_NOSPACE &&
-	    (rc != ESPANK_SUCCESS || !aq_is_verbose(value)))
+	return rc == ESPANK_NOSPACE ||
+	       (rc == ESPANK_SUCCESS && aq_is_verbose(value));
+}
+
+/* Once a node and step. */
+static void say_if_verbose(spank_t sp, const struct rim_step *step)
+{
+	char line[256];
+
+	if (!is_verbose(sp))
 		return;
 	aq_answer_describe(step->answer,
 			   step->state == RIM_HIT ? step->look_up_us : 0, line,
@@ -323,6 +331,8 @@ void rim_task_enter(spank_t sp, struct rim_step *step)
 	}
 	if (!aq_answer_is_sound(a))
 		fail_task(step, "the build of the environment ended without a word (was it killed?): submit again; the next one starts afresh");
+	if (a->class != AQ_OK && is_verbose(sp))
+		say(a->class == AQ_USER ? AQ_SAYS_REQUEST : AQ_SAYS_NODE);
 	if (a->class != AQ_OK)
 		fail_task(step, a->text);
 	if (strcmp(a->resolution, "reused") == 0 && is_first_local_task(sp))

@@ -31,6 +31,16 @@ workflow_of() {
   PATH=$PWD/bin:$PATH
 }
 
+# slurm: one that has node n1, and runs what is to be built.
+slurm() {
+  mkdir -p bin
+  printf '#!/bin/sh\necho n1 debug up\n' >bin/sinfo
+  printf '#!/bin/sh\necho n1\n' >bin/scontrol
+  printf '#!/bin/sh\nprintf "%%s\\n" created /envs/x abc\n' >bin/srun
+  chmod 755 bin/*
+  PATH=$PWD/bin:$PATH
+}
+
 @test "docs/json.md has every member of every verb's output, and no other" {
   local top name verb
   top=$(dirname "$BATS_TEST_FILENAME")/../..
@@ -46,6 +56,10 @@ workflow_of() {
     request again
     say build build req.yaml
     say build build req.yaml
+    slurm
+    say "build --nodes" build --nodes n1 req.yaml
+    printf '#!/bin/sh\necho no >&2; exit 1\n' >bin/srun
+    say "build --nodes" build --nodes n1 req.yaml || :
     say explain explain req.yaml
     sed -i 's/flask/django/' req.yaml
     say explain explain req.yaml

@@ -297,6 +297,7 @@ echo "$*" >>asked
 env | grep '^SLURM_' >>variables
 case $* in *"--nodelist n2 "*) echo "srun: error: no" >&2; exit 1 ;; esac
 SH
+  printf '#!/bin/sh\nprintf "n1\\nn2\\n"\n' >bin/scontrol
   chmod -R a+rX bin && chmod 755 bin bin/*
   with=$PWD/bin:$PATH
   run -3 --separate-stderr "${other[@]}" PATH="$with" SLURM_CONF=/etc/x SLURM_JOB_ID=5 aq workflow remove flow
