@@ -8,7 +8,8 @@
  *   say.c        progress for the user and for other waiters
  *   outcome.c    what came of it, counted and said
  *   build.c      the build itself: resolve, make, probe, seal, commit
- *   resolve.c    which lock, of which kind; explain.c says it; again.c knows it
+ *   resolve.c    which lock, of which kind; explain.c says it, fetch.c has its packages
+ *                fetched for others; again.c knows it
  *   shared.c     the same lock on all nodes; shared_*.c
  *   prefix.c     where it is made
  *   packages.c   what clients unpack: looked at, and closed; packages_judge.c
@@ -97,6 +98,7 @@ struct build {
 	const struct aq_request *req;
 	struct aq_answer *answer;
 	bool is_explain;     /* resolve only, and say what would be built */
+	bool is_fetch;       /* only put its lock and packages into shared_dir */
 	bool is_refresh;     /* resolve afresh, once for 'job' (0: always) */
 	uint32_t job;
 	uint32_t nodes;      /* of its step; 0: that is another node's to say */
@@ -177,6 +179,7 @@ struct build {
 	struct aq_tally tally; /* what is to be counted of it */
 
 	char archives[48]; /* below work/: of packages, shared.h; or "" */
+	char wheels[48];   /* the same of wheels */
 	struct sharing sharing; /* shared.h */
 
 	struct disk_watch {
@@ -462,6 +465,10 @@ AQ_CHECK int again_resolve(struct build *b, struct aq_err *err);
  * text has lines "base PYTHON NAME", "because REASON", "add KIND NAME VERSION".
  */
 AQ_CHECK int explain(struct build *b, struct aq_err *err);
+/* Put the lock that the request has, or gets, with all its packages and wheels that come
+ * from elsewhere into shared_dir; the answer's text is "NUMBER packages, NUMBER wheels".
+ */
+AQ_CHECK int fetch_for_others(struct build *b, struct aq_err *err);
 
 /* -- build.c -- */
 /* Whether nobody waits for the build any more, or it has taken too long; for

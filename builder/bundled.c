@@ -53,20 +53,22 @@ static int solve(struct build *b, const char *program, struct aq_str *lines,
 }
 
 /* A verb that reads the lock, and what is known of what lies unpacked. */
-static int run_on_lock(struct build *b, struct command *cmd, const char *failed,
+static int run_on_lock(struct build *b, struct command *cmd,
+		       const char *archives, const char *failed,
 		       struct aq_err *err)
 {
 	cleanup_str struct aq_str input = AQ_STR_INIT(INPUT_MAX);
 	int rc;
 
 	aq_str_add_mem(&input, b->lock->text, b->lock->text_len);
-	packages_tell(b, &input);
+	if (!b->is_fetch) /* which is for others, who have nothing */
+		packages_tell(b, &input);
 	rc = aq_str_done(&input, "a client's input", err);
 	if (rc)
 		return rc;
-	if (b->archives[0]) {
+	if (*archives) {
 		aq_strv_add(&cmd->argv, "--archives");
-		aq_strv_add_fmt(&cmd->argv, "%s/%s", b->inside, b->archives);
+		aq_strv_add_fmt(&cmd->argv, "%s/%s", b->inside, archives);
 	}
 	cmd->input = input.s;
 	cmd->input_len = input.len;
@@ -89,7 +91,20 @@ static int download(struct build *b, const char *program, struct aq_err *err)
 	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
 
 	start(b, &cmd, program, "fetch");
-	return run_on_lock(b, &cmd, "the packages cannot be fetched", err);
+	return run_on_lock(b, &cmd, b->archives, "the packages cannot be fetched",
+			   err);
+}
+
+static int download_wheels(struct build *b, const char *program,
+			   struct aq_err *err)
+{
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
+
+	start(b, &cmd, program, "fetch-wheels");
+	secrets_for(&cmd.secrets, SECRETS_OF_WHEELS,
+		    client_takes(dialect_bundled.name));
+	return run_on_lock(b, &cmd, b->wheels, "the wheels cannot be fetched",
+			   err);
 }
 
 static int link_prefix(struct build *b, const char *program,
@@ -101,13 +116,15 @@ static int link_prefix(struct build *b, const char *program,
 	aq_strv_add(&cmd.argv, "--prefix");
 	aq_strv_add(&cmd.argv, b->prefix);
 	client_add_channels(b, &cmd);
-	return run_on_lock(b, &cmd, "the packages cannot be installed", err);
+	return run_on_lock(b, &cmd, b->archives,
+			   "the packages cannot be installed", err);
 }
 
 const struct dialect dialect_bundled = {
 	.name = "aq-rattler",
 	.solve = solve,
 	.download = download,
+	.download_wheels = download_wheels,
 	.link = link_prefix,
 	.can_constrain = true,
 };

@@ -194,6 +194,29 @@ int client_link(struct build *b, struct aq_err *err)
 		aq_fail(err, AQ_USER, "%s", why.text) : rc;
 }
 
+int client_fetch(struct build *b, struct aq_err *err)
+{
+	const struct dialect *d = NULL;
+	char program[BUILD_PATH_MAX];
+	int rc = choose(b, &d, program, sizeof(program), err);
+
+	if (!rc && !d->download)
+		rc = aq_fail(err, AQ_SYS, "client '%s' of aq.conf cannot fetch for others: let 'client' be aq-rattler",
+			     d->name);
+	if (!rc)
+		rc = shared_archives(b, d, program, err);
+	return rc ? rc : shared_wheels(b, d, program, false, err);
+}
+
+int client_share_wheels(struct build *b, bool is_kept, struct aq_err *err)
+{
+	const struct dialect *d = NULL;
+	char program[BUILD_PATH_MAX];
+	int rc = choose(b, &d, program, sizeof(program), err);
+
+	return rc ? rc : shared_wheels(b, d, program, is_kept, err);
+}
+
 /* check_sources() has said what may be wrong with these. */
 void client_add_channels(const struct build *b, struct command *cmd)
 {

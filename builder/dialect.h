@@ -24,6 +24,9 @@ struct dialect {
 	 * there; NULL: the client cannot.
 	 */
 	int (*download)(struct build *b, const char *program, struct aq_err *err);
+	/* The same of wheels, in b->wheels. */
+	int (*download_wheels)(struct build *b, const char *program,
+			       struct aq_err *err);
 	/* Make b->prefix hold exactly what b->lock says of conda packages. */
 	int (*link)(struct build *b, const char *program, struct aq_err *err);
 	bool can_constrain; /* solve() knows AQ_ENV_LINKED */
@@ -38,6 +41,11 @@ AQ_CHECK int client_solve(struct build *b, struct aq_str *lines,
 bool client_can_constrain(struct build *b);
 /* With its link scripts' effects, or without: scripts_run(). */
 AQ_CHECK int client_link(struct build *b, struct aq_err *err);
+/* For `aq fetch`: all of b->lock's packages and wheels into shared_dir. */
+AQ_CHECK int client_fetch(struct build *b, struct aq_err *err);
+/* shared_wheels(), with a client that can download them. */
+AQ_CHECK int client_share_wheels(struct build *b, bool is_kept,
+				 struct aq_err *err);
 /* Whether it runs link scripts itself where scripts_may_run(). */
 bool client_runs_scripts(struct build *b);
 /* Append the request's channels, "--channel URL" each, in order; its conda

@@ -120,6 +120,12 @@ static bool must_refresh(const struct build *b)
 	       !(b->job && aq_job_has_refreshed(b->conf, b->job, b->key));
 }
 
+/* No environment comes of it. */
+static bool is_look(const struct build *b)
+{
+	return b->is_explain || b->is_fetch;
+}
+
 static int try_once(struct build *b, struct aq_err *err)
 {
 	int rc;
@@ -127,7 +133,9 @@ static int try_once(struct build *b, struct aq_err *err)
 	b->verdict = BUILD_FAULT;
 	rc = b->log_fd < 0 ? open_log(b, err) : 0;
 	if (!rc)
-		rc = b->is_explain ? explain(b, err) : build(b, err);
+		rc = b->is_explain ? explain(b, err) :
+		     b->is_fetch   ? fetch_for_others(b, err) :
+				     build(b, err);
 	if (rc)
 		room_note(b, err);
 	return rc;
@@ -146,7 +154,7 @@ static int make(struct build *b, struct aq_err *err)
 	room_give_back(b);
 	if (rc) /* it may quote what others wrote, and goes many ways from here */
 		aq_text_make_printable_text(err->text);
-	if (rc && !b->is_explain)
+	if (rc && !is_look(b))
 		build_remember_failure(b, err);
 	return rc;
 }
@@ -162,18 +170,18 @@ static int begin(struct build *b, struct aq_err *err)
 {
 	int rc = 0;
 
-	if (!b->is_explain && !b->is_refresh && !b->again) {
+	if (!is_look(b) && !b->is_refresh && !b->again) {
 		rc = build_recall_failure(b, err);
 		if (rc && access(b->log_path, F_OK) == 0)
 			tell_log(b); /* of the build that failed */
 	}
-	if (!rc && !b->is_explain)
+	if (!rc && !is_look(b))
 		rc = allowance_check(b, err);
-	if (!rc && !b->is_explain)
+	if (!rc && !is_look(b))
 		rc = queue_wait(b, err);
 	b->start_ms = aq_now_ms();
 	b->deadline_ms = b->start_ms + (int64_t)b->conf->build_timeout * 1000;
-	if (!rc && !b->is_explain)
+	if (!rc && !is_look(b))
 		rc = allowance_take(b, err);
 	return rc;
 }
@@ -185,7 +193,7 @@ static int serve(struct build *b, struct aq_err *err)
 
 	if (rc)
 		return rc;
-	rc = must_refresh(b) || b->again ? AQ_MISS : build_look_again(b, err);
+	rc = must_refresh(b) || b->again || b->is_fetch ? AQ_MISS : build_look_again(b, err);
 	if (!rc && b->as_base)
 		rc = build_become_base(b, err);
 	if (rc != AQ_MISS) { /* or it was collected meanwhile */
@@ -272,7 +280,7 @@ static void publish(const struct build *b)
 {
 	bool is_new = strcmp(b->answer->resolution, "reused") != 0;
 
-	if (!b->is_personal && !b->is_explain && (is_new || b->as_base))
+	if (!b->is_personal && !is_look(b) && (is_new || b->as_base))
 		(void)!aq_index_write(b->conf, NULL);
 }
 
@@ -290,6 +298,9 @@ static int enter_domain(struct build *b, struct aq_conf **conf,
 			(inputs || is_private ||
 			 aq_memo_is_private(*conf, b->uid, canonical,
 					    request->len));
+	if (b->is_fetch && (inputs || b->is_private))
+		return aq_fail(err, AQ_USER,
+			       "nodes share nothing of a request that is private to its user: there is nothing to fetch");
 	if (b->is_private && b->as_base)
 		return aq_fail(err, AQ_USER,
 			       "a base is everybody's: it takes released packages alone");
@@ -387,6 +398,14 @@ static int serve_privately(struct build *b, struct aq_conf **conf,
 	return serve_in_domain(b, err);
 }
 
+/* What is fetched goes there. */
+static int share_in(struct aq_conf *conf, const char *dir, struct aq_err *err)
+{
+	free(conf->shared_dir);
+	conf->shared_dir = strdup(dir);
+	return conf->shared_dir ? 0 : aq_fail(err, AQ_SYS, "out of memory");
+}
+
 static int answer(const struct builder_options *o, struct aq_answer *a,
 		  struct aq_err *err)
 {
@@ -398,6 +417,8 @@ static int answer(const struct builder_options *o, struct aq_answer *a,
 	int rc = o->is_personal ? aq_conf_load_personal(o->conf_path, &conf, err) :
 				  aq_conf_load(o->conf_path, o->node, &conf, err);
 
+	if (!rc && o->fetch)
+		rc = share_in(conf, o->fetch, err);
 	b.answer = a;
 	builder_options_apply(o, &step, &b);
 	if (!rc)

@@ -208,6 +208,7 @@ static bool find_sources(const struct build *b, const struct phase_form *form,
 		is_ok = errno == ENOENT;
 	return is_ok && add_source(s, b->work, b->scratch) &&
 	       add_source(s, b->work, b->pass) &&
+	       add_source(s, b->work, form->has_network ? b->wheels : "") &&
 	       add_source(s, b->work, b->open_dir);
 }
 

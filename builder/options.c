@@ -18,6 +18,7 @@ bool builder_options_read(int argc, char **argv, struct builder_options *ret)
 		{ "private", no_argument, NULL, 'o' },
 		{ "base", required_argument, NULL, 'b' },
 		{ "explain", no_argument, NULL, 'e' },
+		{ "fetch", required_argument, NULL, 'f' },
 		{ "refresh", required_argument, NULL, 'r' },
 		{ "again", required_argument, NULL, 'a' },
 		{ "step", required_argument, NULL, 's' },
@@ -45,6 +46,9 @@ bool builder_options_read(int argc, char **argv, struct builder_options *ret)
 			break;
 		case 'e':
 			ret->is_explain = true;
+			break;
+		case 'f':
+			ret->fetch = optarg;
 			break;
 		case 'r':
 			ret->refresh = optarg;
@@ -84,6 +88,7 @@ void builder_options_apply(const struct builder_options *o, struct aq_step *step
 	b->as_base = o->as_base;
 	b->again = o->again;
 	b->is_explain = o->is_explain;
+	b->is_fetch = o->fetch;
 	b->progress_fd = AQ_BUILDER_FD_PROGRESS;
 	b->alive_fd = o->is_detached ? -1 : AQ_BUILDER_FD_ALIVE;
 	if (o->uid)

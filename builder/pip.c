@@ -13,6 +13,7 @@
 
 #include "builder/inherit.h"
 #include "builder/pip.h"
+#include "builder/shared.h"
 #include "common/io.h"
 
 const char *const pip_refusals[] = {
@@ -329,6 +330,7 @@ int pip_install(struct build *b, struct aq_err *err)
 	say(b, "installing %zu wheels", n);
 	if (uv_find(b, uv, sizeof(uv))) {
 		rc = uv_install(b, uv, err);
+		shared_archives_end(b);
 		if (!rc && b->kind != AQ_ENV_INHERITED && b->compiler[0])
 			rc = layer_own_programs(b, err);
 	} else {

@@ -169,16 +169,25 @@ static void write_vcs(const struct aq_lock_item *w, struct aq_str *out)
 	aq_str_add_fmt(out, "commit-id = \"%s\" }\n", w->sha256);
 }
 
-static void write_file(const struct aq_lock_item *w, struct aq_str *out)
+static void write_file(const struct aq_lock_item *w,
+		       const struct pylock_files *files,
+		       struct aq_str *out)
 {
 	bool is_wheel = w->kind == AQ_LOCK_WHEEL;
+	char path[PYLOCK_PATH_SIZE], name[PYLOCK_NAME_SIZE];
 
+	if (is_wheel && files && files->find(w, path, name, files->arg)) {
+		aq_str_add_fmt(out, "wheels = [{ name = \"%s\", path = \"%s\", hashes = { sha256 = \"%s\" } }]\n",
+			       name, path, w->sha256);
+		return;
+	}
 	aq_str_add_fmt(out, "%s{ url = \"%s\", hashes = { sha256 = \"%s\" } }%s\n",
 		       is_wheel ? "wheels = [" : "sdist = ", w->url, w->sha256,
 		       is_wheel ? "]" : "");
 }
 
-void pylock_write(const struct aq_lock *lock, struct aq_str *out)
+void pylock_write(const struct aq_lock *lock, const struct pylock_files *files,
+		  struct aq_str *out)
 {
 	aq_str_add(out, "lock-version = \"1.0\"\ncreated-by = \"slurm-aq\"\n");
 	for (size_t i = 0; i < lock->n_items; i++) {
@@ -191,6 +200,6 @@ void pylock_write(const struct aq_lock *lock, struct aq_str *out)
 		if (w->kind == AQ_LOCK_VCS)
 			write_vcs(w, out);
 		else
-			write_file(w, out);
+			write_file(w, files, out);
 	}
 }

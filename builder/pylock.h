@@ -6,6 +6,8 @@
 #define AQ_PYLOCK_H
 
 #include "common/err.h"
+#include <stdbool.h>
+
 #include "common/lock.h"
 #include "common/str.h"
 
@@ -21,7 +23,18 @@ AQ_CHECK int pylock_read(const char *text, const struct aq_strv *known,
 			 const struct aq_strv *sources, struct aq_str *lines,
 			 struct aq_err *err);
 
-/* Append the Python packages of 'lock' as a pylock. */
-void pylock_write(const struct aq_lock *lock, struct aq_str *out);
+/* Wheels that are here as files. */
+#define PYLOCK_PATH_SIZE 1024
+#define PYLOCK_NAME_SIZE 256 /* NAME_MAX, and the NUL */
+struct pylock_files {
+	/* Whether this one is: its path, and the wheel's own name. */
+	bool (*find)(const struct aq_lock_item *wheel,
+		     char path[PYLOCK_PATH_SIZE], char name[PYLOCK_NAME_SIZE],
+		     const void *arg);
+	const void *arg;
+};
+/* Append the Python packages of 'lock' as a pylock; 'files' may be NULL: none. */
+void pylock_write(const struct aq_lock *lock, const struct pylock_files *files,
+		  struct aq_str *out);
 
 #endif

@@ -6,6 +6,7 @@
  *   shared_archives.c the same of archives
  *   shared_talk.c     how it talks to
  *   shared_serve.c    a process in the cage (PHASE_SHARED)
+ *   shared_wheels.c   of wheels
  *   shared_archives_serve.c  the one for archives (PHASE_ARCHIVES)
  *   shared_dir.c      files; shared_claim.c shared_store.c
  *   shared_judge.c    whether a lock is one that this node may have; shared_host.c
@@ -17,6 +18,7 @@
 #define AQ_SHARED_H
 
 #include "builder/dialect.h"
+#include "builder/pylock.h"
 
 /* b->lock and its kind: what another node published for the key; else what resolve()
  * finds, which is published, of a refresh to the nodes of its job alone.  Only reads
@@ -42,7 +44,20 @@ void shared_built(struct build *b);
  */
 AQ_CHECK int shared_archives(struct build *b, const struct dialect *d,
 			     const char *program, struct aq_err *err);
-/* Away with them. */
+/* The same of b->lock's wheels, before uv installs them: from shared_dir to b->wheels,
+ * which stays for later builds ('is_kept': uv knows a file that it has unpacked by its
+ * path and time), or is this build's own.
+ */
+AQ_CHECK int shared_wheels(struct build *b, const struct dialect *d,
+			   const char *program, bool is_kept,
+			   struct aq_err *err);
+/* Whether the file of that wheel is there, for who installs in the cage; 'arg' is the
+ * struct build.  For pylock_write().
+ */
+bool shared_find_wheel(const struct aq_lock_item *wheel,
+		       char path[PYLOCK_PATH_SIZE], char name[PYLOCK_NAME_SIZE],
+		       const void *arg);
+/* Away with them, and with wheels that are this build's own. */
 void shared_archives_end(struct build *b);
 
 /* What is running for it in the cage is told to end. */

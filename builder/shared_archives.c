@@ -12,6 +12,8 @@
 #include "builder/shared_talk.h"
 #include "common/io.h"
 
+#define TMP "tmp/" /* of work/; what is elsewhere there stays */
+
 /* Root's name of it; builder_user could put a link where it was. */
 static int open_tmp(const struct build *b, int *ret_fd, struct aq_err *err)
 {
@@ -21,13 +23,14 @@ static int open_tmp(const struct build *b, int *ret_fd, struct aq_err *err)
 	return rc ? rc : aq_open_below(work, "tmp", ret_fd, err);
 }
 
-static int make_dir(struct build *b, struct aq_err *err)
+int shared_make_place(struct build *b, const char *kind, char ret[48],
+		      struct aq_err *err)
 {
 	cleanup_close int tmp = -1, fd = -1;
 	int rc = open_tmp(b, &tmp, err);
 	char name[40];
 
-	snprintf(name, sizeof(name), "archives-%.16s", b->key);
+	snprintf(name, sizeof(name), "%s-%.16s", kind, b->key);
 	if (!rc)
 		rc = aq_remove_tree(tmp, name, err);
 	if (rc)
@@ -39,17 +42,96 @@ static int make_dir(struct build *b, struct aq_err *err)
 		    fchown(fd, b->builder.uid, b->builder.gid) < 0))
 		rc = aq_fail_errno(err, "cannot give '%s' away", name);
 	if (!rc)
-		snprintf(b->archives, sizeof(b->archives), "tmp/%s", name);
+		snprintf(ret, 48, TMP "%s", name);
 	return rc;
+}
+
+static void remove_place(struct build *b, char place[48])
+{
+	cleanup_close int tmp = -1;
+
+	if (aq_starts_with(place, TMP) && open_tmp(b, &tmp, NULL) == 0)
+		(void)!aq_remove_tree(tmp, place + strlen(TMP), NULL);
+	place[0] = '\0';
 }
 
 void shared_archives_end(struct build *b)
 {
-	cleanup_close int tmp = -1;
+	remove_place(b, b->archives);
+	remove_place(b, b->wheels);
+}
 
-	if (b->archives[0] && open_tmp(b, &tmp, NULL) == 0)
-		(void)!aq_remove_tree(tmp, b->archives + strlen("tmp/"), NULL);
-	b->archives[0] = '\0';
+/* Download what is not here, as far as it can be had, and publish it. */
+static int fetch(struct build *b, const struct shared_wanted *w,
+		 const struct shared_program *told, struct aq_err *err)
+{
+	struct aq_err why = { 0 };
+	enum shared_heard heard;
+	int rc;
+
+	/* who installs says it again */
+	rc = w->download(b, w->program, &why);
+	if (rc && (b->verdict == BUILD_ENDED || b->is_fetch))
+		return aq_fail(err, (enum aq_class)rc, "%s", why.text);
+	if (b->sharing.is_off ||
+	    !shared_tell(b, &b->sharing.archives, told, rc ? SHARED_TELL_OVER : SHARED_TELL_LOCK, "", 0))
+		return 0;
+	rc = shared_hear(b, &b->sharing.archives, &heard, NULL, err);
+	shared_drop(&b->sharing.archives);
+	return rc;
+}
+
+static int get(struct build *b, const struct shared_wanted *w,
+	       struct aq_err *err)
+{
+	char dir[2 * BUILD_PATH_MAX];
+	struct shared_archives_job job = { .path = b->conf->shared_dir,
+					   .node = b->conf->node,
+					   .key = b->lock->digest,
+					   .owner = b->builder.uid,
+					   .names = w->names,
+					   .dir = dir };
+	const struct shared_program program = { PHASE_ARCHIVES,
+						shared_archives_serve, &job };
+	enum shared_heard heard;
+	int rc;
+
+	snprintf(dir, sizeof(dir), "%s/%s", b->inside, w->place);
+	if (!shared_start(b, &b->sharing.archives, &program))
+		return 0;
+	rc = shared_hear(b, &b->sharing.archives, &heard, NULL, err);
+	if (rc || heard == SHARED_HEARD_DONE || heard == SHARED_HEARD_NOTHING) {
+		shared_drop(&b->sharing.archives);
+		return rc;
+	}
+	if (heard != SHARED_HEARD_CLAIMED)
+		shared_drop(&b->sharing.archives);
+	job.is_told = true;
+	return fetch(b, w, &program, err);
+}
+
+/* What is published was here before, and what was shared by then came here. */
+static int check_all(const struct build *b, const struct shared_wanted *w,
+		     struct aq_err *err)
+{
+	char path[2 * BUILD_PATH_MAX];
+
+	for (size_t i = 0; i < w->names->n; i++) {
+		snprintf(path, sizeof(path), "%s/%s/%s", b->work, w->place,
+			 w->names->v[i]);
+		if (b->sharing.is_off || access(path, F_OK) < 0)
+			return aq_fail(err, AQ_SYS, "archive '%.16s' was not put into '%s'",
+				       w->names->v[i], b->conf->shared_dir);
+	}
+	return 0;
+}
+
+int shared_get(struct build *b, const struct shared_wanted *w,
+	       struct aq_err *err)
+{
+	int rc = get(b, w, err);
+
+	return !rc && b->is_fetch ? check_all(b, w, err) : rc;
 }
 
 static int add_name(const struct aq_lock_item *item, void *arg)
@@ -61,71 +143,35 @@ static int add_name(const struct aq_lock_item *item, void *arg)
 	return 0;
 }
 
-/* Download what is not here, as far as it can be had, and publish it. */
-static int fetch(struct build *b, const struct dialect *d, const char *program,
-		 const struct shared_program *told, struct aq_err *err)
+void shared_add_names(const struct build *b, enum aq_lock_kind kind,
+		      struct aq_strv *names)
 {
-	struct aq_err why = { 0 };
-	enum shared_heard heard;
-	int rc;
-
-	/* the client says it again when it links */
-	rc = d->download(b, program, &why);
-	if (rc && b->verdict == BUILD_ENDED)
-		return aq_fail(err, (enum aq_class)rc, "%s", why.text);
-	if (b->sharing.is_off ||
-	    !shared_tell(b, &b->sharing.archives, told, rc ? SHARED_TELL_OVER : SHARED_TELL_LOCK, "", 0))
-		return 0;
-	rc = shared_hear(b, &b->sharing.archives, &heard, NULL, err);
-	shared_drop(&b->sharing.archives);
-	return rc;
-}
-
-static int get(struct build *b, const struct dialect *d, const char *program,
-	       const struct aq_strv *names, struct aq_err *err)
-{
-	char dir[2 * BUILD_PATH_MAX];
-	struct shared_archives_job job = { .path = b->conf->shared_dir,
-					   .node = b->conf->node,
-					   .key = b->lock->digest,
-					   .owner = b->builder.uid,
-					   .names = names,
-					   .dir = dir };
-	const struct shared_program program_ = { PHASE_ARCHIVES,
-						 shared_archives_serve, &job };
-	enum shared_heard heard;
-	int rc;
-
-	snprintf(dir, sizeof(dir), "%s/%s", b->inside, b->archives);
-	if (!shared_start(b, &b->sharing.archives, &program_))
-		return 0;
-	rc = shared_hear(b, &b->sharing.archives, &heard, NULL, err);
-	if (rc || heard == SHARED_HEARD_DONE || heard == SHARED_HEARD_NOTHING) {
-		shared_drop(&b->sharing.archives);
-		return rc;
-	}
-	if (heard != SHARED_HEARD_CLAIMED)
-		shared_drop(&b->sharing.archives);
-	job.is_told = true;
-	return fetch(b, d, program, &program_, err);
+	for (size_t i = 0; i < b->lock->n_items; i++)
+		if (b->lock->items[i].kind == kind)
+			(void)add_name(&b->lock->items[i], names);
 }
 
 int shared_archives(struct build *b, const struct dialect *d,
 		    const char *program, struct aq_err *err)
 {
 	cleanup_strv struct aq_strv names = AQ_STRV_INIT(AQ_LOCK_ITEMS_MAX);
+	const struct shared_wanted wanted = { &names, d->download, program,
+					      b->archives };
 	struct aq_err why = { 0 };
-	int rc;
+	int rc = 0;
 
 	if (!shared_is_used(b) || b->sharing.is_off || !d->download)
 		return 0;
-	rc = packages_each_missing(b, add_name, &names, &why);
+	if (b->is_fetch)
+		shared_add_names(b, AQ_LOCK_CONDA, &names);
+	else
+		rc = packages_each_missing(b, add_name, &names, &why);
 	if (!rc && names.n && !names.broken)
-		rc = make_dir(b, &why);
+		rc = shared_make_place(b, "archives", b->archives, &why);
 	if (rc)
 		say(b, "shared_dir: %s", why.text);
 	if (rc || !b->archives[0])
 		return 0;
 	say(b, "%zu packages from other nodes, or for them", names.n);
-	return get(b, d, program, &names, err);
+	return shared_get(b, &wanted, err);
 }

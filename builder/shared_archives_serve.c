@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "builder/shared_serve.h"
@@ -155,11 +156,12 @@ int shared_archives_serve(void *arg, struct aq_str *out, struct aq_err *err)
 	int rc = shared_dir_open(job->path, job->owner, job->key, &s.dir, err);
 
 	(void)out;
+	(void)mkdir(job->dir, 0755); /* that of wheels stays */
 	if (!rc)
 		rc = aq_open_dir(AT_FDCWD, job->dir, &here, err);
 	s.store = (struct shared_store){ .path = job->path, .owner = job->owner,
-					 .here = here, .alive = say_alive,
-					 .arg = &s };
+					 .here = here, .tag = job->key,
+					 .alive = say_alive, .arg = &s };
 	shared_claim_init(&s.claim, job->node);
 	if (!rc)
 		rc = serve(&s, err);

@@ -23,15 +23,21 @@
 bool shared_archive_name(const struct aq_lock_item *item,
 			 char ret[SHARED_ARCHIVE_SIZE])
 {
-	static const char *const ends[] = { ".conda", ".tar.bz2" };
+	static const struct {
+		enum aq_lock_kind kind;
+		const char *end;
+	} ends[] = { { AQ_LOCK_CONDA, ".conda" },
+		     { AQ_LOCK_CONDA, ".tar.bz2" },
+		     { AQ_LOCK_WHEEL, SHARED_WHEEL } };
 
 	/* a file is as near as what is shared */
-	if (item->kind != AQ_LOCK_CONDA || !aq_starts_with(item->url, "http"))
+	if (!aq_starts_with(item->url, "http"))
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
-		if (aq_ends_with(item->url, ends[i])) {
+		if (item->kind == ends[i].kind &&
+		    aq_ends_with(item->url, ends[i].end)) {
 			snprintf(ret, SHARED_ARCHIVE_SIZE, "%s%s", item->sha256,
-				 ends[i]);
+				 ends[i].end);
 			return true;
 		}
 	return false;
@@ -79,11 +85,12 @@ static int check(int fd, const char *name, struct aq_err *err)
 static int take(const struct shared_store *s, int from, const char *name,
 		struct aq_err *err)
 {
-	char part[SHARED_ARCHIVE_SIZE + 8];
+	char part[SHARED_ARCHIVE_SIZE + 24];
 	cleanup_close int to = -1;
 	int rc;
 
-	snprintf(part, sizeof(part), "%s.copy", name);
+	/* where several builds have their wheels each has a half of its own */
+	snprintf(part, sizeof(part), "%s.%.16s", name, s->tag ? s->tag : "copy");
 	to = openat(s->here, part,
 		    O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (to < 0)

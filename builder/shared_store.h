@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Archives of packages that nodes share: shared_dir/packages/DD/SHA256.conda (or
- * .tar.bz2), DD being the first two digits.  A file gets its name once it is whole and
+ * .tar.bz2, or .whl), DD being the first two digits.  A file gets its name once it is whole and
  * flushed, and what is taken is compared with its name.
  */
 #ifndef AQ_SHARED_STORE_H
@@ -15,12 +15,14 @@ struct shared_store {
 	const char *path;
 	uid_t owner;
 	int here; /* the node's own directory of archives */
+	const char *tag; /* of a half there; NULL: nobody else is there */
 	/* called while much is copied (NULL: not) */
 	int (*alive)(void *arg, struct aq_err *err);
 	void *arg;
 };
 
-/* What the archive of a conda package is called there; false: it is not shared. */
+#define SHARED_WHEEL ".whl"
+/* What the archive of a package, or a wheel, is called there; false: it is not shared. */
 bool shared_archive_name(const struct aq_lock_item *item,
 			 char ret[SHARED_ARCHIVE_SIZE]);
 /* Of many, whether one is worth a shared_store_get(), for less: open packages/ (-1: it

@@ -35,7 +35,7 @@
 bool shared_is_used(const struct build *b)
 {
 	/* a private domain has none (common/private.h) */
-	return *b->conf->shared_dir && !b->is_personal;
+	return *b->conf->shared_dir && (!b->is_personal || b->is_fetch);
 }
 
 /* Once a build. */

@@ -24,6 +24,27 @@ struct shared_program {
 	void *arg;
 };
 
+/* Archives that are to be had, and a client that can download them. */
+struct shared_wanted {
+	const struct aq_strv *names; /* as shared_archive_name() has them */
+	int (*download)(struct build *b, const char *program,
+			struct aq_err *err);
+	const char *program;
+	const char *place; /* where they are wanted, below work/ */
+};
+/* -- shared_archives.c -- */
+/* Get them from shared_dir, or download and publish them.  Fails with BUILD_ENDED; of
+ * `aq fetch` also where one cannot be had.
+ */
+AQ_CHECK int shared_get(struct build *b, const struct shared_wanted *w,
+			struct aq_err *err);
+/* An empty place for this build's: 'ret', "tmp/KIND-…". */
+AQ_CHECK int shared_make_place(struct build *b, const char *kind, char ret[48],
+			       struct aq_err *err);
+/* Those of b->lock. */
+void shared_add_names(const struct build *b, enum aq_lock_kind kind,
+		      struct aq_strv *names);
+
 /* Whether this build shares. */
 bool shared_is_used(const struct build *b);
 /* Start it.  False: that cannot be done, which was said. */

@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "builder/dialect.h"
 #include "builder/inherit.h"
 #include "builder/known.h"
 #include "builder/pip.h"
 #include "builder/pylock.h"
+#include "builder/shared.h"
 #include "common/direct.h"
 
 bool uv_find(const struct build *b, char *ret, size_t size)
@@ -361,8 +363,9 @@ static int pass_lock(struct build *b, char ret_inside[BUILD_PATH_MAX],
 		     struct aq_err *err)
 {
 	cleanup_str struct aq_str text = AQ_STR_INIT(PIP_TEXT_MAX);
+	const struct pylock_files files = { shared_find_wheel, b };
 
-	pylock_write(b->lock, &text);
+	pylock_write(b->lock, &files, &text);
 	return cage_pass_file(b, "pylock", "toml", aq_str_get(&text), text.len,
 			      ret_inside, err);
 }
@@ -374,8 +377,12 @@ int uv_install(struct build *b, const char *uv, struct aq_err *err)
 	cleanup_command struct command cmd =
 		COMMAND_INIT(is_client ? PHASE_CLIENT : PHASE_PIP);
 	char file[BUILD_PATH_MAX];
-	int rc = pass_lock(b, file, err);
+	int rc = client_share_wheels(b, is_client, err);
 
+	if (!rc)
+		rc = pass_lock(b, file, err);
+	if (rc)
+		return rc;
 	start(b, &cmd, uv, "install");
 	aq_strv_add(&cmd.argv, "--no-deps");
 	aq_strv_add(&cmd.argv, "--break-system-packages");

@@ -39,6 +39,11 @@ static const struct verb verbs[] = {
 	  cli_explain, 1, 1, OPTION_JSON | OPTION_ISOLATED, false,
 	  "Resolve FILE without building: reused, inherited, linked or created, from which\n"
 	  "base, what is missing from that, why not the cheaper way, and what it would cost.\n" },
+	{ "fetch", "FILE", "get what nodes without network need to build a request",
+	  cli_fetch, 1, 1,
+	  OPTION_JSON | OPTION_INTO | OPTION_ISOLATED | OPTION_REFRESH, false,
+	  "Resolve FILE and put its lock, packages and wheels into shared_dir, or a\n"
+	  "directory that becomes one.\n" },
 	{ "base", "add|list|remove|sync [PYTHON]",
 	  "the environments that others inherit from", cli_base, 1, 2,
 	  OPTION_JSON | OPTION_FILE, false,

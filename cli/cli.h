@@ -3,8 +3,8 @@
  *
  *   aq.c       the table of verbs, help
  *   options.c  the table of options
- *   base.c build.c check.c doctor.c explain.c freeze.c gc.c list.c pin.c run.c
- *   show.c stats.c verify.c workflow.c   a verb each; doctor.h has the parts of that
+ *   base.c build.c check.c doctor.c explain.c fetch.c freeze.c gc.c list.c pin.c
+ *   run.c show.c stats.c verify.c workflow.c   a verb each; doctor.h has the parts of that
  *              one, prometheus.c is a form of stats, workflow_remove.c a part
  *              of workflow
  *   active.c   the environment that one works in, for freeze
@@ -74,6 +74,8 @@ struct cli {
 	enum aq_store_order order; /* --sort */
 	bool is_reverse;       /* --reverse */
 	bool is_shared;        /* --shared: the node's cache, by its index */
+	const char *into;      /* --into, or NULL */
+	const char *fetch;     /* absolute: nothing is built, packages go there; or NULL */
 	const char *file;      /* --file, or NULL */
 	const char *again;     /* what is obtained is this one, made anew, or NULL */
 	const char *as_base;   /* what is obtained becomes this base, or NULL */
@@ -88,6 +90,7 @@ int cli_check(struct cli *cli);
 int cli_build(struct cli *cli);
 int cli_doctor(struct cli *cli);
 int cli_explain(struct cli *cli);
+int cli_fetch(struct cli *cli);
 int cli_freeze(struct cli *cli);
 int cli_gc(struct cli *cli);
 int cli_list(struct cli *cli);

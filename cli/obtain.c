@@ -125,6 +125,7 @@ static int build(const struct cli *cli, const struct aq_request *req,
 			.as_base = cli->as_base,
 			.is_refresh = cli->is_refresh,
 			.is_explain = cli->is_explain,
+			.fetch = cli->fetch,
 			.again = cli->again,
 			.uid = cli->conf->domain.uid,
 			.is_private = cli->conf->domain.kind == AQ_PRIVATE,
@@ -221,7 +222,7 @@ int obtain(const struct cli *cli, const struct aq_request *req,
 		rc = aq_layout_prepare(cli->conf, err);
 	if (rc)
 		return rc;
-	rc = cli->as_base || cli->is_refresh || cli->again ?
+	rc = cli->as_base || cli->is_refresh || cli->again || cli->fetch ?
 		     AQ_MISS :
 		     look_up(cli, req, answer, &us, err);
 	/* the cache busy or damaged is a miss: the builder sees to it */

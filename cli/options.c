@@ -74,6 +74,12 @@ static bool set_private(struct cli *cli, const char *value)
 	return true;
 }
 
+static bool set_into(struct cli *cli, const char *value)
+{
+	cli->into = value;
+	return *value != '\0';
+}
+
 static bool set_nodes(struct cli *cli, const char *value)
 {
 	cli->nodes = value;
@@ -180,6 +186,8 @@ static const struct spec {
 	  "what is private to USER, a name or number" },
 	{ OPTION_NODES, "nodes", set_nodes, "LIST",
 	  "on these nodes (n[1-3],n7) of Slurm, by a job on each" },
+	{ OPTION_INTO, "into", set_into, "DIRECTORY",
+	  "put it there, instead of into aq.conf's shared_dir" },
 	{ OPTION_JSON, "json", set_json, NULL, "for programs" },
 	{ OPTION_LOCK, "lock", set_lock, NULL,
 	  "its packages as conda clients take them: a lock file" },

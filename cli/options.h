@@ -30,6 +30,7 @@ enum {
 	OPTION_USER = 1u << 16,
 	OPTION_NODES = 1u << 17,
 	OPTION_PRIVATE = 1u << 18,
+	OPTION_INTO = 1u << 19,
 };
 
 enum options_outcome {

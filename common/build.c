@@ -13,7 +13,7 @@
 #include "common/refs.h"
 #include "common/worker.h"
 
-#define ARGS_MAX 32 /* all that there are, and NULL, are 24 */
+#define ARGS_MAX 32 /* all that there are, and NULL, are 26 */
 /* The descriptors are first moved above these, so that none overwrites
  * another.
  */
@@ -62,6 +62,10 @@ static void make_args(const struct aq_build_start *s, char *args[ARGS_MAX])
 	}
 	if (s->is_explain)
 		args[n++] = "--explain";
+	if (s->fetch) {
+		args[n++] = "--fetch";
+		args[n++] = (char *)s->fetch;
+	}
 	if (s->is_refresh) {
 		snprintf(job, sizeof(job), "%u", s->job);
 		args[n++] = "--refresh";

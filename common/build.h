@@ -4,6 +4,7 @@
  *
  *   aq-builder --config FILE [--node NAME] [--personal] [--detached]
  *              [--base PYTHON] [--refresh JOB] [--again NAME] [--explain]
+ *              [--fetch DIR]
  *              [--step JOB.STEP.HET] [--nodes N] [--uid N] [--private]
  *              [--workflow UID/WORKFLOW]   (common/workflow.h)
  *
@@ -40,6 +41,7 @@ struct aq_build_start {
 	bool is_detached;      /* nobody waits: a prefetch */
 	bool is_private;       /* whatever the request says: of 'uid' alone */
 	bool is_explain;       /* resolve only, and say what would be built */
+	const char *fetch;     /* only put lock and packages there; or NULL */
 	bool is_refresh;       /* resolve afresh, once for 'job' (0: always) */
 	uint32_t job;
 	/* that waits: the builder takes its reference anew, since the stage may

@@ -12,6 +12,8 @@
 #include "common/collect_inside.h"
 #include "common/flock.h"
 #include "common/io.h"
+#include "common/layout.h"
+#include "common/sha256.h"
 #include "common/usage.h"
 #include "common/walk.h"
 
@@ -178,6 +180,86 @@ static int collect_wheels(struct caches *c, struct aq_err *err)
 	return rc;
 }
 
+/* -- wheels as files, AQ_WORK_WHEEL_FILES: "SHA256.whl" -- */
+
+#define WHEEL_FILES "work/" AQ_WORK_WHEEL_FILES
+#define WHEEL_FILES_MAX (1024 * 1024)
+
+static int add_wheel_file(const char *name, void *arg, struct aq_err *err)
+{
+	(void)err;
+	aq_strv_add(arg, name);
+	return 0;
+}
+
+/* uv's pointer to what it unpacked has the file's hash; then the file stays, since by
+ * its time uv knows that it need not unpack it again.
+ */
+static int keep_pointed_to(const struct aq_walk_entry *e, void *arg,
+			   struct aq_err *err)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(POINTER_MAX);
+	struct aq_strv *files = arg;
+
+	(void)err;
+	if (!S_ISREG(e->st->st_mode) || e->st->st_size > POINTER_MAX ||
+	    aq_read_file(e->dirfd, e->name, &text, NULL) != 0 || !text.len)
+		return 0;
+	for (size_t i = 0; i < files->n; i++)
+		if (strlen(files->v[i]) >= AQ_SHA256_HEX_SIZE &&
+		    memmem(text.s, text.len, files->v[i],
+			   AQ_SHA256_HEX_SIZE - 1))
+			files->v[i][0] = '\0';
+	return 0;
+}
+
+struct wheel_search {
+	int dir;
+	struct aq_strv *files;
+};
+
+static int search_pointers(const char *name, void *arg, struct aq_err *err)
+{
+	const struct wheel_search *s = arg;
+
+	return aq_starts_with(name, "wheels-v") ?
+		aq_walk(s->dir, name, keep_pointed_to, s->files, err) : 0;
+}
+
+static int drop_wheel_file(struct caches *c, int dir, const char *name,
+			   struct aq_err *err)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	c->bytes += (uint64_t)st.st_blocks * 512;
+	return c->is_dry ? 0 : aq_remove_tree(dir, name, err);
+}
+
+/* Nobody builds, and pointers to what went have gone. */
+static int collect_wheel_files(struct caches *c, struct aq_err *err)
+{
+	cleanup_strv struct aq_strv files = AQ_STRV_INIT(WHEEL_FILES_MAX);
+	cleanup_close int dir = -1, wheels = -1;
+	struct wheel_search s = { .files = &files };
+	int rc = aq_collect_open(c->conf, WHEEL_FILES, &dir, err);
+
+	if (!rc)
+		rc = aq_each_entry(dir, WHEEL_FILES, add_wheel_file, &files, err);
+	if (!rc)
+		rc = aq_strv_done(&files, "the wheels", err);
+	if (!rc)
+		rc = aq_collect_open(c->conf, WHEELS, &wheels, err);
+	s.dir = wheels;
+	if (!rc && files.n)
+		rc = aq_each_entry(wheels, WHEELS, search_pointers, &s, err);
+	for (size_t i = 0; !rc && i < files.n; i++)
+		if (files.v[i][0])
+			rc = drop_wheel_file(c, dir, files.v[i], err);
+	return rc == AQ_MISS ? 0 : rc;
+}
+
 /* -- conda's packages and byte-code -- */
 
 /* The archives of packages that are not unpacked any more; nothing links them. */
@@ -331,6 +413,8 @@ int aq_collect_caches(const struct aq_conf *conf, bool is_dry,
 		rc = collect_unfinished(&c, err);
 	if (!rc)
 		rc = collect_wheels(&c, err);
+	if (!rc)
+		rc = collect_wheel_files(&c, err);
 	if (!rc)
 		rc = collect_bytecode(&c, err);
 	*ret_bytes = c.bytes;

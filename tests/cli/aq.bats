@@ -464,6 +464,23 @@ LOCK
   has "$stderr" "standard output"
 }
 
+@test "fetch says what it put where" {
+  mkdir -p there
+  run -0 --separate-stderr aq fetch req.yaml --into there
+  [[ $output == "fetched  1 packages, 2 wheels  into $PWD/there" ]]
+  echo "shared_dir = $PWD/there" >>aq.conf
+  run -0 --separate-stderr aq fetch req.yaml --json
+  jq -e --arg dir "$PWD/there" '.directory == $dir and .packages == 1 and .wheels == 2' <<<"$output"
+  sed -i /shared_dir/d aq.conf
+  run -1 --separate-stderr aq fetch req.yaml
+  has "$stderr" "aq.conf has no shared_dir: say --into DIRECTORY"
+  request refuse
+  run -1 --separate-stderr aq fetch req.yaml --into there
+  has "$stderr" "nothing provides numpy"
+  run -3 --separate-stderr aq fetch req.yaml --into not/there
+  run -2 --separate-stderr aq fetch
+}
+
 # a Slurm of nodes n1 to n4, on each of which srun does something else
 slurm() {
   mkdir bin

@@ -60,6 +60,8 @@ slurm() {
     say "build --nodes" build --nodes n1 req.yaml
     printf '#!/bin/sh\necho no >&2; exit 1\n' >bin/srun
     say "build --nodes" build --nodes n1 req.yaml || :
+    mkdir -p fetched
+    say fetch fetch req.yaml --into fetched
     say explain explain req.yaml
     sed -i 's/flask/django/' req.yaml
     say explain explain req.yaml

@@ -223,7 +223,7 @@ int main(int argc, char **argv)
 	cleanup_conf struct aq_conf *conf = NULL;
 	cleanup_request struct aq_request *req = NULL;
 	static char text[AQ_REQUEST_CANONICAL_MAX + 1];
-	const char *conf_path = NULL;
+	const char *conf_path = NULL, *into = NULL;
 	bool is_personal = false, is_explain = false;
 	struct stand_in s = { 0 };
 	struct aq_err err = { 0 };
@@ -233,6 +233,8 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
 			conf_path = argv[++i];
+		if (strcmp(argv[i], "--fetch") == 0 && i + 1 < argc)
+			into = argv[++i];
 		is_personal |= strcmp(argv[i], "--personal") == 0;
 		is_explain |= strcmp(argv[i], "--explain") == 0;
 	}
@@ -253,6 +255,9 @@ int main(int argc, char **argv)
 	if (!rc && is_explain)
 		snprintf(s.answer->text, sizeof(s.answer->text),
 			 "base 3.9 0123456789abcdef0123-1\nbecause of a test\nadd conda demo 1.0\n");
+	if (!rc && into && access(into, F_OK) == 0)
+		snprintf(s.answer->text, sizeof(s.answer->text),
+			 "1 packages, 2 wheels");
 	if (rc)
 		aq_answer_fail(s.answer, (enum aq_class)rc, err.text);
 	return 0;

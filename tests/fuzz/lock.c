@@ -73,7 +73,7 @@ static void check_pylock(const struct aq_lock *lock)
 	for (size_t i = 0; i < lock->n_items; i++)
 		if (lock->items[i].kind == AQ_LOCK_SOURCE)
 			aq_strv_add(&sources, lock->items[i].name);
-	pylock_write(lock, &text);
+	pylock_write(lock, NULL, &text);
 	fuzz_check(!text.broken);
 	fuzz_check_text(!pylock_read(aq_str_get(&text), NULL, &sources, &lines,
 				     &err), err.text);

@@ -164,6 +164,9 @@ static void add_dir(const struct aq_conf *conf, const char *sub)
 	make_file(path, MIB);
 }
 
+#define SHA_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define SHA_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
 static void what_a_killed_client_left_goes(void **state)
 {
 	static const char *const places[] = { "work/tmp/x", "work/wheels/.tmpA",
@@ -196,6 +199,42 @@ static void what_a_killed_client_left_goes(void **state)
 	}
 	snprintf(path, sizeof(path), "%s/work/wheels/f", conf->cache_dir);
 	assert_int_equal(access(path, F_OK), 0); /* uv's own */
+}
+
+/* What uv unpacked of a wheel it knows by the file's time, so the file stays with it. */
+static void a_wheel_stays_as_long_as_it_is_pointed_to(void **state)
+{
+	static const struct {
+		const char *name;
+		bool stays;
+	} files[] = {
+		{ SHA_A ".whl", true }, { SHA_B ".whl", false }, { "half", false },
+	};
+	static const char pointer[] = "\x92 half @" SHA_A "\xa1";
+	struct aq_conf *conf = *state;
+	uint64_t bytes = 0;
+	char path[512];
+
+	add_dir(conf, "work/wheels");
+	add_dir(conf, "work/wheels/files");
+	add_dir(conf, "work/wheels/wheels-v8");
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		snprintf(path, sizeof(path), "%s/work/wheels/files/%s",
+			 conf->cache_dir, files[i].name);
+		make_file(path, MIB);
+	}
+	snprintf(path, sizeof(path), "%s/work/wheels/wheels-v8/x.rev",
+		 conf->cache_dir);
+	assert_int_equal(aq_write_file(AT_FDCWD, path, pointer, strlen(pointer),
+				       NULL), 0);
+	assert_int_equal(aq_collect_caches(conf, true, &bytes, NULL), 0);
+	assert_true(bytes >= 2 * MIB && bytes < 4 * MIB);
+	assert_int_equal(aq_collect_caches(conf, false, &bytes, NULL), 0);
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		snprintf(path, sizeof(path), "%s/work/wheels/files/%s",
+			 conf->cache_dir, files[i].name);
+		assert_int_equal(access(path, F_OK) == 0, files[i].stays);
+	}
 }
 
 static void what_somebody_builds_with_stays(void **state)
@@ -302,6 +341,7 @@ int main(void)
 		TEST(no_more_goes_for_room_than_it_takes),
 		TEST(caches_go_before_environments),
 		TEST(what_a_killed_client_left_goes),
+		TEST(a_wheel_stays_as_long_as_it_is_pointed_to),
 		TEST(what_somebody_builds_with_stays),
 		TEST(what_lost_its_row_goes_unless_it_is_held),
 		TEST(trash_is_emptied_by_the_next_one),

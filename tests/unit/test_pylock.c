@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "builder/pylock.h"
@@ -95,7 +96,7 @@ static void sources_are_what_was_asked_for(void **state)
 				     SHA, "a", "1", NULL, NULL), 0);
 	assert_int_equal(aq_lock_add(lock, AQ_LOCK_VCS, "git+https://h/p@" COMMIT "#subdirectory=s",
 				     COMMIT, "b", "1", NULL, NULL), 0);
-	pylock_write(lock, &text);
+	pylock_write(lock, NULL, &text);
 	assert_int_equal(pylock_read(aq_str_get(&text), NULL, &names, &again, &err), 0);
 	assert_string_equal(aq_str_get(&again),
 			    "source https://x/a.tgz " SHA " a 1\n"
@@ -129,10 +130,37 @@ static void what_is_written_reads_the_same(void **state)
 				     SHA, "a", "1", NULL, NULL), 0);
 	assert_int_equal(aq_lock_add(lock, AQ_LOCK_CONDA, "https://x/c.conda",
 				     SHA, "c", "1", "0", NULL), 0);
-	pylock_write(lock, &text);
+	pylock_write(lock, NULL, &text);
 	assert_int_equal(read_text(aq_str_get(&text), &lines), 0);
 	assert_string_equal(aq_str_get(&lines),
 			    "wheel https://x/a.whl " SHA " a 1\n");
+}
+
+static bool find_file(const struct aq_lock_item *wheel,
+		      char path[PYLOCK_PATH_SIZE], char name[PYLOCK_NAME_SIZE],
+		      const void *arg)
+{
+	snprintf(path, PYLOCK_PATH_SIZE, "/here/%s", wheel->name);
+	snprintf(name, PYLOCK_NAME_SIZE, "%s-1-py3-none-any.whl", wheel->name);
+	return strcmp(wheel->name, arg) == 0;
+}
+
+static void wheels_that_are_here_are_taken_from_there(void **state)
+{
+	cleanup_str struct aq_str text = AQ_STR_INIT(10000);
+	cleanup_lock struct aq_lock *lock = NULL;
+	const struct pylock_files files = { find_file, "a" };
+
+	(void)state;
+	assert_int_equal(aq_lock_new("linux-64", &lock, NULL), 0);
+	assert_int_equal(aq_lock_add(lock, AQ_LOCK_WHEEL, "https://x/a.whl",
+				     SHA, "a", "1", NULL, NULL), 0);
+	assert_int_equal(aq_lock_add(lock, AQ_LOCK_WHEEL, "https://x/b.whl",
+				     SHA, "b", "1", NULL, NULL), 0);
+	pylock_write(lock, &files, &text);
+	assert_non_null(strstr(aq_str_get(&text), "wheels = [{ name = \"a-1-py3-none-any.whl\", path = \"/here/a\", hashes = { sha256 = \"" SHA "\" } }]"));
+	assert_null(strstr(aq_str_get(&text), "https://x/a.whl"));
+	assert_non_null(strstr(aq_str_get(&text), "url = \"https://x/b.whl\""));
 }
 
 int main(void)
@@ -144,6 +172,7 @@ int main(void)
 		cmocka_unit_test(sources_are_what_was_asked_for),
 		cmocka_unit_test(what_is_no_pylock_is_said_to_be_none),
 		cmocka_unit_test(what_is_written_reads_the_same),
+		cmocka_unit_test(wheels_that_are_here_are_taken_from_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,8 +69,8 @@ static void an_archive_is_what_its_name_says(void **state)
 	cleanup_close int a = make_here(*state, "a", "x");
 	cleanup_close int b = make_here(*state, "b", NULL);
 	int calls = 0;
-	struct shared_store at_a = { *state, geteuid(), a, NULL, NULL };
-	struct shared_store at_b = { *state, geteuid(), b, count_call, &calls };
+	struct shared_store at_a = { *state, geteuid(), a, NULL, NULL, NULL };
+	struct shared_store at_b = { *state, geteuid(), b, NULL, count_call, &calls };
 	char path[256];
 
 	assert_int_equal(shared_store_get(&at_b, ARCHIVE, NULL), AQ_MISS);
@@ -127,8 +127,8 @@ static void what_is_no_archive_goes(void **state)
 	cleanup_close int a = make_here(*state, "a", "x");
 	cleanup_close int b = make_here(*state, "b", NULL);
 	int calls = 0;
-	struct shared_store at_a = { *state, geteuid(), a, NULL, NULL };
-	struct shared_store at_b = { *state, geteuid(), b, count_call, &calls };
+	struct shared_store at_a = { *state, geteuid(), a, NULL, NULL, NULL };
+	struct shared_store at_b = { *state, geteuid(), b, NULL, count_call, &calls };
 	char path[256];
 
 	assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
@@ -186,7 +186,7 @@ static bool is_there(const char *top, const char *name)
 static void what_was_copied_by_half_goes_after_a_day(void **state)
 {
 	cleanup_close int a = make_here(*state, "a", "x");
-	struct shared_store at_a = { *state, geteuid(), a, NULL, NULL };
+	struct shared_store at_a = { *state, geteuid(), a, NULL, NULL, NULL };
 	char path[256];
 
 	assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
@@ -355,7 +355,7 @@ static void who_lacks_many_says_little(void **state)
 {
 	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
 	cleanup_close int here = make_here(*state, "here", "x");
-	struct shared_store at_here = { *state, geteuid(), here, NULL, NULL };
+	struct shared_store at_here = { *state, geteuid(), here, NULL, NULL, NULL };
 	struct shared_claim others;
 	struct copier c;
 
