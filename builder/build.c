@@ -41,13 +41,17 @@ static bool note_workflow(const struct build *b)
 	       aq_refs_ask(refs, &b->workflow, b->key, b->req->digest, NULL) == 0;
 }
 
+/* What nobody has asked for yet but a prolog is nobody's: the step that comes says whose
+ * it is, as every hit does.
+ */
 static struct aq_binding binding(const struct build *b)
 {
 	return (struct aq_binding){ .key = b->key,
 				    .digest = b->req->digest,
 				    .context = b->context,
 				    .canonical = b->req->canonical,
-				    .is_of_workflow = note_workflow(b) };
+				    .is_of_workflow = b->prefetch ||
+						      note_workflow(b) };
 }
 
 /* -- what is there already -- */

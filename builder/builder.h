@@ -101,6 +101,7 @@ struct build {
 	bool is_fetch;       /* only put its lock and packages into shared_dir */
 	bool is_refresh;     /* resolve afresh, once for 'job' (0: always) */
 	uint32_t job;
+	uint32_t prefetch;   /* a job that waits, as long as it has a mark; or 0 */
 	uint32_t nodes;      /* of its step; 0: that is another node's to say */
 	uint32_t uid;        /* whose job it is; 0: root's, for everybody */
 	struct aq_workflow workflow; /* that asks for it; without a name: none */

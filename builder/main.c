@@ -301,6 +301,9 @@ static int enter_domain(struct build *b, struct aq_conf **conf,
 	if (b->is_fetch && (inputs || b->is_private))
 		return aq_fail(err, AQ_USER,
 			       "nodes share nothing of a request that is private to its user: there is nothing to fetch");
+	/* what only its user may have waits for a step of that user's */
+	if (b->prefetch && (inputs || b->is_private))
+		return aq_fail(err, AQ_BUSY, "what is private is not prefetched");
 	if (b->is_private && b->as_base)
 		return aq_fail(err, AQ_USER,
 			       "a base is everybody's: it takes released packages alone");
@@ -435,7 +438,7 @@ static int answer(const struct builder_options *o, struct aq_answer *a,
 	b.req = req;
 	if (!rc)
 		rc = serve_in_domain(&b, err);
-	if (rc && b.must_be_private && !turn_is_step_gone(&b))
+	if (rc && b.must_be_private && !b.prefetch && !turn_is_step_gone(&b))
 		rc = serve_privately(&b, &conf, err);
 	if (rc && b.conf)
 		outcome_failed(&b, rc);

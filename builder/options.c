@@ -14,7 +14,7 @@ bool builder_options_read(int argc, char **argv, struct builder_options *ret)
 		{ "config", required_argument, NULL, 'c' },
 		{ "node", required_argument, NULL, 'n' },
 		{ "personal", no_argument, NULL, 'p' },
-		{ "detached", no_argument, NULL, 'd' },
+		{ "prefetch", required_argument, NULL, 'd' },
 		{ "private", no_argument, NULL, 'o' },
 		{ "base", required_argument, NULL, 'b' },
 		{ "explain", no_argument, NULL, 'e' },
@@ -69,7 +69,7 @@ bool builder_options_read(int argc, char **argv, struct builder_options *ret)
 			ret->nodes = optarg;
 			break;
 		case 'd':
-			ret->is_detached = true;
+			ret->prefetch = optarg;
 			break;
 		case 'o':
 			ret->is_private = true;
@@ -89,8 +89,10 @@ void builder_options_apply(const struct builder_options *o, struct aq_step *step
 	b->again = o->again;
 	b->is_explain = o->is_explain;
 	b->is_fetch = o->fetch;
-	b->progress_fd = AQ_BUILDER_FD_PROGRESS;
-	b->alive_fd = o->is_detached ? -1 : AQ_BUILDER_FD_ALIVE;
+	if (o->prefetch)
+		b->prefetch = (uint32_t)strtoul(o->prefetch, NULL, 10);
+	b->progress_fd = o->prefetch ? -1 : AQ_BUILDER_FD_PROGRESS;
+	b->alive_fd = o->prefetch ? -1 : AQ_BUILDER_FD_ALIVE;
 	if (o->uid)
 		b->uid = (uint32_t)strtoul(o->uid, NULL, 10);
 	if (o->nodes)

@@ -8,8 +8,8 @@
 struct builder_options {
 	const char *conf_path, *node;
 	const char *as_base, *refresh, *again, *step, *uid, *workflow, *nodes,
-		*fetch;
-	bool is_personal, is_detached, is_explain, is_private;
+		*fetch, *prefetch;
+	bool is_personal, is_explain, is_private;
 };
 
 /* False: it is none. */

@@ -75,7 +75,7 @@ void outcome_found(struct build *b, const struct aq_env *env,
 	cleanup_refs struct aq_refs *refs = NULL;
 	uint64_t now = (uint64_t)time(NULL);
 
-	if (b->is_explain)
+	if (b->is_explain || (b->prefetch && outcome == AQ_TALLY_HIT))
 		return;
 	/* a base that is there is not looked for by anybody who would use it */
 	if (!b->as_base || outcome != AQ_TALLY_HIT)

@@ -17,6 +17,7 @@
 #include "builder/queue.h"
 #include "common/flock.h"
 #include "common/io.h"
+#include "common/job.h"
 
 struct waiting {
 	struct build *b;
@@ -29,11 +30,15 @@ static void lock_name(const struct build *b, const char *kind, char *ret,
 	snprintf(ret, size, "%s-%s", kind, b->key);
 }
 
-/* End of file on the pipe that only our step's tasks hold open. */
+/* End of file on the pipe that only our step's tasks hold open; before there is a step,
+ * the job's mark, which its epilog takes away.
+ */
 bool turn_is_step_gone(const struct build *b)
 {
 	struct pollfd p = { .fd = b->alive_fd, .events = POLLIN };
 
+	if (b->prefetch)
+		return !aq_job_is_marked(b->shared, b->prefetch);
 	return b->alive_fd >= 0 && poll(&p, 1, 0) > 0;
 }
 

@@ -13,7 +13,7 @@
 #include "common/refs.h"
 #include "common/worker.h"
 
-#define ARGS_MAX 32 /* all that there are, and NULL, are 26 */
+#define ARGS_MAX 32 /* all that there are, and NULL, are 27 */
 /* The descriptors are first moved above these, so that none overwrites
  * another.
  */
@@ -38,7 +38,7 @@ static const char *workflow_text(const struct aq_workflow *w)
 
 static void make_args(const struct aq_build_start *s, char *args[ARGS_MAX])
 {
-	static char job[16], uid[16], step[40], nodes[16];
+	static char job[16], prefetch[16], uid[16], step[40], nodes[16];
 	size_t n = 0;
 
 	args[n++] = "aq-builder";
@@ -52,8 +52,11 @@ static void make_args(const struct aq_build_start *s, char *args[ARGS_MAX])
 	}
 	if (s->is_personal)
 		args[n++] = "--personal";
-	if (s->is_detached)
-		args[n++] = "--detached";
+	if (s->prefetch) {
+		snprintf(prefetch, sizeof(prefetch), "%u", s->prefetch);
+		args[n++] = "--prefetch";
+		args[n++] = prefetch;
+	}
 	if (s->is_private)
 		args[n++] = "--private";
 	if (s->as_base) {

@@ -2,7 +2,7 @@
 /* How a build is started: by the stage hook, the prolog (prefetch), `aq build`
  * and `aq run` alike, all by executing aq-builder with these descriptors.
  *
- *   aq-builder --config FILE [--node NAME] [--personal] [--detached]
+ *   aq-builder --config FILE [--node NAME] [--personal] [--prefetch JOB]
  *              [--base PYTHON] [--refresh JOB] [--again NAME] [--explain]
  *              [--fetch DIR]
  *              [--step JOB.STEP.HET] [--nodes N] [--uid N] [--private]
@@ -30,7 +30,7 @@ enum aq_builder_fd {
 	AQ_BUILDER_FD_REQUEST = 4, /* readable: the canonical request */
 	AQ_BUILDER_FD_PROGRESS = 5, /* pipe, write end, non-blocking: lines of
 				     * text for the user; lost when full */
-	AQ_BUILDER_FD_ALIVE = 6,   /* pipe, read end; absent if --detached */
+	AQ_BUILDER_FD_ALIVE = 6,   /* pipe, read end; absent with --prefetch */
 };
 
 struct aq_build_start {
@@ -38,7 +38,7 @@ struct aq_build_start {
 	const char *conf_path; /* aq.conf */
 	const char *node;      /* or NULL */
 	bool is_personal;      /* somebody without root, in their own cache */
-	bool is_detached;      /* nobody waits: a prefetch */
+	uint32_t prefetch;     /* of that job, until its epilog; 0: none */
 	bool is_private;       /* whatever the request says: of 'uid' alone */
 	bool is_explain;       /* resolve only, and say what would be built */
 	const char *fetch;     /* only put lock and packages there; or NULL */

@@ -255,6 +255,12 @@ static int set_value(struct aq_conf *conf, const struct aq_conf_key *key,
 				       "'%s' is no size: write bytes, or 500M, 20G, 2T",
 				       value);
 		return 0;
+	case AQ_CONF_SWITCH:
+		if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+			return aq_fail(err, AQ_USER, "'%s' is neither yes nor no",
+				       value);
+		*(uint64_t *)field(conf, key) = *value == 'y';
+		return 0;
 	case AQ_CONF_COUNT:
 		if (!aq_parse_u64(value, key->max, field(conf, key)))
 			return aq_fail(err, AQ_USER,

@@ -59,6 +59,7 @@ struct aq_conf {
 	uint64_t build_memory; /* bytes */
 	uint64_t build_cpus;   /* processors */
 	uint64_t build_disk;   /* bytes that it writes */
+	uint64_t prefetch;      /* 1: prologs have built what their job asks for */
 	uint64_t failure_ttl;   /* seconds a verdict about a request is kept */
 
 	/* what is fair (builder/queue.h, builder/allowance.c); 0: no such limit */

@@ -69,6 +69,10 @@ const struct aq_conf_key aq_conf_keys[] = {
 	{ "failure_ttl", AQ_CONF_SECONDS,
 	  offsetof(struct aq_conf, failure_ttl), "600", SECONDS_MAX,
 	  "seconds", "for which an impossible request is remembered" },
+	{ "prefetch", AQ_CONF_SWITCH, offsetof(struct aq_conf, prefetch), "no",
+	  0, "yes or no",
+	  "whether a job's environment is built from its prolog on, rather than "
+	  "once its first step asks" },
 	{ "max_builds", AQ_CONF_COUNT, offsetof(struct aq_conf, max_builds),
 	  "2", 10000, "number",
 	  "of builds that run at once; others queue, and users take turns; 0: "

@@ -20,6 +20,7 @@ enum aq_conf_type {
 	AQ_CONF_SECONDS,  /* uint64_t */
 	AQ_CONF_SIZE,     /* uint64_t, bytes; 500M: powers of 1024 */
 	AQ_CONF_COUNT,    /* uint64_t */
+	AQ_CONF_SWITCH,   /* uint64_t: yes is 1, no is 0 */
 };
 
 struct aq_conf_key {

@@ -40,6 +40,7 @@ int aq_phase_submit(struct aq_submit *submit, struct aq_err *err)
 		return rc;
 	aq_str_add_mem(submit->canonical, req->canonical, req->canonical_len);
 	memcpy(submit->digest, req->digest, sizeof(submit->digest));
+	submit->is_prefetched = conf->prefetch;
 	return aq_str_done(submit->canonical, "the request", err);
 }
 

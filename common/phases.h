@@ -31,6 +31,7 @@ struct aq_submit {
 	struct aq_str *canonical;
 	struct aq_strv *warnings;
 	char digest[AQ_SHA256_HEX_SIZE];
+	bool is_prefetched; /* by aq.conf: prologs need the request */
 };
 typedef int aq_phase_submit_fn(struct aq_submit *submit, struct aq_err *err);
 AQ_EXPORT aq_phase_submit_fn aq_phase_submit;

@@ -13,6 +13,7 @@ const char *const rim_inherited[] = {
 	RIM_REFRESH,
 	RIM_WORKFLOW,
 	RIM_DIGEST_CARRIER,
+	RIM_PREFETCH_CARRIER,
 	NULL,
 };
 

@@ -39,6 +39,9 @@
 /* By job control into prolog and epilog, where it is called SPANK_AQ_DIGEST. */
 #define RIM_DIGEST "AQ_DIGEST"
 #define RIM_DIGEST_CARRIER "SLURM_SPANK_AQ_DIGEST"
+/* The same of the whole request, where aq.conf has prefetch = yes. */
+#define RIM_PREFETCH "AQ_PREFETCH"
+#define RIM_PREFETCH_CARRIER "SLURM_SPANK_AQ_PREFETCH"
 /* What a job's steps and nested submissions find in their environment because
  * of us, up to NULL.
  */
@@ -66,6 +69,13 @@ struct rim_library {
 };
 /* Load it, once a process.  AQ_SYS: not there or not ours. */
 AQ_CHECK int rim_library_load(struct rim_library *ret, struct aq_err *err);
+
+/* -- stage.c -- */
+/* The block of memory that an answer comes in, and its descriptor; or NULL. */
+struct aq_answer *rim_make_answer(int *ret_fd);
+/* A descriptor that a builder reads 'text' from.  AQ_SYS. */
+AQ_CHECK int rim_pass_request(const char *text, size_t len, int *ret_fd,
+			      struct aq_err *err);
 
 /* -- choose.c -- */
 /* What --aq-requirements, or --aq-workflow, comes down to. */

@@ -88,8 +88,7 @@ static int stage_work(void *arg, struct aq_err *err)
 	return rc;
 }
 
-/* The block of memory that the answer comes in, or NULL. */
-static struct aq_answer *make_answer(int *ret_fd)
+struct aq_answer *rim_make_answer(int *ret_fd)
 {
 	cleanup_close int fd = memfd_create("aq-answer", MFD_CLOEXEC);
 	struct aq_answer *answer;
@@ -117,17 +116,27 @@ static bool get_ids(spank_t sp, struct aq_stage *ret)
 	       spank_get_item(sp, S_JOB_STEPID, &step->step) == ESPANK_SUCCESS;
 }
 
+int rim_pass_request(const char *text, size_t len, int *ret_fd,
+		     struct aq_err *err)
+{
+	cleanup_close int fd = memfd_create("aq-request", MFD_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, len) != (ssize_t)len ||
+	    lseek(fd, 0, SEEK_SET) != 0)
+		return aq_fail_errno(err, "cannot pass the request on");
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
 /* What the builder reads and what keeps it alive. */
 static int prepare_build(struct rim_step *step, struct aq_err *err)
 {
-	const char *text = step->stage.canonical;
-	size_t len = step->stage.canonical_len;
+	int rc = rim_pass_request(step->stage.canonical,
+				  step->stage.canonical_len,
+				  &step->request_fd, err);
 
-	step->request_fd = memfd_create("aq-request", MFD_CLOEXEC);
-	if (step->request_fd < 0 ||
-	    write(step->request_fd, text, len) != (ssize_t)len ||
-	    lseek(step->request_fd, 0, SEEK_SET) != 0)
-		return aq_fail_errno(err, "cannot pass the request on");
+	if (rc)
+		return rc;
 	if (pipe2(step->progress, O_CLOEXEC | O_NONBLOCK) < 0 ||
 	    pipe2(step->alive, O_CLOEXEC) < 0)
 		return aq_fail_errno(err, "cannot make a pipe");
@@ -300,7 +309,7 @@ void rim_stage(spank_t sp, const struct rim_args *args, struct rim_step *step)
 		step->state = RIM_NOTHING;
 		return;
 	}
-	step->answer = make_answer(&step->answer_fd);
+	step->answer = rim_make_answer(&step->answer_fd);
 	if (!step->answer) {
 		step->why = "this node is out of memory or descriptors";
 		return;

@@ -135,7 +135,8 @@ static void export(const char *name, const char *value)
 	give_up();
 }
 
-static void export_request(spank_t sp, const char *request, const char *digest)
+static void export_request(spank_t sp, const char *request, const char *digest,
+			   bool is_prefetched)
 {
 	export(RIM_REQUEST, request);
 	/* not in srun inside an allocation: there is no job to control there */
@@ -143,6 +144,11 @@ static void export_request(spank_t sp, const char *request, const char *digest)
 		(void)spank_job_control_setenv(sp, RIM_DIGEST, digest, 1);
 	else
 		(void)spank_job_control_unsetenv(sp, RIM_DIGEST);
+	/* what is resolved afresh its first step asks for */
+	if (digest && is_prefetched && !submission.is_refresh)
+		(void)spank_job_control_setenv(sp, RIM_PREFETCH, request, 1);
+	else
+		(void)spank_job_control_unsetenv(sp, RIM_PREFETCH);
 }
 
 /* 'file', or what 'snapshot' has of one. */
@@ -172,7 +178,8 @@ static void submit_request(spank_t sp, const struct rim_args *args,
 		print_lines(err.text);
 		give_up();
 	}
-	export_request(sp, aq_str_get(&canonical), submit.digest);
+	export_request(sp, aq_str_get(&canonical), submit.digest,
+		       submit.is_prefetched);
 }
 
 /* -- what there is to do -- */
@@ -316,7 +323,7 @@ static void submit_file(spank_t sp, const struct rim_args *args,
 		give_up();
 	}
 	if (is_none(w->file.value))
-		export_request(sp, AQ_REQUEST_NONE, NULL);
+		export_request(sp, AQ_REQUEST_NONE, NULL, false);
 	else
 		submit_request(sp, args, w->file.value, NULL);
 }
@@ -332,7 +339,7 @@ void rim_submit_finish(spank_t sp, const struct rim_args *args)
 	check_flags(&w);
 	check_workflow(&w);
 	if (w.is_remove) {
-		export_request(sp, AQ_REQUEST_NONE, NULL);
+		export_request(sp, AQ_REQUEST_NONE, NULL, false);
 		export_workflow(&w);
 		return;
 	}

@@ -114,10 +114,10 @@ spank_err_t spank_job_control_setenv(spank_t sp, const char *name,
 spank_err_t spank_job_control_unsetenv(spank_t sp, const char *name)
 {
 	(void)sp;
-	(void)name;
 	if (!is_local() || fake_fails("spank_job_control_unsetenv"))
 		return ESPANK_NOT_LOCAL;
-	fake->digest[0] = '\0';
+	if (strcmp(name, RIM_DIGEST) == 0)
+		fake->digest[0] = '\0';
 	return ESPANK_SUCCESS;
 }
 

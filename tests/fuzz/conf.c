@@ -83,6 +83,9 @@ static void add_value(struct aq_str *out, const struct aq_conf *c,
 	case AQ_CONF_POLICY:
 		add_policy(out, c->policy);
 		break;
+	case AQ_CONF_SWITCH:
+		aq_str_add(out, *(const uint64_t *)field ? "yes" : "no");
+		break;
 	case AQ_CONF_SECONDS:
 	case AQ_CONF_SIZE:
 	case AQ_CONF_COUNT:

@@ -1,0 +1,130 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# prefetch: a job's environment is built from its prolog on, for its user and no longer
+# than the job; nobody waits for it, and what becomes of it is the step's to hear.
+# shellcheck disable=SC2154 # bats sets stderr
+
+load lib
+
+setup_file() {
+  it_up --nodes 1 --set "prefetch=yes" --set "max_new_keys=3"
+  SMALL=$(it_small)
+  NONE=$(it_file none.yaml <<<'{channels: [conda-forge], dependencies: [no-such-package]}')
+  export SMALL NONE
+}
+teardown_file() { it_down; }
+setup() { it_begin; }
+teardown() {
+  it_open
+  touch "$IT_SUBMIT/go"
+  scancel --quiet --user="$AQ_TEST_USER"
+  it_end
+  it_forget
+  rm -f "$IT_SUBMIT/go" "$IT_SUBMIT"/alloc.*
+}
+
+# allocates OPTION... COMMAND: a job of no step yet, which runs COMMAND once there is
+# IT_SUBMIT/go.
+allocates() {
+  local command=${*: -1}
+  {
+    local status=0
+    as_user salloc --quiet -n1 "${@:1:$#-1}" sh -c "echo begun >&2; until test -e $IT_SUBMIT/go; do sleep 0.1; done; $command" \
+      >"$IT_SUBMIT/alloc.out" 2>"$IT_SUBMIT/alloc.err" || status=$?
+    echo "$status" >"$IT_SUBMIT/alloc.status"
+  } 3>&- &
+}
+begun() { grep -q begun "$IT_SUBMIT/alloc.err"; }
+goes_on() {
+  touch "$IT_SUBMIT/go"
+  wait_until "$IT_JOB_SECONDS" test -s "$IT_SUBMIT/alloc.status"
+}
+steps() { squeue -h -s -u "$AQ_TEST_USER" | grep -vcE '\.(extern|inter|Ext)' || :; }
+is_built() { [[ $(aq --node n1 list --json | jq '.environments | length') -eq "$1" ]]; }
+has_tried() { [[ $(it_attempts n1) -ge "$1" ]] && ! it_has_workers n1; }
+
+@test "it is there before the first step asks, which then finds it" {
+  allocates --aq-requirements="$SMALL" "AQ_VERBOSE=1 srun printenv AQ_RESOLUTION"
+  wait_until "$IT_JOB_SECONDS" is_built 1
+  assert_equal "$(steps)" 0
+  wait_while 30 it_has_workers n1
+  goes_on
+  assert_equal "$(<"$IT_SUBMIT/alloc.status")" 0
+  assert_equal "$(<"$IT_SUBMIT/alloc.out")" reused
+  assert_equal "$(it_attempts n1)" 1
+  # it is its user's build, and its user's use
+  run -0 aq --node n1 stats --json
+  jq -e '.counts | .created == 1 and .hit == 1 and .waited == 0' <<<"$output"
+  # and a job that finds it starts no builder
+  rm "$IT_SUBMIT/go" "$IT_SUBMIT"/alloc.*
+  it_begin
+  allocates --aq-requirements="$SMALL" true
+  wait_until "$IT_JOB_SECONDS" begun
+  [[ -z $(it_builders n1) ]]
+  goes_on
+  run -0 aq --node n1 stats --json
+  jq -e '.counts.hit == 1' <<<"$output"
+}
+
+@test "a step that comes while it is built waits for that build" {
+  it_gate before solve
+  allocates --aq-requirements="$SMALL" "srun printenv AQ_RESOLUTION"
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
+  touch "$IT_SUBMIT/go"
+  wait_until "$IT_JOB_SECONDS" grep -q "another job builds" "$IT_SUBMIT/alloc.err"
+  it_open
+  goes_on
+  assert_equal "$(<"$IT_SUBMIT/alloc.status")" 0
+  assert_equal "$(it_attempts n1)" 1
+}
+
+@test "it ends with the job that has not needed it, unless another waits" {
+  it_gate before solve
+  allocates --aq-requirements="$SMALL" true
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
+  goes_on
+  wait_while 30 it_has_workers n1
+  it_open
+  assert_equal "$(it_builds n1)" 0
+  rm "$IT_SUBMIT/go" "$IT_SUBMIT/alloc.status"
+  # that is no verdict; and another's step keeps it going
+  it_gate before solve
+  allocates --aq-requirements="$SMALL" true
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
+  as_user srun -n1 --overcommit --oversubscribe --aq-requirements="$SMALL" printenv AQ_RESOLUTION \
+    >"$IT_DIR/other.out" 2>"$IT_DIR/other.err" 3>&- &
+  wait_until "$IT_JOB_SECONDS" grep -q "another job builds" "$IT_DIR/other.err"
+  goes_on
+  it_open
+  wait_until "$IT_JOB_SECONDS" test -s "$IT_DIR/other.out"
+  assert_equal "$(it_attempts n1)" 2
+}
+
+@test "what cannot be had is the step's to hear, and no node's harm" {
+  allocates --aq-requirements="$NONE" "srun true"
+  wait_until "$IT_JOB_SECONDS" begun
+  wait_until "$IT_JOB_SECONDS" has_tried 1
+  it_nodes_are_fine
+  goes_on
+  assert_equal "$(<"$IT_SUBMIT/alloc.status")" 125
+  assert_contains "$(<"$IT_SUBMIT/alloc.err")" "no-such-package"
+  assert_equal "$(it_attempts n1)" 1
+}
+
+@test "nothing happens without it: no option, none, a refresh, prefetch = no" {
+  local options
+  for options in "--job-name=x" "--aq-requirements=none" "--aq-refresh --aq-requirements=$SMALL" \
+    "--aq-requirements=$SMALL"; do
+    [[ $options != "--aq-requirements=$SMALL" ]] || sed -i 's/^prefetch.*/prefetch = no/' "$IT_DIR/etc/aq.conf"
+    rm -f "$IT_SUBMIT/go" "$IT_SUBMIT"/alloc.*
+    # shellcheck disable=SC2086 # words
+    allocates $options "env"
+    wait_until "$IT_JOB_SECONDS" begun
+    [[ -z $(it_builders n1) ]]
+    goes_on
+    refute_contains "$(<"$IT_SUBMIT/alloc.out")" AQ_PREFETCH
+    it_begin
+    assert_equal "$(it_attempts n1)" 0
+  done
+  sed -i 's/^prefetch.*/prefetch = yes/' "$IT_DIR/etc/aq.conf"
+}
