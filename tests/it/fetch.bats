@@ -34,7 +34,7 @@ teardown_file() {
 setup() {
   it_begin
   it_forget
-  rm -rf "$SHARED" "$IT_SUBMIT/taken" "$IT_DIR"/home
+  rm -rf "$SHARED" "$IT_SUBMIT/taken"
   install -d -o "$AQ_BUILDER_USER" -m 755 "$SHARED"
   : >"$IT_DIR/requests"
 }
