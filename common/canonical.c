@@ -112,7 +112,11 @@ int aq_request_isolate(struct aq_request *req, struct aq_err *err)
 	return aq_request_seal(req, err);
 }
 
-/* -- reading it again: hostile input -- */
+/* -- reading it again: hostile input --
+ *
+ * Lines are read for what they mean; that they say it in the one way that is
+ * canonical, aq_request_parse() finds by saying it itself.
+ */
 
 static int fail_damaged(struct aq_err *err, const char *line)
 {
@@ -146,7 +150,7 @@ static int read_python(struct aq_request *req, const char *value,
 	rc = aq_vspec_normalise(value, &normal, err);
 	if (rc)
 		return rc;
-	if (strcmp(normal, value) != 0 || aq_vspec_contradicts_itself(value))
+	if (aq_vspec_contradicts_itself(normal))
 		return fail_damaged(err, value);
 	req->python = steal(&normal);
 	return 0;
@@ -197,8 +201,6 @@ static int read_conda(struct aq_request *req, const char *value,
 	rc = aq_str_done(&normal, "a package spec", err);
 	if (rc)
 		return rc;
-	if (strcmp(aq_str_get(&normal), value) != 0)
-		return fail_damaged(err, value);
 	if (spec.channel) {
 		rc = aq_channel_find(conf, spec.channel, &channel, err);
 		if (rc)
@@ -211,7 +213,7 @@ static int read_conda(struct aq_request *req, const char *value,
 		if (rc)
 			return rc;
 	}
-	return append_sorted(&req->conda, value, strcmp, err);
+	return append_sorted(&req->conda, aq_str_get(&normal), strcmp, err);
 }
 
 static int read_requirement(struct aq_strv *into, const char *value,
@@ -227,12 +229,11 @@ static int read_requirement(struct aq_strv *into, const char *value,
 	rc = aq_str_done(&normal, "a requirement", err);
 	if (rc)
 		return rc;
-	if (strcmp(aq_str_get(&normal), value) != 0 ||
-	    (constraint && (r.extras.n || r.url)) ||
+	if ((constraint && (r.extras.n || r.url)) ||
 	    (r.url && aq_direct_input(r.url) == AQ_INPUT_LOCAL &&
 	     !aq_direct_sha256(r.url)))
 		return fail_damaged(err, value);
-	return append_sorted(into, value, strcmp, err);
+	return append_sorted(into, aq_str_get(&normal), strcmp, err);
 }
 
 static int read_pip(struct aq_request *req, const char *value,
@@ -360,8 +361,10 @@ int aq_request_parse(const char *canonical, size_t len,
 	if (rc)
 		return rc;
 	if (req->canonical_len != len ||
-	    memcmp(req->canonical, canonical, len) != 0 ||
-	    (!req->python && !req->conda.n))
+	    memcmp(req->canonical, canonical, len) != 0)
+		return aq_fail(err, AQ_USER,
+			       "the request is damaged or was not made by us: submit the job again");
+	if (!req->python && !req->conda.n)
 		return fail_damaged(err, "its end");
 	/* another site's policy may have let it pass */
 	rc = aq_policy_check_all(conf->policy, aq_domain_inputs(canonical, len),

@@ -108,6 +108,7 @@ static void test_refused(void **state)
 		"aq-request 1\nconda https://mirror.example/pytorch::a\n",
 		"aq-request 1\nconda python 3.9.*\n",
 		"aq-request 1\nconda conda-forge::python 3.9.*\n",
+		"aq-request 1\npython 3.9.*\nconda python 3.9.*\n",
 		"aq-request 1\npython 3.8.*\nconda conda-forge::python 3.9.*\n",
 		"aq-request 1\npython 3.9\n",
 		"aq-request 1\npython 3.9.*\npython 3.9.*\n",
@@ -140,6 +141,9 @@ static void test_refused(void **state)
 		"aq-request 1\nconda a\nvariable A=\xc2\x85\n",
 		"aq-request 1\nconda a\r\n",
 		"aq-request 1\nvariable A=1\n",
+		"aq-request 1\nconda a\ninherit yes\n",
+		"aq-request 1\nconda a\ninherit no\ninherit no\n",
+		"aq-request 1\nconda a\nvariable A=1\ninherit no\n",
 	};
 	struct aq_err err;
 
@@ -163,6 +167,8 @@ static void test_damaged(void **state)
 
 	(void)state;
 	assert_int_equal(parse(text, sizeof(text) - 1, &err), 0);
+	assert_int_equal(parse("aq-request 1\nconda a\ninherit no\n", 32, &err),
+			 0);
 	for (size_t i = 0; i < sizeof(text) - 1; i++) {
 		char copy[sizeof(text)];
 
