@@ -302,8 +302,8 @@ static bool parse_name(const char *name, struct aq_lease *ret)
 	char copy[AQ_LEASE_NAME_SIZE], *dot, *at = copy;
 	uint64_t n[3];
 
-	if (!aq_copy_text(copy, sizeof(copy), name))
-		return false;
+	/* a file's name, which has 255 bytes at most */
+	snprintf(copy, sizeof(copy), "%s", name);
 	for (size_t i = 0; i < ARRAY_LEN(n); i++) {
 		dot = strchr(at, '.');
 		if (!dot)

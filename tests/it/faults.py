@@ -31,6 +31,7 @@ KINDS = [
     "hang",
     "flood",
     "grow",
+    "look",
 ]
 PLAN = struct.Struct("=5Q")  # struct faults
 CALLS_MAX = 100_000  # more than any build makes

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/faults.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,6 +31,9 @@
 #ifndef __SANITIZE_ADDRESS__
 #pragma GCC visibility push(default)
 #endif
+
+/* The library's own function of that name. */
+#define REAL(name) ((__typeof__(&name))(uintptr_t)dlsym(RTLD_NEXT, #name))
 
 static struct faults own;
 static struct faults *plan = &own;
@@ -58,7 +63,7 @@ struct faults *faults_map(const char *path)
 	struct stat st;
 	void *shared = MAP_FAILED;
 
-	if (fd >= 0 && fstat(fd, &st) == 0 &&
+	if (fd >= 0 && REAL(fstat)(fd, &st) == 0 &&
 	    st.st_size == (off_t)sizeof(struct faults))
 		shared = mmap(NULL, sizeof(struct faults),
 			      PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -176,9 +181,6 @@ static bool disk_fails(void)
 	return fails(FAULT_DISK, ENOSPC);
 }
 
-/* The library's own function of that name. */
-#define REAL(name) ((__typeof__(&name))(uintptr_t)dlsym(RTLD_NEXT, #name))
-
 #define FAILING(fault, type, name, params, args)                               \
 	type name params                                                       \
 	{                                                                      \
@@ -216,14 +218,18 @@ static bool is_on_disk(int fd)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink;
+	return REAL(fstat)(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink;
 }
 
 FAILING((is_on_disk(fd) && disk_fails()) || fails(FAULT_SIGNAL, EINTR),
 	ssize_t, write,
 	(int fd, const void *mem, size_t n), (fd, mem, n));
+/* ours, and SQLite's */
+FAILING(disk_fails(), ssize_t, pwrite,
+	(int fd, const void *mem, size_t n, off_t at), (fd, mem, n, at));
 FAILING(disk_fails(), ssize_t, pwrite64,
 	(int fd, const void *mem, size_t n, off64_t at), (fd, mem, n, at));
+FAILING(disk_fails(), int, ftruncate, (int fd, off_t len), (fd, len));
 FAILING(disk_fails(), int, ftruncate64, (int fd, off64_t len), (fd, len));
 FAILING(disk_fails(), int, fsync, (int fd), (fd));
 FAILING(disk_fails(), int, fdatasync, (int fd), (fd));
@@ -289,12 +295,38 @@ FAILING(fails(FAULT_OPEN, EMFILE), int, socketpair,
 
 FAILING(fails(FAULT_READ, EIO) || fails(FAULT_SIGNAL, EINTR), ssize_t, read,
 	(int fd, void *mem, size_t n), (fd, mem, n));
+FAILING(fails(FAULT_READ, EIO), ssize_t, pread,
+	(int fd, void *mem, size_t n, off_t at), (fd, mem, n, at));
 FAILING(fails(FAULT_READ, EIO), ssize_t, pread64,
 	(int fd, void *mem, size_t n, off64_t at), (fd, mem, n, at));
 FAILING(fails(FAULT_SIGNAL, EINTR), pid_t, waitpid,
 	(pid_t pid, int *status, int flags), (pid, status, flags));
 FAILING(fails(FAULT_SIGNAL, EINTR), int, poll,
 	(struct pollfd *fds, nfds_t n, int timeout), (fds, n, timeout));
+
+/* -- looking -- */
+
+#define LOOKING(name, type, params, args)                                      \
+	FAILING(fails(FAULT_LOOK, EIO), type, name, params, args)
+
+LOOKING(fstat, int, (int fd, struct stat *st), (fd, st));
+LOOKING(fstat64, int, (int fd, struct stat64 *st), (fd, st));
+LOOKING(lstat, int, (const char *path, struct stat *st), (path, st));
+LOOKING(lstat64, int, (const char *path, struct stat64 *st), (path, st));
+LOOKING(stat, int, (const char *path, struct stat *st), (path, st));
+LOOKING(stat64, int, (const char *path, struct stat64 *st), (path, st));
+LOOKING(fstatat, int, (int dir, const char *path, struct stat *st, int flags),
+	(dir, path, st, flags));
+LOOKING(statvfs, int, (const char *path, struct statvfs *st), (path, st));
+LOOKING(readlink, ssize_t, (const char *path, char *mem, size_t n),
+	(path, mem, n));
+LOOKING(readlinkat, ssize_t, (int dir, const char *path, char *mem, size_t n),
+	(dir, path, mem, n));
+
+struct dirent *readdir(DIR *dir)
+{
+	return fails(FAULT_LOOK, EIO) ? NULL : REAL(readdir)(dir);
+}
 
 /* -- locks -- */
 
@@ -309,7 +341,8 @@ FAILING(fails(FAULT_LOCK, ENOLCK), int, flock, (int fd, int how), (fd, how));
 		va_start(ap, command);                                         \
 		argument = va_arg(ap, void *);                                 \
 		va_end(ap);                                                    \
-		if ((command == F_SETLK || command == F_OFD_SETLK) &&          \
+		if ((command == F_SETLK || command == F_GETLK ||               \
+		     command == F_OFD_SETLK || command == F_OFD_GETLK) &&      \
 		    fails(FAULT_LOCK, ENOLCK))                                 \
 			return -1;                                             \
 		return REAL(name)(fd, command, argument);                      \

@@ -21,7 +21,7 @@ enum fault_kind {
 	FAULT_KILL,   /* the process is killed there instead */
 	FAULT_OPEN,   /* what opens, and makes pipes and sockets: EMFILE */
 	FAULT_READ,   /* read, pread: EIO */
-	FAULT_LOCK,   /* flock, and locks by fcntl: ENOLCK */
+	FAULT_LOCK,   /* flock, and locks by fcntl, asking too: ENOLCK */
 	FAULT_FORK,   /* fork: EAGAIN */
 	FAULT_RIGHTS, /* what makes a cage and gives rights up: EPERM */
 	FAULT_SIGNAL, /* a signal comes during what waits: EINTR */
@@ -33,6 +33,8 @@ enum fault_kind {
 	FAULT_FLOOD, /* it writes FAULT_FLOOD_BYTES to stdout and stderr each */
 	/* at what changes the disk, which nobody does whose memory is not bounded: */
 	FAULT_GROW,  /* it takes all the memory that it may have */
+	/* as the first ones: */
+	FAULT_LOOK, /* stat and its kin, readlink, readdir: EIO */
 };
 
 /* More than any pipe holds. */

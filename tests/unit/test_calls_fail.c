@@ -5,15 +5,12 @@
  */
 #include "tests/unit/unit.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/index.h"
-#include "common/io.h"
 #include "common/job.h"
 #include "common/layout.h"
 #include "common/lease.h"
@@ -23,12 +20,8 @@
 #include "common/trust.h"
 #include "common/workflows.h"
 #include "tests/unit/cachedir.h"
-#include "tests/unit/faults.h"
+#include "tests/unit/calls.h"
 
-/* More than a life makes; a pass without a fault ends it. */
-#define CALLS_MAX 20000
-/* Of the calls for memory, which are most, so many are passed over. */
-#define MEMORY_STRIDE 29
 #define JOB 7
 #define UID 1001
 
@@ -40,15 +33,17 @@ struct node {
 
 /* -- the parts of a life: what they say is 'rc', and all are tried -- */
 
-static int prolog(struct node *n, struct aq_err *err)
+static int prolog(void *arg, struct aq_err *err)
 {
+	struct node *n = arg;
 	int rc = aq_layout_prepare(n->conf, err);
 
 	return rc ? rc : aq_job_hold(n->conf, JOB, n->env->digest, 0, err);
 }
 
-static int stage(struct node *n, struct aq_err *err)
+static int stage(void *arg, struct aq_err *err)
 {
+	struct node *n = arg;
 	const struct aq_step step = { JOB, 0, UINT32_MAX };
 	int rc = aq_lease_acquire(n->conf, &step, &n->lease, err);
 
@@ -63,8 +58,9 @@ static int stage(struct node *n, struct aq_err *err)
 }
 
 /* Another's, whose slurmstepd was killed. */
-static int killed(struct node *n, struct aq_err *err)
+static int killed(void *arg, struct aq_err *err)
 {
+	struct node *n = arg;
 	const struct aq_step step = { JOB, 1, UINT32_MAX };
 	bool is_free = true;
 	int rc = aq_lease_put(n->conf, &step, n->env->digest, err);
@@ -92,8 +88,9 @@ static int count_mark(uint32_t job, const char *node, const char *digest,
 	return 0;
 }
 
-static int look(struct node *n, struct aq_err *err)
+static int look(void *arg, struct aq_err *err)
 {
+	struct node *n = arg;
 	unsigned int leases = 0, marks = 0;
 	int rc = aq_lease_each(n->conf, count_lease, &leases, err);
 
@@ -104,16 +101,18 @@ static int look(struct node *n, struct aq_err *err)
 	return rc ? rc : aq_trust_path(n->conf->cache_dir, err);
 }
 
-static int release(struct node *n, struct aq_err *err)
+static int release(void *arg, struct aq_err *err)
 {
+	struct node *n = arg;
 	int rc = n->lease < 0 ? 0 : aq_lease_end(n->lease, err);
 
 	aq_close_fd(&n->lease);
 	return rc;
 }
 
-static int epilog(struct node *n, struct aq_err *err)
+static int epilog(void *arg, struct aq_err *err)
 {
+	struct node *n = arg;
 	cleanup_strv struct aq_strv uses = AQ_STRV_INIT(AQ_JOB_USES_MAX);
 	cleanup_refs struct aq_refs *refs = NULL;
 	struct aq_tally tally = { 0 };
@@ -132,8 +131,9 @@ static int epilog(struct node *n, struct aq_err *err)
 	return aq_refs_sweep(refs, err) != 0 ? AQ_SYS : rc;
 }
 
-static int notes(struct node *n, struct aq_err *err)
+static int notes(void *arg, struct aq_err *err)
 {
+	struct node *n = arg;
 	cleanup_store struct aq_store *store = NULL;
 	cleanup_refs struct aq_refs *refs = NULL;
 	int rc = aq_store_open(n->conf, AQ_STORE_WRITE, &store, err);
@@ -145,8 +145,9 @@ static int notes(struct node *n, struct aq_err *err)
 	return rc ? rc : aq_workflows_publish(n->conf, store, UID, 0, err);
 }
 
-static int build(struct node *n, struct aq_err *err)
+static int build(void *arg, struct aq_err *err)
 {
+	struct node *n = arg;
 	cleanup_manifest struct aq_manifest *m = NULL;
 	cleanup_store struct aq_store *store = NULL;
 	int rc = aq_manifest_write(n->conf, &n->env->env, &n->env->tie,
@@ -162,119 +163,41 @@ static int build(struct node *n, struct aq_err *err)
 	return rc ? rc : aq_manifest_read(n->conf, n->env->env.name, &m, err);
 }
 
-static const struct {
-	const char *name;
-	int (*fn)(struct node *n, struct aq_err *err);
-} parts[] = {
+static const struct calls_part parts[] = {
 	{ "build", build },   { "prolog", prolog },   { "stage", stage },
 	{ "killed", killed }, { "look", look },	      { "release", release },
 	{ "epilog", epilog }, { "notes", notes },
 };
 
-/* The first part that failed, or NULL. */
-static const char *live(struct node *n, struct aq_err *err)
-{
-	const char *failed = NULL;
-
-	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-		int rc = parts[i].fn(n, err);
-
-		assert_in_range(rc, AQ_OK, AQ_CORRUPT);
-		if (rc && !failed)
-			failed = parts[i].name;
-	}
-	return failed;
-}
-
 /* -- what must be so afterwards -- */
 
-static int count_entry(const char *name, void *arg, struct aq_err *err)
+static void begin(void *arg)
 {
-	(void)name;
-	(void)err;
-	++*(unsigned int *)arg;
-	return 0;
+	struct node *n = arg;
+
+	aq_close_fd(&n->lease); /* as when slurmstepd ends */
 }
 
-static unsigned int entries(const char *dir, const char *name)
+static void check(void *arg)
 {
-	cleanup_free char *path = path_below(dir, name);
-	cleanup_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	unsigned int n = 0;
+	const struct node *n = arg;
 
-	assert_true(fd >= 0);
-	assert_int_equal(aq_each_entry(fd, name, count_entry, &n, NULL), 0);
-	return n;
+	assert_int_equal(calls_entries(n->conf->run_dir, "leases"), 0);
+	assert_int_equal(calls_entries(n->conf->run_dir, "jobs"), 0);
 }
 
-static void expect_whole(struct node *n, enum fault_kind kind, unsigned int at)
+static void a_life_whose_calls_fail(void **state)
 {
-	static struct aq_err err;
-	const char *failed = live(n, &err);
-
-	if (failed)
-		fail_msg("kind %d, call %u, then %s: %s", (int)kind, at, failed,
-			 err.text);
-	assert_int_equal(entries(n->conf->run_dir, "leases"), 0);
-	assert_int_equal(entries(n->conf->run_dir, "jobs"), 0);
-}
-
-static void a_life_with(void **state, enum fault_kind kind, unsigned int stride)
-{
+	static const struct calls_life life = { parts, ARRAY_LEN(parts), begin,
+						check };
 	struct node n = { .conf = *state, .env = sample(1, 1), .lease = -1 };
 	cleanup_free char *envs = path_below(n.conf->cache_dir, "envs");
 	cleanup_free char *prefix = path_below(envs, n.env->env.name);
-	unsigned int fds, i = 1;
-	bool has_failed = true;
 
 	assert_int_equal(mkdir(prefix, 0755), 0);
-	expect_whole(&n, kind, 0);
-	fds = entries("/proc/self", "fd");
-	for (; has_failed; i += stride) {
-		static struct aq_err err;
-
-		faults_arm(kind, i, false);
-		live(&n, &err);
-		has_failed = faults_disarm();
-		aq_close_fd(&n.lease); /* as when slurmstepd ends */
-		expect_whole(&n, kind, i);
-		if (entries("/proc/self", "fd") != fds)
-			fail_msg("kind %d, call %u: a descriptor stays open",
-				 (int)kind, i);
-		assert_true(i < CALLS_MAX);
-	}
-	assert_true(i > 5);
+	calls_all_fail(&life, &n);
 	sample_free(n.env);
 }
-
-static void a_life_with_a_full_disk(void **state)
-{
-	a_life_with(state, FAULT_DISK, 1);
-}
-
-static void a_life_without_descriptors(void **state)
-{
-	a_life_with(state, FAULT_OPEN, 1);
-}
-
-static void a_life_with_a_disk_that_cannot_be_read(void **state)
-{
-	a_life_with(state, FAULT_READ, 1);
-}
-
-static void a_life_without_locks(void **state)
-{
-	a_life_with(state, FAULT_LOCK, 1);
-}
-
-#if FAULTS_HAS_MEMORY
-static void a_life_without_memory(void **state)
-{
-	a_life_with(state, FAULT_MEMORY,
-		    (unsigned int)count_of("AQ_COUNT_CALLS_STRIDE",
-					   MEMORY_STRIDE));
-}
-#endif
 
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown(name, cachedir_setup, cachedir_teardown)
@@ -282,13 +205,7 @@ static void a_life_without_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_life_with_a_full_disk),
-		TEST(a_life_without_descriptors),
-		TEST(a_life_with_a_disk_that_cannot_be_read),
-		TEST(a_life_without_locks),
-#if FAULTS_HAS_MEMORY
-		TEST(a_life_without_memory),
-#endif
+		TEST(a_life_whose_calls_fail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 
 #include "common/collect.h"
 #include "common/share.h"
+#include "tests/unit/faults.h"
 
 #define NOW 1000000
 #define DAY (24 * 3600)
@@ -280,6 +281,49 @@ static void domains_share_what_room_is_wanted(void **state)
 	assert_int_equal(aq_claims_share(&claims, 0, 1000), 10);
 }
 
+static void every_reason_has_a_word(void **state)
+{
+	static const char *const words[] = { "left", "obsolete", "age", "quota",
+					     "room", "damaged", "unknown" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		assert_string_equal(aq_collect_reason((enum aq_collect_why)i),
+				    words[i]);
+}
+
+static void nobody_is_found_among_none(void **state)
+{
+	struct aq_candidate v[] = { { .name = "a" } };
+
+	(void)state;
+	assert_null(aq_candidates_find(NULL, 0, "a"));
+	assert_null(aq_candidates_find(v, 1, ""));
+	assert_ptr_equal(aq_candidates_find(v, 1, "a"), v);
+}
+
+#if FAULTS_HAS_MEMORY
+static void without_memory_there_is_no_plan(void **state)
+{
+	struct aq_conf conf = { .max_age = DAY, .user_quota = 1 };
+	struct aq_candidate v[] = { { .name = "a", .last_used = 1, .uid = 7 } };
+	unsigned long n = 1;
+
+	(void)state;
+	for (bool has_failed = true; has_failed; n++) {
+		cleanup_plan struct aq_plan plan = { 0 };
+		int rc;
+
+		faults_arm(FAULT_MEMORY, n, false);
+		rc = aq_plan_make(v, 1, &conf, &idle, &plan, NULL);
+		has_failed = faults_disarm();
+		assert_int_equal(rc, has_failed ? AQ_SYS : 0);
+		assert_int_equal(plan.n, has_failed ? 0 : 1);
+	}
+	assert_true(n > 3);
+}
+#endif
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -293,6 +337,11 @@ int main(void)
 		cmocka_unit_test(children_go_before_bases),
 		cmocka_unit_test(what_workflows_left_goes_first_and_without_grace),
 		cmocka_unit_test(sizes_that_overflow_nothing),
+		cmocka_unit_test(every_reason_has_a_word),
+		cmocka_unit_test(nobody_is_found_among_none),
+#if FAULTS_HAS_MEMORY
+		cmocka_unit_test(without_memory_there_is_no_plan),
+#endif
 		cmocka_unit_test(domains_share_what_room_is_wanted),
 	};
 

@@ -1,51 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* References: what jobs and their steps hold. */
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/job.h"
-#include "common/lease.h"
-#include "common/refs.h"
 #include "tests/unit/cachedir.h"
-
-#define DIGEST_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define DIGEST_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-
-static const struct aq_step step1 = { 10, 1, UINT32_MAX };
-static const struct aq_step step0 = { 10, 0, UINT32_MAX };
-static const struct aq_step batch = { 10, 0xfffffffb, UINT32_MAX };
-static const struct aq_step other = { 11, 0, UINT32_MAX };
-
-static struct aq_refs *must_open(const struct aq_conf *conf)
-{
-	struct aq_refs *refs = NULL;
-	struct aq_err err = { 0 };
-
-	if (aq_refs_open(conf, &refs, &err) != 0)
-		fail_msg("%s", err.text);
-	return refs;
-}
-
-static uint64_t count(struct aq_refs *refs, const char *digest)
-{
-	uint64_t n = 0;
-
-	assert_int_equal(aq_refs_count(refs, digest, &n, NULL), 0);
-	return n;
-}
-
-static int take(struct aq_refs *refs, const struct aq_step *step,
-		const char *digest)
-{
-	return aq_refs_take(refs, step, digest, NULL);
-}
+#include "tests/unit/steps.h"
 
 static void references_are_taken_and_dropped(void **state)
 {
@@ -105,18 +71,6 @@ static void each_comes_in_order(void **state)
 	assert_int_equal(n, 4);
 }
 
-/* What is in step0's lease. */
-static void write_lease(const struct aq_conf *conf, size_t at, const char *text)
-{
-	cleanup_free char *leases = path_below(conf->run_dir, "leases");
-	cleanup_free char *path = NULL;
-	char name[AQ_LEASE_NAME_SIZE];
-
-	aq_lease_name(&step0, conf->node, name);
-	path = path_below(leases, name);
-	scribble(path, (long)at, text, strlen(text));
-}
-
 static void another_boots_references_are_nobodys(void **state)
 {
 	const struct aq_conf *conf = *state;
@@ -167,85 +121,6 @@ static void a_damaged_file_is_set_aside(void **state)
 	assert_int_equal(access(aside, F_OK), 0);
 }
 
-/* -- leases -- */
-
-static bool is_free(const struct aq_conf *conf, const struct aq_step *step)
-{
-	bool is = false;
-
-	assert_int_equal(aq_lease_is_free(conf, step, &is, NULL), 0);
-	return is;
-}
-
-static bool has_lease_file(const struct aq_conf *conf,
-			   const struct aq_step *step)
-{
-	cleanup_free char *leases = path_below(conf->run_dir, "leases");
-	cleanup_free char *path = NULL;
-	char name[AQ_LEASE_NAME_SIZE];
-
-	aq_lease_name(step, conf->node, name);
-	path = path_below(leases, name);
-	return access(path, F_OK) == 0;
-}
-
-static void a_lease_is_held_by_its_descriptor(void **state)
-{
-	const struct aq_conf *conf = *state;
-	int fd = -1, fd2 = -1;
-
-	assert_true(is_free(conf, &step0));
-	assert_false(has_lease_file(conf, &step0));
-	assert_int_equal(aq_lease_acquire(conf, &step0, &fd, NULL), 0);
-	assert_int_equal(aq_lease_acquire(conf, &step0, &fd2, NULL), AQ_BUSY);
-	assert_int_equal(fd2, -1);
-	assert_false(is_free(conf, &step0));
-	assert_true(is_free(conf, &batch));
-	close(fd);
-	assert_true(is_free(conf, &step0));
-	assert_int_equal(aq_lease_acquire(conf, &step0, &fd, NULL), 0);
-	assert_int_equal(aq_lease_remove(conf, &step0, NULL), 0);
-	assert_int_equal(aq_lease_remove(conf, &step0, NULL), 0);
-	close(fd);
-}
-
-/* Whoever holds it need not be asked, and ends it where it is by then. */
-static void a_lease_moves_to_another_domain(void **state)
-{
-	const struct aq_conf *conf = *state;
-	cleanup_free char *run_dir = path_below(conf->run_dir, "private");
-	cleanup_free char *leases = path_below(run_dir, "leases");
-	struct aq_conf own = *conf;
-	int fd = -1;
-
-	own.run_dir = run_dir;
-	assert_int_equal(aq_lease_acquire(conf, &step0, &fd, NULL), 0);
-	assert_int_equal(aq_lease_move(conf, &own, &step0, NULL), AQ_SYS);
-	assert_int_equal(mkdir(run_dir, 0700), 0);
-	assert_int_equal(mkdir(leases, 0700), 0);
-	assert_int_equal(aq_lease_move(conf, &own, &step0, NULL), 0);
-	assert_false(has_lease_file(conf, &step0));
-	assert_true(has_lease_file(&own, &step0));
-	assert_false(is_free(&own, &step0));
-	assert_int_equal(aq_lease_move(conf, &own, &step0, NULL), 0);
-	assert_int_equal(aq_lease_put(&own, &step0, DIGEST_A, NULL), 0);
-	assert_false(is_free(&own, &step0));
-	/* one that nobody holds is not moved over it, but over one like that */
-	assert_int_equal(aq_lease_put(conf, &step0, DIGEST_A, NULL), 0);
-	assert_int_equal(aq_lease_move(conf, &own, &step0, NULL), 0);
-	assert_false(has_lease_file(conf, &step0));
-	assert_false(is_free(&own, &step0));
-	assert_int_equal(aq_lease_end(fd, NULL), 0);
-	assert_false(has_lease_file(&own, &step0));
-	close(fd);
-	assert_int_equal(aq_lease_put(&own, &step0, DIGEST_A, NULL), 0);
-	assert_int_equal(aq_lease_acquire(conf, &step0, &fd, NULL), 0);
-	assert_int_equal(aq_lease_move(conf, &own, &step0, NULL), 0);
-	assert_false(is_free(&own, &step0));
-	assert_int_equal(aq_lease_end(fd, NULL), 0);
-	close(fd);
-}
-
 static void who_has_ended_holds_nothing(void **state)
 {
 	static const char env[] = "0123456789abcdef0123-1";
@@ -276,80 +151,6 @@ static void who_has_ended_holds_nothing(void **state)
 	close(fd);
 	assert_false(has_lease_file(conf, &step0));
 	assert_int_equal(count(refs, NULL), 1);
-}
-
-/* Looking is in nobody's way, however often; and closes nobody's lock. */
-static void looking_takes_nothing(void **state)
-{
-	const struct aq_conf *conf = *state;
-	cleanup_close int go = -1, fd = -1;
-	int pipes[2], status;
-	pid_t pid;
-
-	assert_int_equal(aq_lease_acquire(conf, &step0, &fd, NULL), 0);
-	aq_close_fd(&fd);
-	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (!pid) {
-		close(pipes[0]);
-		for (;;) {
-			(void)is_free(conf, &step0);
-			if (write(pipes[1], "x", 1) < 1)
-				_exit(0);
-		}
-	}
-	close(pipes[1]);
-	go = pipes[0];
-	for (int i = 0; i < 2000; i++) {
-		char c;
-
-		assert_int_equal(read(go, &c, 1), 1);
-		assert_int_equal(aq_lease_acquire(conf, &step0, &fd, NULL), 0);
-		aq_close_fd(&fd);
-	}
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-}
-
-/* A child that holds the lease of 'step' until it is killed. */
-static pid_t hold(const struct aq_conf *conf, const struct aq_step *step)
-{
-	int ready[2];
-	char c = 0;
-	pid_t pid;
-
-	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (!pid) {
-		int fd;
-
-		c = aq_lease_acquire(conf, step, &fd, NULL) == 0;
-		(void)!write(ready[1], &c, 1);
-		for (;;)
-			pause();
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &c, 1), 1);
-	assert_true(c);
-	close(ready[0]);
-	return pid;
-}
-
-static void end(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
-}
-
-static void death_frees_a_lease(void **state)
-{
-	pid_t pid = hold(*state, &step0);
-
-	assert_false(is_free(*state, &step0));
-	end(pid);
-	assert_true(is_free(*state, &step0));
 }
 
 static void an_epilog_leaves_what_still_runs(void **state)
@@ -445,13 +246,9 @@ static void a_recycled_pid_is_nobody(void **state)
 {
 	const struct aq_conf *conf = *state;
 	cleanup_refs struct aq_refs *refs = must_open(conf);
-	cleanup_free char *leases = path_below(conf->run_dir, "leases");
+	cleanup_free char *path = lease_path(conf, &step0);
 	cleanup_close int fd = -1;
-	cleanup_free char *path = NULL;
-	char name[AQ_LEASE_NAME_SIZE];
 
-	aq_lease_name(&step0, conf->node, name);
-	path = path_below(leases, name);
 	/* what is alive has it open */
 	scribble(path, 0, "", 0);
 	fd = open(path, O_RDWR | O_CLOEXEC);
@@ -483,107 +280,6 @@ static void a_sweep_takes_only_its_own(void **state)
 
 		assert_int_equal(access(path, F_OK), 0);
 	}
-}
-
-struct seen {
-	int n;
-	char digest[AQ_SHA256_HEX_SIZE]; /* of job 10 on n1 */
-};
-
-static int see(uint32_t id, const char *node, const char *digest, void *arg,
-	       struct aq_err *err)
-{
-	struct seen *s = arg;
-
-	(void)err;
-	s->n++;
-	if (id == 10 && strcmp(node, "n1") == 0)
-		snprintf(s->digest, sizeof(s->digest), "%s", digest);
-	return 0;
-}
-
-static struct seen look(const struct aq_conf *conf)
-{
-	struct seen s = { 0 };
-
-	assert_int_equal(aq_job_each(conf, see, &s, NULL), 0);
-	return s;
-}
-
-static int add_digest(const char *env, const char *digest, void *arg,
-		      struct aq_err *err)
-{
-	(void)err;
-	assert_string_equal(env, "");
-	aq_strv_add(arg, digest);
-	return 0;
-}
-
-static void a_job_holds_what_its_prolog_says(void **state)
-{
-	static const char others[] =
-		"holds 01234567-89ab-cdef-0123-456789abcdef " DIGEST_A "\n"
-		"holds\nholds " DIGEST_A "\n\n" DIGEST_A;
-	const struct aq_conf *conf = *state;
-	cleanup_refs struct aq_refs *refs = must_open(conf);
-	cleanup_strv struct aq_strv held = AQ_STRV_INIT(8);
-	struct aq_conf n2 = *conf;
-	char path[256];
-
-	n2.node = (char[]){ "n2" };
-	assert_int_equal(aq_job_hold(conf, 10, "none", 0, NULL), AQ_USER);
-	assert_int_equal(look(conf).n, 0);
-	assert_int_equal(aq_job_hold(conf, 10, DIGEST_A, 0, NULL), 0);
-	assert_int_equal(aq_job_note_refresh(conf, 10, DIGEST_B, NULL), 0);
-	assert_string_equal(look(conf).digest, DIGEST_A);
-	assert_true(aq_job_has_refreshed(conf, 10, DIGEST_B));
-	assert_false(aq_job_has_refreshed(conf, 10, DIGEST_A));
-	/* requeued, and asking for something else */
-	assert_int_equal(aq_job_hold(conf, 10, DIGEST_B, 0, NULL), 0);
-	assert_string_equal(look(conf).digest, DIGEST_B);
-	assert_int_equal(aq_job_hold(&n2, 10, DIGEST_A, 0, NULL), 0);
-	assert_int_equal(aq_job_mark(&n2, 11, NULL), 0);
-	assert_int_equal(look(conf).n, 3);
-	assert_int_equal(aq_refs_each_held(refs, add_digest, &held, NULL), 0);
-	assert_int_equal(held.n, 2);
-	/* another boot's, and what is none of ours */
-	aq_job_mark_name(conf, 10, path, sizeof(path));
-	assert_int_equal(unlink(path), 0);
-	scribble(path, 0, others, strlen(others));
-	assert_string_equal(look(conf).digest, "");
-}
-
-static void marks_that_are_none_are_passed_over(void **state)
-{
-	static const char *const names[] = { "10", ".n1", "x.n1", "-1.n1",
-					     "4294967296.n1", "10n1" };
-	const struct aq_conf *conf = *state;
-	cleanup_free char *jobs = path_below(conf->run_dir, "jobs");
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		cleanup_free char *path = path_below(jobs, names[i]);
-
-		scribble(path, 0, "", 0);
-	}
-	assert_int_equal(look(conf).n, 0);
-}
-
-static void jobs_are_marked_by_node(void **state)
-{
-	const struct aq_conf *conf = *state;
-	struct aq_conf n2 = *conf;
-	char path[256], path2[256];
-
-	n2.node = (char[]){ "n2" };
-	aq_job_mark_name(conf, 10, path, sizeof(path));
-	aq_job_mark_name(&n2, 10, path2, sizeof(path2));
-	assert_int_equal(aq_job_mark(conf, 10, NULL), 0);
-	assert_int_equal(aq_job_mark(conf, 10, NULL), 0);
-	assert_int_equal(aq_job_mark(&n2, 10, NULL), 0);
-	assert_int_equal(aq_job_unmark(conf, 10, NULL), 0);
-	assert_int_equal(aq_job_unmark(conf, 10, NULL), 0);
-	assert_int_not_equal(access(path, F_OK), 0);
-	assert_int_equal(access(path2, F_OK), 0);
 }
 
 /* Steps that come and go at once, each in a process of its own. */
@@ -633,18 +329,11 @@ int main(void)
 		TEST(another_boots_references_are_nobodys),
 		TEST(what_a_damaged_lease_holds_nobody_knows),
 		TEST(a_damaged_file_is_set_aside),
-		TEST(a_lease_is_held_by_its_descriptor),
-		TEST(a_lease_moves_to_another_domain),
 		TEST(who_has_ended_holds_nothing),
-		TEST(looking_takes_nothing),
-		TEST(death_frees_a_lease),
 		TEST(an_epilog_leaves_what_still_runs),
 		TEST(tasks_outlive_their_slurmstepd),
 		TEST(a_recycled_pid_is_nobody),
 		TEST(a_sweep_takes_only_its_own),
-		TEST(jobs_are_marked_by_node),
-		TEST(a_job_holds_what_its_prolog_says),
-		TEST(marks_that_are_none_are_passed_over),
 		TEST(many_steps_at_once),
 	};
 
