@@ -128,12 +128,14 @@ static int bind_again(struct aq_store *store, const struct aq_repair *r,
 }
 
 /* Whether 'key' leads to 'name', or would if its row could be read. */
-static bool leads_to(struct aq_store *store, const char *key, const char *name)
+static int leads_to(struct aq_store *store, const char *key, const char *name,
+		    bool *ret, struct aq_err *err)
 {
 	cleanup_env struct aq_env *env = NULL;
-	int rc = aq_store_find_key(store, key, &env, NULL);
+	int rc = aq_store_find_key(store, key, &env, err);
 
-	return rc == AQ_CORRUPT || (!rc && strcmp(env->name, name) == 0);
+	*ret = rc == AQ_CORRUPT || (!rc && strcmp(env->name, name) == 0);
+	return rc == AQ_MISS || rc == AQ_CORRUPT ? 0 : rc;
 }
 
 /* A key that leads to a newer one by now shall not lead back. */
@@ -148,8 +150,10 @@ static int keep_current(struct aq_store *store, struct aq_repair *all,
 					      .digest = v->digest,
 					      .context = v->context,
 					      .canonical = v->canonical };
+		bool does_lead;
 
-		if (leads_to(store, v->key, ret->name))
+		rc = leads_to(store, v->key, ret->name, &does_lead, err);
+		if (!rc && does_lead)
 			rc = copy_binding(&b, ret, err);
 	}
 	return rc;
@@ -195,7 +199,10 @@ static int remember(struct aq_store *store, const struct aq_conf *conf,
 				 bases.v[i].python);
 	if (rc)
 		return rc;
-	ret->has_manifest = aq_manifest_read(conf, ret->name, &m, NULL) == 0;
+	rc = aq_manifest_read(conf, ret->name, &m, err);
+	if (rc == AQ_SYS) /* it may be whole: it is not to go */
+		return rc;
+	ret->has_manifest = !rc;
 	if (ret->has_manifest)
 		put_first(ret, m);
 	if (aq_store_find_exact(store, ret->name, &env, NULL) == 0)

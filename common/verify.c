@@ -29,7 +29,7 @@ bool verify_is_there(const struct aq_conf *conf, const char *path)
 	struct stat st;
 
 	snprintf(full, sizeof(full), "%s/%s", conf->cache_dir, path);
-	return lstat(full, &st) == 0;
+	return lstat(full, &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 /* -- row and manifest -- */
@@ -92,6 +92,8 @@ static int check_manifest(const struct aq_conf *conf, struct aq_store *store,
 	struct aq_err why = { 0 };
 	int rc = aq_manifest_read(conf, row->name, ret, &why);
 
+	if (rc == AQ_SYS) /* what cannot be read now is not damaged */
+		return aq_fail(err, AQ_SYS, "%s", why.text);
 	if (rc == AQ_MISS)
 		aq_findings_add(f, AQ_FINDING_MANIFEST, NULL, NULL,
 				"it has no manifest in meta/");
@@ -256,9 +258,12 @@ static int check_files(struct aq_verify *v, const struct aq_env *row,
 
 	snprintf(path, sizeof(path), "%s/envs", v->conf->cache_dir);
 	rc = aq_open_dir(AT_FDCWD, path, &envs, err);
+	if (!rc && fstatat(envs, row->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		rc = errno == ENOENT ? AQ_MISS :
+			     aq_fail_errno(err, "cannot examine '%s'", row->name);
 	if (rc && rc != AQ_MISS)
 		return rc;
-	if (rc || fstatat(envs, row->name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+	if (rc) {
 		aq_findings_add(f, AQ_FINDING_PREFIX, NULL, NULL,
 				"its files are not there");
 		return 0;

@@ -91,8 +91,10 @@ static int check_mark(const char *name, void *arg, struct aq_err *err)
 	cleanup_str struct aq_str env = AQ_STR_INIT(AQ_ENV_NAME_SIZE);
 	cleanup_close int meta = -1;
 	struct marks *m = arg;
+	struct aq_err why = { 0 };
 	const struct aq_base *base;
 	char path[64];
+	int rc;
 
 	if (!aq_starts_with(name, BASE_MARK) ||
 	    !aq_base_is_name(name + strlen(BASE_MARK)))
@@ -100,9 +102,12 @@ static int check_mark(const char *name, void *arg, struct aq_err *err)
 	if (aq_collect_open(m->v->conf, "meta", &meta, err) != 0)
 		return AQ_SYS;
 	base = find_base(m->bases, name + strlen(BASE_MARK));
-	if (aq_read_file(meta, name, &env, NULL) == 0 && base &&
-	    strcmp(aq_str_get(&env), base->env) == 0)
+	rc = aq_read_file(meta, name, &env, &why);
+	if (!rc && base && strcmp(aq_str_get(&env), base->env) == 0)
 		return 0;
+	/* what the system does not let us read is not damaged */
+	if ((why.errnum && why.errnum != ELOOP) || env.broken == ENOMEM)
+		return aq_fail(err, AQ_SYS, "%s", why.text);
 	snprintf(path, sizeof(path), "meta/%.40s", name);
 	aq_findings_add(m->f, AQ_FINDING_BASE, NULL, path,
 			base ? "'%s' names another environment than the row of that base" :

@@ -73,7 +73,7 @@ AQ_CHECK int verify_hash(struct aq_verify *v, int dirfd, const char *name,
 			 char ret[AQ_SHA256_HEX_SIZE], struct aq_err *err);
 void verify_hashes_free(struct aq_verify_hashes *h);
 
-/* Whether 'path' of cache_dir (a file) is there. */
+/* Whether 'path' of cache_dir (a file) is there, or the system does not let us say. */
 bool verify_is_there(const struct aq_conf *conf, const char *path);
 
 #endif

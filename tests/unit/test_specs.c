@@ -129,6 +129,8 @@ static void test_builds_and_keys(void **state)
 	check_equal(cases, ARRAY_LEN(cases));
 }
 
+#define MD5 "0123456789abcdef0123456789abcdef"
+
 static void test_refused(void **state)
 {
 	static const struct {
@@ -158,6 +160,12 @@ static void test_refused(void **state)
 		{ "numpy[version=]", "empty value" },
 		{ "numpy[license=MIT]", "unsupported key" },
 		{ "numpy 1[version=2]", "version twice" },
+		{ "numpy[build=a,build=b]", "twice" },
+		{ "numpy[build_number=1,build_number=2]", "twice" },
+		{ "numpy[md5=" MD5 ",md5=" MD5 "]", "twice" },
+		{ "numpy[sha256=" MD5 MD5 ",sha256=" MD5 MD5 "]", "twice" },
+		{ "x::numpy[channel=y]", "twice" },
+		{ "numpy[subdir=noarch,subdir=noarch]", "twice" },
 		{ "numpy[md5=12]", "that is not one" },
 		{ "numpy[build_number=x]", "not a number" },
 		{ "numpy[subdir=amiga]", "unknown subdir" },

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What looks after a cache (verifying, repairing, collecting) with each call of the
+ * C library failing once: nothing is taken for damaged that is not, nothing that is
+ * whole is lost, and the next one does what was left undone.
+ */
+#include "tests/unit/unit.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/collect.h"
+#include "common/flock.h"
+#include "common/io.h"
+#include "common/manifest.h"
+#include "common/refs.h"
+#include "common/repair.h"
+#include "common/sums.h"
+#include "tests/unit/calls.h"
+#include "tests/unit/prefixes.h"
+
+struct care {
+	struct aq_conf *conf;
+	struct prefix base, layer;
+	unsigned int n; /* the last sample that was made */
+};
+
+static struct care begin_with(struct aq_conf *conf)
+{
+	struct care c = { .conf = conf, .n = 2 };
+	cleanup_store struct aq_store *store = NULL;
+
+	c.base = prefix_make(conf, 1, NULL);
+	c.layer = prefix_make(conf, 2, c.base.s->env.name);
+	store = open_store(conf);
+	assert_int_equal(aq_store_base_set(store, "3.12", c.base.s->env.name,
+					   NULL), 0);
+	return c;
+}
+
+static void end(struct care *c)
+{
+	prefix_free(&c->base);
+	prefix_free(&c->layer);
+}
+
+/* -- verifying -- */
+
+/* What cannot be read at this moment may look damaged, as SQLite's pages and packages'
+ * records do: who repairs looks again.  But nothing is taken for lost, by which it
+ * would be.
+ */
+static int expect_none(int rc, const struct aq_findings *f)
+{
+	static const enum aq_finding_kind lost[] = {
+		AQ_FINDING_MANIFEST, AQ_FINDING_BASE, AQ_FINDING_PREFIX,
+		AQ_FINDING_ORPHAN,   AQ_FINDING_REFERENCE };
+
+	for (size_t i = 0; !rc && i < ARRAY_LEN(lost); i++)
+		if (prefix_find(f, lost[i], NULL)) {
+			prefix_say(f);
+			fail_msg("'%s' is not", aq_finding_word(lost[i]));
+		}
+	return rc ? rc : f->n ? AQ_CORRUPT : 0;
+}
+
+static int verify_cache(void *arg, struct aq_err *err)
+{
+	const struct care *c = arg;
+	const struct aq_verify v = { .conf = c->conf };
+	cleanup_findings struct aq_findings f = AQ_FINDINGS_INIT;
+	int rc = aq_verify_cache(&v, &f, err);
+
+	return expect_none(rc, &f);
+}
+
+static int verify_envs(void *arg, struct aq_err *err)
+{
+	const struct care *c = arg;
+	cleanup_verify struct aq_verify v = { .conf = c->conf,
+					      .has_contents = true };
+	cleanup_findings struct aq_findings f = AQ_FINDINGS_INIT;
+	cleanup_strv struct aq_strv names = AQ_STRV_INIT(16);
+	uint64_t trash, work;
+	int rc = aq_verify_names(c->conf, &names, err);
+
+	for (size_t i = 0; !rc && i < names.n; i++)
+		rc = aq_verify_env(&v, names.v[i], &f, err);
+	if (!rc)
+		rc = aq_verify_leftovers(c->conf, &trash, &work, err);
+	return expect_none(rc, &f);
+}
+
+static void what_is_whole_is_not_found_damaged(void **state)
+{
+	static const struct calls_part parts[] = {
+		{ "the cache", verify_cache },
+		{ "environments", verify_envs },
+	};
+	const struct calls_life life = { parts, ARRAY_LEN(parts), NULL, NULL };
+	struct care c = begin_with(*state);
+
+	calls_all_fail(&life, &c);
+	end(&c);
+}
+
+/* -- repairing -- */
+
+static void damage(void *arg)
+{
+	const struct care *c = arg;
+	cleanup_free char *old = path_below(c->conf->cache_dir,
+					    "meta/base-3.9");
+
+	run_sql(c->conf, "UPDATE environments SET size_own = 5");
+	run_sql(c->conf, "INSERT OR REPLACE INTO keys VALUES('k', 'nowhere', 1, 1)");
+	run_sql(c->conf, "DELETE FROM bases");
+	scribble(old, 0, "x", 1);
+}
+
+static void expect_repaired(void *arg)
+{
+	const struct care *c = arg;
+	const struct aq_verify v = { .conf = c->conf };
+	cleanup_findings struct aq_findings f = AQ_FINDINGS_INIT;
+
+	assert_int_equal(aq_verify_cache(&v, &f, NULL), 0);
+	prefix_say(&f);
+	assert_int_equal(f.n, 0);
+	prefix_expect_clean(c->conf, c->base.s->env.name);
+	prefix_expect_clean(c->conf, c->layer.s->env.name);
+}
+
+static int repair_cache(void *arg, struct aq_err *err)
+{
+	const struct care *c = arg;
+
+	return aq_repair_cache(c->conf, err);
+}
+
+static int recount(void *arg, struct aq_err *err)
+{
+	const struct care *c = arg;
+	int rc = aq_repair_recount(c->conf, c->base.s->env.name, err);
+
+	return rc ? rc : aq_repair_recount(c->conf, c->layer.s->env.name, err);
+}
+
+/* The sums that its builder was killed before it wrote. */
+static int count_anew(void *arg, struct aq_err *err)
+{
+	const struct care *c = arg;
+	cleanup_str struct aq_str sums = AQ_STR_INIT(AQ_SUMS_MAX);
+	cleanup_usage struct aq_usage usage = AQ_USAGE_INIT;
+	int rc = aq_sums_make(AT_FDCWD, c->layer.path, &sums, &usage, err);
+
+	return rc ? rc : aq_sums_write(c->conf, c->layer.s->env.name, &sums, err);
+}
+
+static int adopt(void *arg, struct aq_err *err)
+{
+	const struct care *c = arg;
+
+	return aq_repair_adopt(c->conf, c->layer.s->env.name, err);
+}
+
+static void a_repair_is_done_by_the_next_one(void **state)
+{
+	static const struct calls_part parts[] = {
+		{ "adopt", adopt },
+		{ "count anew", count_anew },
+		{ "repair cache", repair_cache },
+		{ "recount", recount },
+	};
+	const struct calls_life life = { parts, ARRAY_LEN(parts), damage,
+					 expect_repaired };
+	struct care c = begin_with(*state);
+
+	calls_all_fail(&life, &c);
+	end(&c);
+}
+
+/* One that is damaged: its package goes, and it, and what it is built again from
+ * stays.
+ */
+static int take(void *arg, struct aq_err *err)
+{
+	struct care *c = arg;
+	cleanup_findings struct aq_findings f = AQ_FINDINGS_INIT;
+	cleanup_repair struct aq_repair r = { 0 };
+	cleanup_strv struct aq_strv children = AQ_STRV_INIT(16);
+	const char *name = c->layer.s->env.name;
+	int rc = aq_repair_children(c->conf, name, &children, err);
+
+	aq_findings_add(&f, AQ_FINDING_CONTENT, name, "lib/p/data", "it is damaged");
+	if (!rc)
+		rc = aq_repair_take(c->conf, name, &f, &r, err);
+	if (!rc) {
+		assert_true(r.has_manifest);
+		assert_int_equal(r.n, 1);
+		assert_string_equal(r.v[0].canonical, c->layer.s->canonical);
+	}
+	/* its row is gone: whoever took it did not come further */
+	return rc == AQ_MISS ? 0 : rc;
+}
+
+static int sweep(void *arg, struct aq_err *err)
+{
+	struct care *c = arg;
+	uint64_t n;
+
+	return aq_collect_orphans(c->conf, &n, err);
+}
+
+static void make_one_to_take(void *arg)
+{
+	struct care *c = arg;
+
+	if (access(c->layer.path, F_OK) == 0)
+		return; /* that one still is there */
+	prefix_free(&c->layer);
+	c->layer = prefix_make(c->conf, ++c->n, c->base.s->env.name);
+}
+
+static void expect_taken(void *arg)
+{
+	const struct care *c = arg;
+	cleanup_store struct aq_store *store = open_store(c->conf);
+	bool is_there = true;
+
+	assert_int_equal(aq_store_has_name(store, c->layer.s->env.name,
+					   &is_there, NULL), 0);
+	assert_false(is_there);
+	assert_int_not_equal(access(c->layer.path, F_OK), 0);
+	prefix_expect_clean(c->conf, c->base.s->env.name);
+}
+
+static void one_is_taken_away_or_stays(void **state)
+{
+	static const struct calls_part parts[] = { { "take", take },
+						   { "sweep", sweep } };
+	const struct calls_life life = { parts, ARRAY_LEN(parts),
+					 make_one_to_take, expect_taken };
+	struct care c = begin_with(*state);
+
+	calls_all_fail(&life, &c);
+	end(&c);
+}
+
+/* -- collecting -- */
+
+static void add_dir(const struct care *c, const char *sub)
+{
+	cleanup_free char *dir = path_below(c->conf->cache_dir, sub);
+	cleanup_free char *file = path_below(dir, "f");
+
+	if (mkdir(dir, 0755) < 0)
+		assert_int_equal(errno, EEXIST);
+	scribble(file, 0, "x", 1);
+}
+
+static void make_some_to_collect(void *arg)
+{
+	struct care *c = arg;
+	char orphan[64];
+
+	add_dir(c, "work/tmp");
+	add_dir(c, "work/tmp/x");
+	add_dir(c, "work/wheels");
+	add_dir(c, "work/wheels/.tmpA");
+	add_dir(c, "work/pkgs/lone");
+	add_dir(c, "trash/left");
+	snprintf(orphan, sizeof(orphan), "envs/0123456789abcdef0123-%u",
+		 ++c->n);
+	add_dir(c, orphan);
+	make_one_to_take(c);
+}
+
+static int collect(void *arg, struct aq_err *err)
+{
+	struct care *c = arg;
+	struct aq_collection dry = { .is_dry_run = true, .max_freed = UINT64_MAX };
+	struct aq_collection all = { .max_freed = UINT64_MAX };
+	cleanup_close int lock = -1;
+	int rc = aq_collect_begin(c->conf, &lock, err);
+
+	if (!rc)
+		rc = aq_collect_run(c->conf, &dry, err);
+	aq_plan_free(&dry.plan);
+	if (!rc)
+		rc = aq_collect_run(c->conf, &all, err);
+	aq_plan_free(&all.plan);
+	if (!rc)
+		aq_collect_note_end(c->conf);
+	return rc;
+}
+
+static void expect_collected(void *arg)
+{
+	const struct care *c = arg;
+
+	assert_int_equal(calls_entries(c->conf->cache_dir, "envs"), 1);
+	/* when, and room for the journal, where the disk is full */
+	assert_int_equal(calls_entries(c->conf->cache_dir, "trash"), 2);
+	assert_int_equal(calls_entries(c->conf->cache_dir, "work/tmp"), 0);
+	assert_int_equal(access(c->base.path, F_OK), 0);
+	assert_int_not_equal(aq_collect_last(c->conf), 0);
+	prefix_expect_clean(c->conf, c->base.s->env.name);
+}
+
+static void a_collection_is_ended_by_the_next_one(void **state)
+{
+	static const struct calls_part parts[] = { { "collect", collect } };
+	const struct calls_life life = { parts, ARRAY_LEN(parts),
+					 make_some_to_collect,
+					 expect_collected };
+	struct care c = begin_with(*state);
+
+	c.conf->max_size = 1;
+	calls_all_fail(&life, &c);
+	end(&c);
+}
+
+#define TEST(name)                                                             \
+	cmocka_unit_test_setup_teardown(name, cachedir_setup, cachedir_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(what_is_whole_is_not_found_damaged),
+		TEST(a_repair_is_done_by_the_next_one),
+		TEST(one_is_taken_away_or_stays),
+		TEST(a_collection_is_ended_by_the_next_one),
+	};
+
+	if (getenv("F")) cmocka_set_test_filter(getenv("F"));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
