@@ -252,31 +252,70 @@ static void one_is_taken_away_or_stays(void **state)
 
 /* -- collecting -- */
 
-static void add_dir(const struct care *c, const char *sub)
+/* A file, with the directories above it. */
+static void add_file(const struct care *c, const char *sub, const char *text)
 {
-	cleanup_free char *dir = path_below(c->conf->cache_dir, sub);
-	cleanup_free char *file = path_below(dir, "f");
+	cleanup_free char *path = path_below(c->conf->cache_dir, sub);
 
-	if (mkdir(dir, 0755) < 0)
-		assert_int_equal(errno, EEXIST);
-	scribble(file, 0, "x", 1);
+	for (char *s = path + strlen(c->conf->cache_dir);
+	     (s = strchr(s + 1, '/'));) {
+		*s = '\0';
+		if (mkdir(path, 0755) < 0)
+			assert_int_equal(errno, EEXIST);
+		*s = '/';
+	}
+	scribble(path, 0, text, strlen(text));
 }
+
+/* Of the package caches: what nothing shares, by whoever was killed or is through;
+ * and what stays.
+ */
+static const char *const goes[] = {
+	"work/tmp/x/f",
+	"work/wheels/.tmpA/f",
+	"work/pkgs/lone/info/f",
+	"work/pkgs/gone.conda",
+	"work/pkgs/gone.tar.bz2",
+	"work/checked/gone",
+	"work/wheels/archive-v0/lone/f",
+	"work/wheels/wheels-v5/pypi/a/pointer",
+	"work/bytecode/3.12/lone/f",
+	"trash/left/f",
+};
+static const char *const stays[] = {
+	"work/pkgs/index/f",
+	"work/pkgs/index.conda",
+	"work/checked/index",
+	"work/wheels/wheels-v5/pypi/b/pointer",
+	"work/bytecode/pending/f",
+};
+#define POINTER_LINK "work/wheels/wheels-v5/pypi/a/link"
 
 static void make_some_to_collect(void *arg)
 {
 	struct care *c = arg;
+	cleanup_free char *link = path_below(c->conf->cache_dir, POINTER_LINK);
 	char orphan[64];
 
-	add_dir(c, "work/tmp");
-	add_dir(c, "work/tmp/x");
-	add_dir(c, "work/wheels");
-	add_dir(c, "work/wheels/.tmpA");
-	add_dir(c, "work/pkgs/lone");
-	add_dir(c, "trash/left");
-	snprintf(orphan, sizeof(orphan), "envs/0123456789abcdef0123-%u",
+	for (size_t i = 0; i < ARRAY_LEN(goes); i++)
+		add_file(c, goes[i], "archive-v0/lone");
+	for (size_t i = 0; i < ARRAY_LEN(stays); i++)
+		add_file(c, stays[i], "archive-v0/other");
+	if (symlink("../../../archive-v0/lone", link) < 0)
+		assert_int_equal(errno, EEXIST);
+	snprintf(orphan, sizeof(orphan), "envs/0123456789abcdef0123-%u/f",
 		 ++c->n);
-	add_dir(c, orphan);
+	add_file(c, orphan, "x");
 	make_one_to_take(c);
+}
+
+static void expect_there(const struct care *c, const char *sub, bool is)
+{
+	cleanup_free char *path = path_below(c->conf->cache_dir, sub);
+	struct stat st;
+
+	if ((lstat(path, &st) == 0) != is)
+		fail_msg("'%s' %s", sub, is ? "went" : "stayed");
 }
 
 static int collect(void *arg, struct aq_err *err)
@@ -305,7 +344,11 @@ static void expect_collected(void *arg)
 	assert_int_equal(calls_entries(c->conf->cache_dir, "envs"), 1);
 	/* when, and room for the journal, where the disk is full */
 	assert_int_equal(calls_entries(c->conf->cache_dir, "trash"), 2);
-	assert_int_equal(calls_entries(c->conf->cache_dir, "work/tmp"), 0);
+	for (size_t i = 0; i < ARRAY_LEN(goes); i++)
+		expect_there(c, goes[i], false);
+	for (size_t i = 0; i < ARRAY_LEN(stays); i++)
+		expect_there(c, stays[i], true);
+	expect_there(c, POINTER_LINK, false);
 	assert_int_equal(access(c->base.path, F_OK), 0);
 	assert_int_not_equal(aq_collect_last(c->conf), 0);
 	prefix_expect_clean(c->conf, c->base.s->env.name);
@@ -336,6 +379,5 @@ int main(void)
 		TEST(a_collection_is_ended_by_the_next_one),
 	};
 
-	if (getenv("F")) cmocka_set_test_filter(getenv("F"));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -96,6 +96,41 @@ static void a_configuration_is_read_or_not(void **state)
 	calls_all_fail(&life, NULL);
 }
 
+/* What a hook's own process says its node is called. */
+static void a_node_s_name_is_part_of_a_path(void **state)
+{
+	static const char *const bad[] = { "a/b", "..", "." };
+	cleanup_conf struct aq_conf *conf = NULL;
+
+	(void)state;
+	write_file("cache_dir = /srv/%n\nrun_dir = /run/%n\n"
+		   "channels = a=https://mirror.example/a//\n");
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_int_not_equal(aq_conf_load(file, bad[i], &conf, NULL), 0);
+	assert_null(conf);
+	assert_int_equal(unsetenv("SLURMD_NODENAME"), 0);
+	/* the host's name */
+	assert_int_equal(aq_conf_load(file, "", &conf, NULL), 0);
+	assert_true(strlen(conf->cache_dir) > strlen("/srv/"));
+	assert_string_equal(conf->channels[0].url, "https://mirror.example/a");
+}
+
+static void who_has_no_home_has_no_cache(void **state)
+{
+	cleanup_conf struct aq_conf *conf = NULL;
+
+	(void)state;
+	assert_int_equal(setenv("XDG_CACHE_HOME", "relative", 1), 0);
+	assert_int_equal(setenv("HOME", "relative", 1), 0);
+	assert_int_not_equal(aq_conf_load_personal(file, &conf, NULL), 0);
+	assert_int_equal(unsetenv("HOME"), 0);
+	assert_int_not_equal(aq_conf_load_personal(file, &conf, NULL), 0);
+	assert_null(conf);
+	assert_int_equal(setenv("HOME", "/tmp", 1), 0);
+	assert_int_equal(aq_conf_load_personal(file, &conf, NULL), 0);
+	assert_true(aq_starts_with(conf->cache_dir, "/tmp/.cache/"));
+}
+
 /* -- requests -- */
 
 static char digest[AQ_SHA256_HEX_SIZE];
@@ -118,20 +153,29 @@ static int read_request(void *arg, struct aq_err *err)
 	return rc;
 }
 
+static const char included[] =
+	"numpy>=2 # a comment\n"
+	"--no-binary six,numpy\n"
+	"scipy ; \\\n python_version > '3'\n";
+
 static void a_request_is_another_ones_never(void **state)
 {
+	struct aq_err err;
 	static const struct calls_part parts[] = { { "read", read_request } };
 	const struct calls_life life = { parts, ARRAY_LEN(parts), NULL, NULL };
 	char more[64], text[512];
 
 	(void)state;
 	snprintf(more, sizeof(more), "%s.more", file);
-	scribble(more, 0, "numpy>=2\nscipy ; python_version > '3'\n", 38);
+	scribble(more, 0, included, strlen(included));
 	snprintf(text, sizeof(text),
 		 "channels: [conda-forge]\n"
 		 "dependencies:\n- python=3.10\n- bioconda::samtools\n"
 		 "- pip: ['-r %s', 'six']\nvariables: {A: b}\n", more);
 	write_file(text);
+	example_conf.policy[AQ_INPUT_SOURCE] = AQ_POLICY_PRIVATE;
+	if (read_request(NULL, &err) != 0)
+		fail_msg("%s", err.text);
 	calls_all_fail(&life, NULL);
 	assert_int_equal(unlink(more), 0);
 }
@@ -243,6 +287,8 @@ int main(void)
 						cachedir_setup,
 						cachedir_teardown),
 		cmocka_unit_test(a_configuration_is_read_or_not),
+		cmocka_unit_test(a_node_s_name_is_part_of_a_path),
+		cmocka_unit_test(who_has_no_home_has_no_cache),
 		cmocka_unit_test(a_request_is_another_ones_never),
 		cmocka_unit_test(a_worker_reports_or_has_failed),
 	};
