@@ -21,7 +21,7 @@ GC_JOBS         100       500
 FAULT_CALLS      31         1
 FAULT_MEMORY    499        11
 FAULT_HOOKS       5         1
-CALLS_STRIDE     29         3
+CALLS_STRIDE    101         3
 POWER_CUTS       17         1
 POWER_MORE       67         1
 DAMAGE          150     10000

@@ -34,7 +34,7 @@ void calls_each_fails(const struct calls_life *life, void *arg,
  * one in AQ_COUNT_CALLS_STRIDE, or in CALLS_STRIDE where that does not say; and of
  * the others a CALLS_FEWER-th of that.
  */
-#define CALLS_STRIDE 29
+#define CALLS_STRIDE 101
 #define CALLS_FEWER 7
 void calls_all_fail(const struct calls_life *life, void *arg);
 
