@@ -8,7 +8,7 @@
  *   seal         it is built and sealed, with the size that it has
  *   refuse       the request cannot be met, with hostile text in the reason
  *   die          the builder is killed
- *   wait:FILE    progress is said, then FILE is waited for
+ *   wait:FILE    progress is said, then FILE is waited for, unless nobody waits any more
  *   inherit:LOCK it is, on the environment of that lock
  *   for:UID      it is, for that user
  *   outlive:FILE writes FILE when it sees that nobody waits any more
@@ -183,11 +183,15 @@ static int build(struct stand_in *s, struct aq_err *err)
 	return rc;
 }
 
+/* As long as somebody waits for us. */
 static void wait_for_file(const char *path)
 {
+	struct pollfd p = { .fd = AQ_BUILDER_FD_ALIVE, .events = POLLIN };
+
 	say("waiting for a test\n");
 	while (access(path, F_OK) < 0)
-		poll(NULL, 0, TICK_MS);
+		if (poll(&p, 1, TICK_MS) > 0)
+			_exit(1);
 }
 
 static void outlive(const char *path)
