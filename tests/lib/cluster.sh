@@ -26,6 +26,7 @@ cluster_defaults() {
   CLUSTER_SLURM=/usr
   CLUSTER_INSTALL=        # where slurm-aq was installed
   CLUSTER_PLUGIN=         # spank_aq.so; default: below CLUSTER_INSTALL
+  CLUSTER_PLUGSTACK=      # a plugstack.conf that is there
   CLUSTER_TOOLS=          # the venv that runs the bundled client
   CLUSTER_SLURM_CONF=()   # more lines for slurm.conf
   CLUSTER_AQ_CONF=()      # more lines for aq.conf
@@ -40,6 +41,7 @@ cluster_usage() {
   --slurm PREFIX      which Slurm (/usr)
   --install PREFIX    where slurm-aq is installed; none: no plugin
   --plugin FILE       another spank_aq.so than that one's
+  --plugstack FILE    load the plugins that this plugstack.conf names
   --tools DIR         the venv for the bundled client (tests/lib/get-tools)
   --channel DIR       a test channel (tests/lib/get-channel): sets channels
                       and find_links
@@ -66,6 +68,7 @@ cluster_options() {
       --slurm) CLUSTER_SLURM=$2 ;;
       --install) CLUSTER_INSTALL=$2 ;;
       --plugin) CLUSTER_PLUGIN=$2 ;;
+      --plugstack) CLUSTER_PLUGSTACK=$2 ;;
       --tools) CLUSTER_TOOLS=$2 ;;
       --channel)
         CLUSTER_AQ_CONF+=("channels = conda-forge=file://$2" "find_links = $2/wheels")
@@ -230,7 +233,9 @@ cluster_cgroup_conf() {
 cluster_plugstack_conf() {
   local plugin=$CLUSTER_PLUGIN
   [[ -n $plugin || -z $CLUSTER_INSTALL ]] || plugin=$CLUSTER_INSTALL/lib/slurm/spank_aq.so
-  if [[ -z $plugin ]]; then
+  if [[ -n $CLUSTER_PLUGSTACK ]]; then
+    echo "include $CLUSTER_PLUGSTACK"
+  elif [[ -z $plugin ]]; then
     echo "# no plugin"
   elif [[ -f $plugin ]]; then
     echo "optional $plugin config=$1/etc/aq.conf"

@@ -31,6 +31,7 @@ DRAIN             1        10
 DRAIN_EVERY       6         1
 SHARED            1        10
 SNAKEMAKE         0         1
+RPM               0         1
 '
 readonly AQ_COUNTS
 

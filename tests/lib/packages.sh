@@ -11,6 +11,8 @@ declare -grA AQ_PACKAGES=(
   [channel]="maven default-jre-headless"
   [check]="bats tmux shellcheck jq mandoc libasan8 libubsan1 sqlite3 curl e2fsprogs xfsprogs btrfs-progs xz-utils git bindfs"
   [chroot]="debootstrap"
+  [packages]="dpkg-dev debhelper fakeroot lintian rpm rpmlint"
+  [node]="systemd"
   [coverage]="gcovr"
   [fuzz]="clang llvm libclang-rt-dev"
 )

@@ -1,6 +1,22 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# Adding up TAP, the Test Anything Protocol.  Sourced.
+# Writing and adding up TAP, the Test Anything Protocol.  Sourced.
+
+TAP_NUMBER=0
+
+# tap_try NAME COMMAND...: one test, which passes if COMMAND succeeds; else what it
+# said is shown.  It runs in a shell of its own, in which errexit is off.
+tap_try() {
+  local name=$1 output
+  shift
+  TAP_NUMBER=$((TAP_NUMBER + 1))
+  if output=$("$@" 2>&1); then
+    echo "ok $TAP_NUMBER $name"
+  else
+    echo "not ok $TAP_NUMBER $name"
+    echo "# ${output//$'\n'/$'\n'# }"
+  fi
+}
 
 # tap_count FILE...: print "PASSED FAILED SKIPPED" over all files.  A file that
 # has no plan, or fewer results than its plan, counts one failure more: its
