@@ -71,8 +71,7 @@ size_t aq_utf8_len(const char *p, const char *end)
 	return c >= 0xd800 && c <= 0xdfff ? 0 : n;
 }
 
-/* Append the code point 'c' as UTF-8. */
-static void add_utf8(struct aq_str *out, uint32_t c)
+void aq_utf8_add(struct aq_str *out, uint32_t c)
 {
 	if (c < 0x80) {
 		aq_str_add_char(out, (char)c);
@@ -115,7 +114,7 @@ static int decode_utf16(const unsigned char *u, size_t len, size_t high,
 			return aq_fail(err, AQ_USER,
 				       "is not valid UTF-16: save it as "
 				       "UTF-8");
-		add_utf8(out, c);
+		aq_utf8_add(out, c);
 	}
 	if (len % 2)
 		return aq_fail(err, AQ_USER,

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/err.h"
 #include "common/str.h"
@@ -44,6 +45,9 @@ AQ_CHECK int aq_text_list_done(const struct aq_strv *v, const char *what,
  * or 0: overlong forms, surrogates and values over U+10FFFF are not valid.
  */
 size_t aq_utf8_len(const char *p, const char *end);
+
+/* Append the code point 'c', a character's, as UTF-8. */
+void aq_utf8_add(struct aq_str *out, uint32_t c);
 
 /* Whether the valid sequence p[0..n) is no character to be seen: C0, DEL, C1, line
  * separators, and what turns the direction of text.

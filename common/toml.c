@@ -76,25 +76,6 @@ static void skip_lines(struct toml_reader *r)
 
 /* -- strings -- */
 
-static void add_codepoint(struct aq_str *out, uint32_t c)
-{
-	if (c < 0x80) {
-		aq_str_add_char(out, (char)c);
-		return;
-	}
-	if (c < 0x800) {
-		aq_str_add_char(out, (char)(0xc0 | c >> 6));
-	} else if (c < 0x10000) {
-		aq_str_add_char(out, (char)(0xe0 | c >> 12));
-		aq_str_add_char(out, (char)(0x80 | (c >> 6 & 0x3f)));
-	} else {
-		aq_str_add_char(out, (char)(0xf0 | c >> 18));
-		aq_str_add_char(out, (char)(0x80 | (c >> 12 & 0x3f)));
-		aq_str_add_char(out, (char)(0x80 | (c >> 6 & 0x3f)));
-	}
-	aq_str_add_char(out, (char)(0x80 | (c & 0x3f)));
-}
-
 /* "\uXXXX", "\UXXXXXXXX"; r->at is behind the letter. */
 static int read_codepoint(struct toml_reader *r, size_t digits,
 			  struct aq_str *out)
@@ -111,7 +92,7 @@ static int read_codepoint(struct toml_reader *r, size_t digits,
 	if (!c || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
 		return fail_here(r, "an escape is no character");
 	step(r, digits);
-	add_codepoint(out, c);
+	aq_utf8_add(out, c);
 	return 0;
 }
 
