@@ -45,6 +45,10 @@ completes() {
   done
   touch other.yaml
   [[ $(completes aq check o) == other.yaml && $(completes aq base add 3.9 --file o) == other.yaml ]]
+  # what stands behind an option is no argument, whichever option it is
+  [[ $(completes aq stats --output o) == other.yaml && $(completes aq fetch --into o) == other.yaml ]]
+  [[ $(completes aq workflow --user root '') == $'list\nremove\nshow' && -z $(completes aq workflow --user '') ]]
+  [[ $(completes aq build --nodes n1 o) == other.yaml && $(completes aq freeze o) == other.yaml ]]
   [[ $(completes aq base '') == $'add\nlist\nremove\nsync' ]]
   # every word that --sort takes, and no other
   for word in $(completes aq list --sort ''); do aq list --sort "$word" >/dev/null; done
