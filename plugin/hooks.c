@@ -4,7 +4,7 @@
  * hook                  process               context       ids
  * init                  srun, sbatch, salloc  LOCAL, ALLOC. user
  * init_post_opt         the same              the same      user     submit
- * job_prolog            slurmstepd (prolog)   JOB_SCRIPT    root     reference
+ * job_prolog            slurmstepd (prolog)   JOB_SCRIPT    root     reference, prefetch
  * init, init_post_opt   slurmstepd            REMOTE        root     stage
  * task_init_privileged  the forked task       REMOTE        root     build
  * task_init             the same              REMOTE        user     apply
@@ -74,8 +74,9 @@ static int workflow_remove_given(int val, const char *optarg, int remote)
 static struct spank_option rim_options[] = { {
 	.name = (char *)RIM_OPTION,
 	.arginfo = (char *)"FILE|none",
-	.usage = (char *)"run in the conda environment that FILE asks for (a "
-			 "conda environment.yml); none: in none",
+	.usage = (char *)"run in the conda environment that FILE asks for (an "
+			 "environment.yml, a requirements.txt, or a Python "
+			 "file that says so by PEP 723); none: in none",
 	.has_arg = 1,
 	.val = 0,
 	.cb = option_given,
