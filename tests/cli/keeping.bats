@@ -91,6 +91,11 @@ load lib
   text=$output
   run -1 grep -vE '^(# (HELP aq_[a-z_]+ .+|TYPE aq_[a-z_]+ (counter|gauge))|aq_[a-z_]+(\{([a-z_]+="[^"]*",?)+\})? [0-9.]+)$' <<<"$text"
   [[ $(sed -n 's/^aq_\([a-z_]*\).*/\1/p' <<<"$text" | sort -u) == "$(sed -n 's/^# TYPE aq_\([a-z_]*\) .*/\1/p' <<<"$text" | sort)" ]]
+  # aq(1) has each of them
+  page=$(dirname "$BATS_TEST_FILENAME")/../../docs/man/aq.1
+  while read -r name; do
+    grep -qE "^\.It (.* )?$name( |\$)" "$page" || { echo "$name" && return 1; }
+  done < <(sed -n 's/^# TYPE \(aq_[a-z_]*\) .*/\1/p' <<<"$text")
   # counters, and nothing else, are called totals
   [[ $(sed -n 's/^# TYPE \(aq_[a-z_]*_total\) .*/\1/p' <<<"$text") == "$(sed -n 's/^# TYPE \(.*\) counter$/\1/p' <<<"$text")" ]]
 }
