@@ -14,6 +14,7 @@
 #include "common/store.h"
 
 #define AQ_BASE_PYTHON_SIZE 16 /* "3.11" */
+#define AQ_BASE_MARK "base-"   /* before PYTHON: its mark in meta/ */
 #define AQ_BASES_MAX 64        /* versions of Python on one node */
 
 struct aq_base {

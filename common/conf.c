@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/conf.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -12,264 +11,15 @@
 #include <unistd.h>
 
 #include "common/conf_table.h"
-#include "common/grow.h"
 #include "common/redact.h"
 #include "common/trust.h"
-#include "common/url.h"
 
 #define CONF_FILE_MAX (256 * 1024) /* bytes; a thousand channels fit */
-#define CONF_ITEMS_MAX 1024        /* channels, find_links, warnings */
-#define CONF_PATH_MAX 512 /* bytes of cache_dir: prefixes are baked into
-			   * packages, whose placeholder has 255 */
 
 struct where {
 	const char *file;
 	unsigned int line;
 };
-
-static void *field(struct aq_conf *conf, const struct aq_conf_key *key)
-{
-	return (char *)conf + key->offset;
-}
-
-static int set_text(char **dst, const char *value, struct aq_err *err)
-{
-	char *copy = strdup(value);
-
-	if (!copy)
-		return aq_fail(err, AQ_SYS, "out of memory for the configuration");
-	free(*dst);
-	*dst = copy;
-	return 0;
-}
-
-/* %n: the node's name; %h: the host's; %%: a per cent sign. */
-static int expand(const char *value, const char *node, struct aq_str *out,
-		  struct aq_err *err)
-{
-	char host[256] = "";
-
-	if (gethostname(host, sizeof(host) - 1) < 0)
-		return aq_fail_errno(err, "cannot get the host's name");
-	host[strcspn(host, ".")] = '\0';
-	for (const char *p = value; *p; p++) {
-		if (*p != '%')
-			aq_str_add_char(out, *p);
-		else if (*++p == 'n')
-			aq_str_add(out, node);
-		else if (*p == 'h')
-			aq_str_add(out, host);
-		else if (*p == '%')
-			aq_str_add_char(out, '%');
-		else
-			return aq_fail(err, AQ_USER,
-				       "'%s' has a per cent sign that is none of %%n, %%h, %%%%",
-				       value);
-	}
-	while (out->len > 1 && out->s[out->len - 1] == '/')
-		aq_str_truncate(out, out->len - 1);
-	if (out->broken == E2BIG)
-		return aq_fail(err, AQ_USER, "a directory's name is over %d bytes",
-			       CONF_PATH_MAX);
-	return aq_str_done(out, "a directory's name", err);
-}
-
-static int set_dir(struct aq_conf *conf, char **dst, const char *value,
-		   struct aq_err *err)
-{
-	cleanup_str struct aq_str out = AQ_STR_INIT(CONF_PATH_MAX);
-	int rc = expand(value, conf->node, &out, err);
-
-	if (rc)
-		return rc;
-	if (aq_str_get(&out)[0] != '/' || out.len == 1 ||
-	    aq_path_climbs(aq_str_get(&out)))
-		return aq_fail(err, AQ_USER,
-			       "'%s' is no absolute path of a directory: write one that begins with '/' and has no '..'",
-			       value);
-	return set_text(dst, aq_str_get(&out), err);
-}
-
-static bool is_channel_name(const char *name, size_t len)
-{
-	if (!len)
-		return false;
-	for (size_t i = 0; i < len; i++)
-		if (!isalnum((unsigned char)name[i]) && !strchr("-_./", name[i]))
-			return false;
-	return true;
-}
-
-static bool is_url(const char *text)
-{
-	return aq_starts_with(text, "https://") ||
-	       aq_starts_with(text, "http://") ||
-	       aq_starts_with(text, "file:///");
-}
-
-static int add_channel(struct aq_conf *conf, const char *word,
-		       struct aq_err *err)
-{
-	const char *eq = strchr(word, '=');
-	struct aq_channel *c;
-	size_t len;
-
-	if (!eq || !is_channel_name(word, (size_t)(eq - word)))
-		return aq_fail(err, AQ_USER,
-			       "'%s' is no channel: write name=URL", word);
-	/* a name may have slashes: the word says nothing of its URL */
-	if (aq_url_has_secret(eq + 1))
-		return aq_fail(err, AQ_USER,
-			       "the URL of channel '%.*s' must not hold credentials: write them to the file that 'credentials' names",
-			       (int)(eq - word), word);
-	if (conf->n_channels >= CONF_ITEMS_MAX)
-		return aq_fail(err, AQ_USER, "more than %d channels",
-			       CONF_ITEMS_MAX);
-	if (!aq_grow(conf->channels, conf->n_channels, CONF_ITEMS_MAX))
-		return aq_fail_errno(err, "cannot remember the channels");
-	c = &conf->channels[conf->n_channels];
-	c->name = strndup(word, (size_t)(eq - word));
-	c->url = strdup(eq + 1);
-	conf->n_channels++;
-	if (!c->name || !c->url)
-		return aq_fail(err, AQ_SYS, "out of memory for the channels");
-	len = strlen(c->url);
-	while (len && c->url[len - 1] == '/')
-		c->url[--len] = '\0';
-	/* "https://" alone is none any more */
-	if (!is_url(c->url))
-		return aq_fail(err, AQ_USER,
-			       "the URL of channel '%s' must begin with https://, http:// or file:///",
-			       word);
-	return 0;
-}
-
-static void drop_channels(struct aq_conf *conf)
-{
-	for (size_t i = 0; i < conf->n_channels; i++) {
-		free(conf->channels[i].name);
-		free(conf->channels[i].url);
-	}
-	free(conf->channels);
-	conf->channels = NULL;
-	conf->n_channels = 0;
-}
-
-static int each_word(struct aq_conf *conf, const char *value,
-		     struct aq_strv *list, struct aq_err *err)
-{
-	int rc = 0;
-
-	while (!rc && *(value += strspn(value, " \t"))) {
-		size_t len = strcspn(value, " \t");
-		cleanup_free char *word = strndup(value, len);
-
-		if (!word)
-			return aq_fail(err, AQ_SYS, "out of memory");
-		if (list)
-			aq_strv_add(list, word);
-		else
-			rc = add_channel(conf, word, err);
-		value += len;
-	}
-	if (!rc && list && list->broken == E2BIG)
-		rc = aq_fail(err, AQ_USER, "the list has over %d items",
-			     CONF_ITEMS_MAX);
-	return rc ? rc : list ? aq_strv_done(list, "the list", err) : 0;
-}
-
-static int refuse_secret(const struct aq_conf_key *key, const char *url,
-			 struct aq_err *err)
-{
-	if (!aq_url_has_secret(url))
-		return 0;
-	return aq_fail(err, AQ_USER,
-		       "a URL of '%s' must not hold credentials: write them to the file that 'credentials' names",
-		       key->name);
-}
-
-/* aq.conf is everybody's to read, and keys and locks are made of its URLs; a
- * proxy's is in neither, and clients take it in no other way.  A text that is no
- * list may hold blanks: each word of it, and the whole.
- */
-static int refuse_secrets(const struct aq_conf_key *key, const char *value,
-			  struct aq_err *err)
-{
-	int rc = 0;
-
-	if (strcmp(key->name, "proxy") == 0)
-		return 0;
-	if (key->type == AQ_CONF_TEXT)
-		rc = refuse_secret(key, value, err);
-	for (; !rc && *(value += strspn(value, " \t"));
-	     value += strcspn(value, " \t")) {
-		cleanup_free char *word =
-			strndup(value, strcspn(value, " \t"));
-
-		rc = word ? refuse_secret(key, word, err) :
-			    aq_fail(err, AQ_SYS, "out of memory");
-	}
-	return rc;
-}
-
-static int set_value(struct aq_conf *conf, const struct aq_conf_key *key,
-		     const char *value, struct aq_err *err)
-{
-	int rc = refuse_secrets(key, value, err);
-
-	if (rc)
-		return rc;
-	switch (key->type) {
-	case AQ_CONF_TEXT:
-		return set_text(field(conf, key), value, err);
-	case AQ_CONF_NAME:
-		if (!*value || strpbrk(value, " \t:/"))
-			return aq_fail(err, AQ_USER,
-				       "'%s' is no account's name", value);
-		return set_text(field(conf, key), value, err);
-	case AQ_CONF_FILE:
-		if (*value && *value != '/')
-			return aq_fail(err, AQ_USER,
-				       "'%s' is no absolute path",
-				       value);
-		return set_text(field(conf, key), value, err);
-	case AQ_CONF_DIR:
-		return set_dir(conf, field(conf, key), value, err);
-	case AQ_CONF_LIST:
-		aq_strv_free(field(conf, key));
-		return each_word(conf, value, field(conf, key), err);
-	case AQ_CONF_CHANNELS:
-		drop_channels(conf);
-		return each_word(conf, value, NULL, err);
-	case AQ_CONF_POLICY:
-		return aq_policy_parse(value, field(conf, key), err);
-	case AQ_CONF_SECONDS:
-		if (!aq_parse_u64(value, key->max, field(conf, key)))
-			return aq_fail(err, AQ_USER,
-				       "'%s' is no number of seconds from 0 to %llu",
-				       value, (unsigned long long)key->max);
-		return 0;
-	case AQ_CONF_SIZE:
-		if (!aq_parse_size(value, key->max, field(conf, key)))
-			return aq_fail(err, AQ_USER,
-				       "'%s' is no size: write bytes, or 500M, 20G, 2T",
-				       value);
-		return 0;
-	case AQ_CONF_SWITCH:
-		if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
-			return aq_fail(err, AQ_USER, "'%s' is neither yes nor no",
-				       value);
-		*(uint64_t *)field(conf, key) = *value == 'y';
-		return 0;
-	case AQ_CONF_COUNT:
-		if (!aq_parse_u64(value, key->max, field(conf, key)))
-			return aq_fail(err, AQ_USER,
-				       "'%s' is no number from 0 to %llu",
-				       value, (unsigned long long)key->max);
-		return 0;
-	}
-	return aq_fail(err, AQ_SYS, "key '%s' has no type", key->name);
-}
 
 static const struct aq_conf_key *find_key(const char *name)
 {
@@ -317,7 +67,7 @@ static int parse_line(struct aq_conf *conf, char *line,
 				at->file, at->line, name);
 		return 0;
 	}
-	return fail_at(at, set_value(conf, key, value, err), err);
+	return fail_at(at, aq_conf_set_value(conf, key, value, err), err);
 }
 
 static int parse_text(struct aq_conf *conf, char *text, const char *file,
@@ -340,7 +90,7 @@ static int parse_text(struct aq_conf *conf, char *text, const char *file,
 static int set_defaults(struct aq_conf *conf, struct aq_err *err)
 {
 	for (size_t i = 0; i < aq_conf_n_keys; i++) {
-		int rc = set_value(conf, &aq_conf_keys[i],
+		int rc = aq_conf_set_value(conf, &aq_conf_keys[i],
 				   aq_conf_keys[i].initial, err);
 
 		if (rc)
@@ -363,7 +113,7 @@ static int set_node(struct aq_conf *conf, const char *node, struct aq_err *err)
 	}
 	if (strchr(node, '/') || *node == '.')
 		return aq_fail(err, AQ_SYS, "'%s' is no node's name", node);
-	return set_text(&conf->node, node, err);
+	return aq_conf_set_text(&conf->node, node, err);
 }
 
 int aq_conf_load(const char *path, const char *node, struct aq_conf **ret,
@@ -377,7 +127,7 @@ int aq_conf_load(const char *path, const char *node, struct aq_conf **ret,
 	if (!conf)
 		return aq_fail(err, AQ_SYS, "out of memory for the configuration");
 	conf->warnings.max = conf->find_links.max =
-		conf->bases.max = CONF_ITEMS_MAX;
+		conf->bases.max = AQ_CONF_ITEMS_MAX;
 	if (!path)
 		path = AQ_CONF_PATH;
 	rc = set_node(conf, node, err);
@@ -390,7 +140,7 @@ int aq_conf_load(const char *path, const char *node, struct aq_conf **ret,
 							  AQ_TRUST_ANY,
 				   &text, err);
 		if (!rc)
-			rc = set_text(&conf->path, path, err);
+			rc = aq_conf_set_text(&conf->path, path, err);
 		conf->stamp = aq_hash(aq_str_get(&text), text.len);
 		if (!rc && text.s)
 			rc = parse_text(conf, text.s, path, err);
@@ -450,11 +200,11 @@ int aq_conf_load_personal(const char *path, struct aq_conf **ret,
 		conf->public_dir = NULL;
 	if (!conf->run_dir || !conf->public_dir)
 		return aq_fail(err, AQ_SYS, "out of memory for the configuration");
-	rc = set_text(&conf->cache_dir, dir, err);
+	rc = aq_conf_set_text(&conf->cache_dir, dir, err);
 	if (!rc)
-		rc = set_text(&conf->builder_user, me ? me->pw_name : "", err);
+		rc = aq_conf_set_text(&conf->builder_user, me ? me->pw_name : "", err);
 	if (!rc)
-		rc = set_text(&conf->probe_user, me ? me->pw_name : "", err);
+		rc = aq_conf_set_text(&conf->probe_user, me ? me->pw_name : "", err);
 	if (rc)
 		return rc;
 	*ret = steal(&conf);
@@ -470,11 +220,11 @@ void aq_conf_free(struct aq_conf *conf)
 
 		if (key->type == AQ_CONF_TEXT || key->type == AQ_CONF_NAME ||
 		    key->type == AQ_CONF_FILE || key->type == AQ_CONF_DIR)
-			free(*(char **)field(conf, key));
+			free(*(char **)aq_conf_field(conf, key));
 		else if (key->type == AQ_CONF_LIST)
-			aq_strv_free(field(conf, key));
+			aq_strv_free(aq_conf_field(conf, key));
 	}
-	drop_channels(conf);
+	aq_conf_drop_channels(conf);
 	aq_strv_free(&conf->warnings);
 	free(conf->path);
 	free(conf->node);

@@ -36,4 +36,18 @@ struct aq_conf_key {
 extern const struct aq_conf_key aq_conf_keys[];
 extern const size_t aq_conf_n_keys;
 
+/* -- conf_value.c -- */
+
+#define AQ_CONF_ITEMS_MAX 1024 /* channels, find_links, warnings */
+
+/* Where the value of 'key' is, of the type that it says. */
+void *aq_conf_field(struct aq_conf *conf, const struct aq_conf_key *key);
+/* Read 'value' as the key's type is written.  AQ_USER: it is none of that. */
+AQ_CHECK int aq_conf_set_value(struct aq_conf *conf,
+			       const struct aq_conf_key *key, const char *value,
+			       struct aq_err *err);
+/* Replace *dst, which is freed, by a copy of 'value'. */
+AQ_CHECK int aq_conf_set_text(char **dst, const char *value, struct aq_err *err);
+void aq_conf_drop_channels(struct aq_conf *conf);
+
 #endif

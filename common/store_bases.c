@@ -10,8 +10,6 @@
 #include "common/io.h"
 #include "common/store_inside.h"
 
-#define MARK "base-"
-
 /* -- reading -- */
 
 static int take_base(const struct aq_db_row *row, void *arg,
@@ -93,14 +91,14 @@ static int open_meta(const struct aq_store *store, int *ret, struct aq_err *err)
 static int put_mark(const struct aq_store *store, const char *python,
 		    const char *env_name, struct aq_err *err)
 {
-	char name[sizeof(MARK) + AQ_BASE_PYTHON_SIZE];
+	char name[sizeof(AQ_BASE_MARK) + AQ_BASE_PYTHON_SIZE];
 	char new[sizeof(name) + 4];
 	cleanup_close int meta = -1;
 	int rc = open_meta(store, &meta, err);
 
 	if (rc)
 		return rc;
-	snprintf(name, sizeof(name), MARK "%s", python);
+	snprintf(name, sizeof(name), AQ_BASE_MARK "%s", python);
 	snprintf(new, sizeof(new), "%s.new", name);
 	if (env_name) {
 		rc = aq_write_file(meta, new, env_name, strlen(env_name), err);
@@ -139,12 +137,12 @@ int aq_store_rebuild_base(struct aq_db *db, int meta_fd, const char *name,
 	cleanup_str struct aq_str env = AQ_STR_INIT(AQ_ENV_NAME_SIZE);
 	int rc;
 
-	if (!aq_starts_with(name, MARK) ||
-	    !aq_base_is_name(name + strlen(MARK)))
+	if (!aq_starts_with(name, AQ_BASE_MARK) ||
+	    !aq_base_is_name(name + strlen(AQ_BASE_MARK)))
 		return 0;
 	rc = aq_read_file(meta_fd, name, &env, err);
 	if (!rc)
-		rc = aq_store_insert_base(db, name + strlen(MARK),
+		rc = aq_store_insert_base(db, name + strlen(AQ_BASE_MARK),
 					  aq_str_get(&env), err);
 	/* its environment is gone: the administrator adds it again */
 	return rc == AQ_MISS ? 0 : rc;

@@ -14,8 +14,6 @@
 #include "common/refs.h"
 #include "common/verify_inside.h"
 
-#define BASE_MARK "base-"
-
 /* -- names -- */
 
 static int add_entry(const char *name, void *arg, struct aq_err *err)
@@ -96,12 +94,12 @@ static int check_mark(const char *name, void *arg, struct aq_err *err)
 	char path[64];
 	int rc;
 
-	if (!aq_starts_with(name, BASE_MARK) ||
-	    !aq_base_is_name(name + strlen(BASE_MARK)))
+	if (!aq_starts_with(name, AQ_BASE_MARK) ||
+	    !aq_base_is_name(name + strlen(AQ_BASE_MARK)))
 		return 0;
 	if (aq_collect_open(m->v->conf, "meta", &meta, err) != 0)
 		return AQ_SYS;
-	base = find_base(m->bases, name + strlen(BASE_MARK));
+	base = find_base(m->bases, name + strlen(AQ_BASE_MARK));
 	rc = aq_read_file(meta, name, &env, &why);
 	if (!rc && base && strcmp(aq_str_get(&env), base->env) == 0)
 		return 0;
@@ -127,7 +125,7 @@ static int check_bases(const struct aq_verify *v, struct aq_store *store,
 	for (size_t i = 0; !rc && i < bases.n; i++) {
 		char path[64];
 
-		snprintf(path, sizeof(path), "meta/" BASE_MARK "%s",
+		snprintf(path, sizeof(path), "meta/" AQ_BASE_MARK "%s",
 			 bases.v[i].python);
 		if (!verify_is_there(v->conf, path))
 			aq_findings_add(f, AQ_FINDING_BASE, NULL, path,
