@@ -1,0 +1,138 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# shared_dir: the archives that one node fetched are the others', each checked where it
+# arrives.
+# shellcheck disable=SC2154,SC2030,SC2031 # bats sets stderr, and runs each test in a subshell
+
+load lib
+load shared
+
+# three: DEMO needs three packages, two of them again elsewhere.
+three() {
+  package one 1
+  package two 1
+  DEMO=$(it_file three.yaml <<<'{channels: [own], dependencies: [demo, one, two]}')
+  : >"$IT_DIR/requests"
+}
+# downloads: how often each archive was asked for.
+downloads() { grep -o '[a-z0-9.-]*\.tar\.bz2$' "$IT_DIR/requests" | sort | uniq -c | awk '{print $1 ":" $2}' | tr '\n' ' '; }
+readonly EACH_ONCE="1:demo-1.0-0.tar.bz2 1:one-1-0.tar.bz2 1:two-1-0.tar.bz2 "
+archives() { find "$SHARED/packages" -type f -name '*.tar.bz2'; }
+
+@test "packages travel once, however many nodes ask at once" {
+  three
+  run -0 --separate-stderr as_user srun -N4 --aq-requirements="$DEMO" sh -c "cat \$AQ_ENV_PREFIX/share/two"
+  assert_equal "$output" "1111"
+  assert_equal "$(downloads)" "$EACH_ONCE"
+  assert_equal "$(archives | wc -l)" 3
+  nothing_left
+  assert_equal "$(find "$IT_DIR"/nodes/*/lib/work/tmp -name 'archives-*')" ""
+  for archive in $(archives); do
+    assert_equal "$(sha256sum <"$archive")" "$(basename "$archive" .tar.bz2)  -"
+    assert_equal "$(stat -c '%U %a' "$archive")" "$AQ_BUILDER_USER 644"
+  done
+  # rattler knows of which archive what it finds unpacked is
+  archive=$(tail -c +9 "$IT_DIR/nodes/n2/lib/work/pkgs/demo-1.0-0.lock" | od -An -v -tx1 | tr -d ' \n')
+  [[ -e $(find "$SHARED/packages" -name "$archive.tar.bz2") ]]
+  # another request has one of them
+  DEMO=$(it_file two.yaml <<<'{channels: [own], dependencies: [two]}')
+  build n1
+  assert_equal "$(downloads)" "$EACH_ONCE"
+  it_forget
+  build n2
+  assert_equal "$(downloads)" "$EACH_ONCE"
+}
+
+@test "a node without network builds from what others have shared" {
+  three
+  lock=$(build n1)
+  assert_equal "$(downloads)" "$EACH_ONCE"
+  rm -r "$SERVED"
+  : >"$IT_DIR/requests"
+  assert_equal "$(build n2)" "$lock"
+  assert_equal "$(<"$IT_DIR/requests")" ""
+  run -0 aq --node n2 verify --contents
+}
+
+@test "an archive that is damaged or another's is fetched again, and replaced" {
+  local how file n=1
+  build n1
+  for how in 'truncate -s 100' 'truncate -s +1' 'chown 0' 'chmod 666'; do
+    ((n <= SOME)) || break
+    it_forget
+    n=$((n + 1))
+    file=$(archives)
+    # shellcheck disable=SC2086 # a command
+    $how "$file"
+    build n2
+    has n2 1.0
+    assert_contains "$(cat "$IT_DIR/n2.err")" "is fetched again: "
+    assert_equal "$(downloads)" "$n:demo-1.0-0.tar.bz2 "
+    assert_equal "$(sha256sum <"$file") $(stat -c '%U %a' "$file")" "$(basename "$file" .tar.bz2)  - $AQ_BUILDER_USER 644"
+  done
+}
+
+@test "who fetches is killed half-way: another goes on" {
+  three
+  three_of_which_one_is_killed fetch
+  it_open
+  finish n2
+  finish n3
+  assert_equal "$(downloads)" "$EACH_ONCE"
+  nothing_left
+}
+
+# twin: another channel has a demo of the same name, version and build; TWIN asks for it.
+twin() {
+  mkdir -m 755 "$SERVED/twin"
+  "$AQ_LIB/make-package" "$SERVED/twin" demo 1.0 --file share/demo=twin >/dev/null
+  echo "channels = conda-forge=$AQ_CHANNEL own=http://127.0.0.1:$PORT twin=http://127.0.0.1:$PORT/twin" >>"$AQ_CONF"
+  TWIN=$(it_file twin.yaml <<<'{channels: [twin], dependencies: [demo]}')
+}
+
+@test "another channel's package of the same name is unpacked while one's own is fetched" {
+  it_needs_bundled "it alone has archives"
+  local own
+  own=$DEMO
+  twin
+  DEMO=$TWIN build n2
+  it_gate before fetch
+  start n1
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
+  # its archive is shared: it fetches none
+  mv "$IT_DIR/n1.err" "$IT_DIR/n1.err.first"
+  mv "$IT_DIR/n1.json" "$IT_DIR/n1.json.first"
+  DEMO=$TWIN build n1
+  has n1 twin
+  mv "$IT_DIR/n1.json" "$IT_DIR/twin.json"
+  mv "$IT_DIR/n1.json.first" "$IT_DIR/n1.json"
+  it_open
+  DEMO=$own finish n1 || { cat "$IT_DIR/n1.err.first"; false; }
+  has n1 1.0
+  # before anything was linked
+  assert_contains "$(cat "$IT_DIR/n1.err.first")" "another archive's package has the place of one of these"
+  assert_contains "$(cat "$IT_DIR/n1.err.first")" "for this environment alone"
+  # and so it stays, whoever asks
+  assert_equal "$(cat "$IT_DIR"/nodes/n1/lib/work/pkgs/demo-1.0-0/share/demo)" twin
+  run -0 aq --node n1 verify --contents
+  build n1 --refresh
+  has n1 1.0
+  DEMO=$TWIN build n1 --refresh
+  has n1 twin
+}
+
+@test "a private channel: who fetches has its credentials, and no other node needs them" {
+  three
+  (
+    umask 077
+    echo "machine 127.0.0.1 login anna password hush-hush-9" >"$IT_DIR/etc/aq.credentials"
+  )
+  echo "credentials = $IT_DIR/etc/aq.credentials" >>"$AQ_CONF"
+  echo '{"127.0.0.1": {"basic": "anna:hush-hush-9"}}' >"$IT_DIR/rules"
+  build n1 || { echo '{}' >"$IT_DIR/rules"; return 1; }
+  sed -i '/^credentials/d' "$AQ_CONF"
+  build n2 || { echo '{}' >"$IT_DIR/rules"; return 1; }
+  echo '{}' >"$IT_DIR/rules"
+  assert_equal "$(grep -c ' 200 good .*tar.bz2$' "$IT_DIR/requests")" 3
+  run ! grep -r hush-hush "$SHARED" "$IT_DIR/n1.err" "$IT_DIR/nodes/n1/lib/logs"
+}
