@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "builder/run_inside.h"
+#include "common/io.h"
 #include "common/worker.h"
 
 static void die(const char *what) __attribute__((noreturn));
@@ -35,17 +36,10 @@ static void call_function(const struct child *c)
 {
 	struct aq_err err = { 0 };
 	int rc = c->fn(c->arg, c->fn_out, &err);
-	const char *text = aq_str_get(c->fn_out);
-	size_t len = c->fn_out->len;
 
-	while (!rc && len) {
-		ssize_t n = write(STDOUT_FILENO, text, len);
-
-		if (n < 0)
-			die("write");
-		text += n;
-		len -= (size_t)n;
-	}
+	if (!rc)
+		rc = aq_write_all(STDOUT_FILENO, aq_str_get(c->fn_out),
+				  c->fn_out->len, &err);
 	if (rc)
 		dprintf(STDERR_FILENO, "%s\n", err.text);
 	_exit(rc);

@@ -170,6 +170,7 @@ it_forget() {
 it_serve() {
   echo '{}' >"$IT_DIR/rules"
   : >"$IT_DIR/requests"
+  rm -f "$IT_DIR/port" # of one that was served before
   "$AQ_LIB/serve-channel" "$1" "$IT_DIR/rules" "$IT_DIR/requests" \
     >"$IT_DIR/port" 2>/dev/null 3>&- &
   SERVER=$!
