@@ -214,8 +214,11 @@ static int make_input(const char *text, size_t len)
 static int read_fault(struct build *b, int fd, struct aq_err *err)
 {
 	char text[256];
-	ssize_t n = read(fd, text, sizeof(text) - 1);
+	ssize_t n;
 
+	do
+		n = read(fd, text, sizeof(text) - 1);
+	while (n < 0 && errno == EINTR);
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';
