@@ -134,7 +134,7 @@ it_examples() {
 }
 
 # it_forging_slurm: a configuration of a user's own, whose plugin says to the prolog of
-# sbatch's job what FORGE holds; FORGED is its slurm.conf.
+# sbatch's job what FORGE holds, a digest, and FORGE_REQUEST; FORGED is its slurm.conf.
 it_forging_slurm() {
   FORGED=$IT_SUBMIT/forged.conf
   cat >"$IT_SUBMIT/forge.c" <<'C'
@@ -145,6 +145,8 @@ int slurm_spank_init_post_opt(spank_t sp, int ac, char **av)
 {
 	if (getenv("FORGE") && spank_context() == S_CTX_ALLOCATOR)
 		spank_job_control_setenv(sp, "AQ_DIGEST", getenv("FORGE"), 1);
+	if (getenv("FORGE_REQUEST") && spank_context() == S_CTX_ALLOCATOR)
+		spank_job_control_setenv(sp, "AQ_PREFETCH", getenv("FORGE_REQUEST"), 1);
 	return ac < 0 && !av;
 }
 C

@@ -128,3 +128,31 @@ has_tried() { [[ $(it_attempts n1) -ge "$1" ]] && ! it_has_workers n1; }
   done
   sed -i 's/^prefetch.*/prefetch = yes/' "$IT_DIR/etc/aq.conf"
 }
+
+@test "what somebody made up for the prolog is refused as a step's is; what is well made up is theirs" {
+  local text lines
+  it_forging_slurm
+  lines=$'aq-request 1\nchannel conda-forge\n'
+  # forges REQUEST: a job that ends once the prolog's builder has.
+  forges() {
+    as_user SLURM_CONF="$FORGED" FORGE="$(printf '%s' "$1" | sha256sum | cut -d ' ' -f 1)" FORGE_REQUEST="$1" \
+      sbatch --wait -n1 -o /dev/null --wrap "until test -e $IT_SUBMIT/go; do sleep 0.1; done" 2>"$IT_DIR/forged.err" >&2 3>&- &
+    wait_until "$IT_JOB_SECONDS" it_is_marked
+    wait_while "$IT_JOB_SECONDS" it_has_workers n1
+    touch "$IT_SUBMIT/go"
+    wait $!
+    rm "$IT_SUBMIT/go"
+    it_begin
+  }
+  it_is_marked() { [[ -n $(ls -A "$IT_DIR/nodes/n1/run/jobs" 2>/dev/null) ]]; }
+  for text in x "$lines"'conda --channel=file:///tmp' "$lines"$'conda activate-demo;id\n' \
+    $'aq-request 1\nchannel file:///tmp\nconda activate-demo\n' \
+    "$lines"$'python 3.12.*\npip aq-secret @ git+http://127.0.0.1:1/aq\n'; do
+    forges "$text"
+    it_nodes_are_fine
+    assert_equal "$(it_attempts n1)" 0
+  done
+  forges "$lines"$'conda activate-demo\n'
+  assert_equal "$(it_attempts n1)" 1
+  assert_equal "$(it_builds n1)" 1
+}
