@@ -185,7 +185,7 @@ has_builders() { [[ $(it_builders n1 | wc -l) == "$1" ]]; }
   run -0 --separate-stderr as_user AQ_CONF="$IT_DIR/etc/aq.conf" aq workflow remove flow --nodes n2 --json
   jq -e '.nodes == [{node: "n2", removed: true}]' <<<"$output"
   [[ $(current flow) == "${a%-*}-"* ]]
-  run -3 --separate-stderr as_user AQ_CONF="$IT_DIR/etc/aq.conf" aq workflow remove flow --nodes n7
+  run -4 --separate-stderr as_user AQ_CONF="$IT_DIR/etc/aq.conf" aq workflow remove flow --nodes n7
 }
 
 @test "what is removed stays so for what was submitted before" {
