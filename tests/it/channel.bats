@@ -56,13 +56,13 @@ parts() { as_user srun --aq-requirements="$MANY" sh -c "ls \$AQ_ENV_PREFIX/share
 @test "every answer ends half-way: it is said what was being fetched, and asked for again later" {
   network '{"drop": 1}'
   run -125 --separate-stderr parts
-  assert_contains "$stderr" "127.0.0.1:$PORT/noarch/repodata.json"
+  [[ $stderr == *"127.0.0.1:$PORT/"*"/repodata.json"* ]]
   refute_contains "$stderr" Traceback
   # an array's other tasks are told what the first was, and not asked to wait
   network '{}'
   run -125 --separate-stderr parts
   assert_contains "$stderr" "tried again in"
-  assert_contains "$stderr" "127.0.0.1:$PORT/noarch/repodata.json"
+  [[ $stderr == *"127.0.0.1:$PORT/"*"/repodata.json"* ]]
   run -0 --separate-stderr as_user srun --aq-refresh --aq-requirements="$MANY" true
   run -0 --separate-stderr parts
   assert_equal "$output" "$PACKAGES"
