@@ -21,9 +21,10 @@
 #define AT_ONCE 16
 #define SAID_MAX (256 * 1024) /* bytes of what one node says that are looked at */
 
-/* What a task finds in its environment, a line each. */
-#define TELL                                                                   \
-	"printf '%s\\n' \"$AQ_RESOLUTION\" \"$AQ_ENV_PREFIX\" \"$AQ_LOCK\""
+/* The plugin tells, and no program of ours runs in what was built: that is the request's
+ * to change, and we may be root.
+ */
+#define NOBODY_TOLD "echo 'Slurm has no plugin of slurm-aq there' >&2; exit 1"
 
 /* A node that is at work. */
 struct work {
@@ -92,13 +93,17 @@ static void write_json(struct building *b, const char *node,
 /* The first line beside the others' results; the rest, a client's words, besides. */
 static void print_text(const char *node, char *const told[3], const char *why)
 {
+	cleanup_free char *first = why ? strndup(why, strcspn(why, "\n")) : NULL;
 	const char *rest = why ? aq_next_line(why) : "";
 
 	term_print(stdout, node);
-	if (why)
-		printf(": failed: %.*s\n", (int)strcspn(why, "\n"), why);
-	else
-		printf(": %s  %s\n", told[0], told[1]);
+	fputs(why ? ": failed: " : ": ", stdout);
+	term_print(stdout, !why ? told[0] : first ? first : "out of memory");
+	if (!why) {
+		fputs("  ", stdout);
+		term_print(stdout, told[1]);
+	}
+	putchar('\n');
 	fflush(stdout);
 	for (; *rest; rest = aq_next_line(rest)) {
 		cleanup_free char *line = strndup(rest, strcspn(rest, "\n"));
@@ -177,7 +182,7 @@ static int start(struct building *b, struct work *w, struct aq_err *err)
 		"--aq-requirements", b->file,
 		/* the latter is what srun does anyway */
 		b->cli->is_isolated ? "--aq-isolated" : "--export=ALL",
-		"/bin/sh", "-c", TELL, NULL,
+		"/bin/sh", "-c", NOBODY_TOLD, NULL,
 	};
 	int rc;
 
@@ -264,9 +269,9 @@ static int begin(struct building *b, char path[PATH_MAX], struct aq_err *err)
 	if (!rc && !realpath(b->file, path))
 		rc = aq_fail_errno(err, "cannot find '%s'", b->file);
 	b->file = path;
-	/* so that whose fault it is gets told */
-	if (!rc && setenv(AQ_VERBOSE, "1", 1) < 0)
-		rc = aq_fail_errno(err, "cannot set " AQ_VERBOSE);
+	/* so that whose fault it is gets told, too */
+	if (!rc && (setenv(AQ_VERBOSE, "1", 1) < 0 || setenv(AQ_TELL, "1", 1) < 0))
+		rc = aq_fail_errno(err, "cannot set a variable");
 	return rc ? rc : nodes_find(b->cli->nodes, &b->nodes, err);
 }
 

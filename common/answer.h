@@ -59,6 +59,11 @@ bool aq_is_verbose(const char *value);
 void aq_answer_describe(const struct aq_answer *a, uint64_t us, char *ret,
 			size_t size);
 
+/* Set in a task's environment: it says on its standard output how its environment came
+ * about, its prefix and its lock, a line each, and ends without having entered it.
+ */
+#define AQ_TELL "SLURM_AQ_TELL"
+
 /* Fill 'a' with a failure of 'class' and 'text' and mark it done. */
 void aq_answer_fail(struct aq_answer *a, enum aq_class class,
 		    const char *text);

@@ -12,6 +12,7 @@ const char *const rim_inherited[] = {
 	RIM_REQUEST,
 	RIM_REFRESH,
 	RIM_WORKFLOW,
+	AQ_TELL,
 	RIM_DIGEST_CARRIER,
 	RIM_PREFETCH_CARRIER,
 	NULL,

@@ -293,6 +293,25 @@ static bool is_verbose(spank_t sp)
 	       (rc == ESPANK_SUCCESS && aq_is_verbose(value));
 }
 
+static bool has_to_tell(spank_t sp)
+{
+	char value[8];
+	spank_err_t rc = spank_getenv(sp, AQ_TELL, value, sizeof(value));
+
+	return rc == ESPANK_NOSPACE || rc == ESPANK_SUCCESS;
+}
+
+/* Whoever only wants to know runs nothing in there: a request's variables and what its
+ * packages set (LD_PRELOAD) make any program theirs, and root may have asked.
+ */
+static void tell(const struct aq_answer *a) __attribute__((noreturn));
+static void tell(const struct aq_answer *a)
+{
+	dprintf(STDOUT_FILENO, "%s\n%s\n%s\n", a->resolution, a->prefix,
+		a->lock);
+	_exit(0);
+}
+
 /* Once a node and step. */
 static void say_if_verbose(spank_t sp, const struct rim_step *step)
 {
@@ -337,6 +356,8 @@ void rim_task_enter(spank_t sp, struct rim_step *step)
 		fail_task(step, a->text);
 	if (strcmp(a->resolution, "reused") == 0 && is_first_local_task(sp))
 		say_if_verbose(sp, step);
+	if (has_to_tell(sp))
+		tell(a);
 	enter(sp, a->ops, a->ops_len, step);
 	rim_say_took(step, "task_init", since_us);
 }

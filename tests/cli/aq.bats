@@ -513,7 +513,7 @@ n1) printf 'created\n/envs/x\nabc\n' ;;
 n2) say resolving; say "there is no environment, by what the request asks for:"; say "no such package"
     say "log of the build: /log"; echo "srun: error: n2: task 0: Exited with exit code 125" >&2; exit 125 ;;
 n3) say "there is no environment, by this node's fault:"; say "disk full"; exit 125 ;;
-n4) echo "srun: error: Unable to allocate resources: Requested nodes are busy" >&2; exit 1 ;;
+n4) printf 'srun: error: Requested nodes are \033[1mbusy\n' >&2; exit 1 ;;
 n5) kill -TERM $$ ;;
 esac
 SH
@@ -527,13 +527,13 @@ SH
   [[ $(sort <<<"$output") == "n1: created  /envs/x
 n2: failed: no such package
 n3: failed: disk full
-n4: failed: srun: error: Unable to allocate resources: Requested nodes are busy" ]]
+n4: failed: srun: error: Requested nodes are \x1b[1mbusy" ]]
   has "$stderr" "aq: n2: log of the build: /log"
   lacks "$stderr" "resolving"
   lacks "$stderr" "125"
   has "$(<asked)" "--nodelist n1 --partition debug --aq-requirements $PWD/req.yaml --export=ALL /bin/sh -c"
   has "$(<asked)" "--nodelist n2 --partition long "
-  [[ $(sort -u variables) == $'AQ_VERBOSE=1\nSLURM_ACCOUNT=mine' ]]
+  [[ $(sort -u variables) == $'AQ_VERBOSE=1\nSLURM_ACCOUNT=mine\nSLURM_AQ_TELL=1' ]]
   run -1 --separate-stderr aq build --nodes n2 --isolated req.yaml
   has "$(<asked)" "--aq-isolated /bin/sh"
   run -3 aq build --nodes n3 req.yaml

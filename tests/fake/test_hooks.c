@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/fake/jobs.h"
 
@@ -89,6 +90,41 @@ static void test_verbose_says_a_hit_once(void **state)
 	first = strstr(fake_stderr(), line);
 	assert_non_null(first);
 	assert_null(strstr(first + 1, line));
+}
+
+/* `aq build --nodes`, perhaps as root: no program runs in what somebody's request makes */
+static void test_told_and_not_entered(void **state)
+{
+	FILE *said = tmpfile();
+	char text[512] = "";
+	int out = dup(STDOUT_FILENO);
+	size_t n;
+
+	(void)state;
+	assert_non_null(said);
+	assert_true(dup2(fileno(said), STDOUT_FILENO) >= 0);
+	setenv(AQ_TELL, "1", 1);
+	run_job("a.yaml");
+	unsetenv(AQ_TELL);
+	assert_true(dup2(out, STDOUT_FILENO) >= 0);
+	close(out);
+	assert_false(fake->task[0].ran);
+	assert_int_equal(fake->task[0].status, 0);
+	rewind(said);
+	n = fread(text, 1, sizeof(text) - 1, said);
+	fclose(said);
+	assert_true(n > 0);
+	assert_true(aq_starts_with(text, "created\n/"));
+	assert_non_null(strstr(text, "/lib/envs/00112233445566778899-1\n00112233445566778899"));
+	assert_node_is_clean();
+	/* and why there is none, as ever */
+	setenv(AQ_TELL, "1", 1);
+	run_job("impossible.yaml");
+	unsetenv(AQ_TELL);
+	assert_int_equal(fake->task[0].status, RIM_EXIT);
+	assert_said("nothing provides 'impossible'");
+	run_job("a.yaml");
+	assert_true(fake->task[0].ran);
 }
 
 static void test_several_tasks_one_build(void **state)
@@ -421,6 +457,7 @@ int main(void)
 		TEST(test_flags_need_a_request),
 		TEST(test_refresh_makes_a_hit_a_miss),
 		TEST(test_verbose_says_a_hit_once),
+		TEST(test_told_and_not_entered),
 		TEST(test_several_tasks_one_build),
 		TEST(test_errors_before_queueing),
 		TEST(test_last_one_counts),
