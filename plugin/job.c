@@ -91,13 +91,14 @@ static int prolog(void *arg, struct aq_err *err)
 	if (!rc)
 		rc = aq_job_hold(conf, p->job.job, p->digest,
 				 p->job.since_us, err);
-	if (!rc)
-		rc = prefetch(p, conf, err);
-	if (rc || !aq_private_exists(conf, p->job.uid))
-		return rc;
-	rc = aq_private_enter(&conf, p->job.uid, err);
-	return rc ? rc : aq_job_hold(conf, p->job.job, p->digest,
-				 p->job.since_us, err);
+	if (!rc && aq_private_exists(conf, p->job.uid)) {
+		rc = aq_private_enter(&conf, p->job.uid, err);
+		if (!rc)
+			rc = aq_job_hold(conf, p->job.job, p->digest,
+					 p->job.since_us, err);
+	}
+	/* last: it may fail, or take all the time that there is */
+	return rc ? rc : prefetch(p, aq_conf_site(conf), err);
 }
 
 /* Most jobs never took a reference: one access(2) tells, and no library is

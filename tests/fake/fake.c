@@ -212,6 +212,15 @@ int fake_submit(spank_context_t context, const char *const values[])
 	return end(pid);
 }
 
+static void give_variable(const char *name, const char *value)
+{
+	char *text;
+
+	if (*value && (asprintf(&text, "SPANK_%s=%s", name, value) < 0 ||
+		       putenv(text) != 0))
+		_exit(99);
+}
+
 static void script(hook_fn *hook, const char *name)
 {
 	pid_t pid;
@@ -219,14 +228,8 @@ static void script(hook_fn *hook, const char *name)
 	if (begin(name, S_CTX_JOB_SCRIPT, &pid)) {
 		clearenv();
 		putenv((char *)"SLURMD_NODENAME=n1");
-		if (fake->digest[0]) {
-			char *text;
-
-			if (asprintf(&text, "SPANK_" RIM_DIGEST "=%s",
-				     fake->digest) < 0)
-				_exit(99);
-			putenv(text);
-		}
+		give_variable(RIM_DIGEST, fake->digest);
+		give_variable(RIM_PREFETCH, fake->prefetch);
 		close(STDIN_FILENO); /* as Slurm has it */
 		call(hook);
 		_exit(0);

@@ -36,6 +36,7 @@ struct fake {
 	int n_signals;       /* processes that died by a signal */
 	char env[FAKE_ENV_MAX]; /* of the step: NAME=VALUE, NUL, …, NUL */
 	char digest[128];    /* SPANK_AQ_DIGEST */
+	char prefetch[FAKE_TEXT_MAX]; /* SPANK_AQ_PREFETCH */
 	struct {
 		bool ran; /* the program was executed */
 		int status;

@@ -108,6 +108,8 @@ spank_err_t spank_job_control_setenv(spank_t sp, const char *name,
 		return ESPANK_NOT_LOCAL;
 	if (strcmp(name, RIM_DIGEST) == 0)
 		snprintf(fake->digest, sizeof(fake->digest), "%s", value);
+	if (strcmp(name, RIM_PREFETCH) == 0)
+		snprintf(fake->prefetch, sizeof(fake->prefetch), "%s", value);
 	return ESPANK_SUCCESS;
 }
 
@@ -118,6 +120,8 @@ spank_err_t spank_job_control_unsetenv(spank_t sp, const char *name)
 		return ESPANK_NOT_LOCAL;
 	if (strcmp(name, RIM_DIGEST) == 0)
 		fake->digest[0] = '\0';
+	if (strcmp(name, RIM_PREFETCH) == 0)
+		fake->prefetch[0] = '\0';
 	return ESPANK_SUCCESS;
 }
 
