@@ -2,6 +2,7 @@
 #include "common/script.h"
 
 #include <ctype.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,16 +70,17 @@ static bool is_content(const struct line *l)
 
 /* The reference expression of the specification: content goes on as long as it can,
  * and the last "# ///" in it ends the block; there is a line before it.
- * .number is 0 if nothing ends it.
+ * .number is 0 if nothing ends it; nothing ends what begins before line *ret_until then
+ * either, or this were done again for each line of a large file.
  */
-static struct line find_end(const struct line *begin)
+static struct line find_end(const struct line *begin, size_t *ret_until)
 {
-	struct line end = { 0 }, first = next_line(begin);
+	struct line end = { 0 }, first = next_line(begin), l = first;
 
-	for (struct line l = first; l.number && is_content(&l);
-	     l = next_line(&l))
+	for (; l.number && is_content(&l); l = next_line(&l))
 		if (l.number > first.number && is(&l, CLOSES))
 			end = l;
+	*ret_until = l.number ? l.number : SIZE_MAX;
 	return end;
 }
 
@@ -104,6 +106,8 @@ static bool is_almost(const struct line *l)
 
 static void find_blocks(const char *text, struct blocks *b)
 {
+	size_t until = 0;
+
 	for (struct line l = line_at(text, 1); l.number; l = next_line(&l)) {
 		const char *type = NULL;
 		struct line end = { 0 };
@@ -111,8 +115,8 @@ static void find_blocks(const char *text, struct blocks *b)
 		bool is_ours = is_open && (size_t)(l.end - type) == strlen(TYPE) &&
 			       memcmp(type, TYPE, strlen(TYPE)) == 0;
 
-		if (is_open)
-			end = find_end(&l);
+		if (is_open && l.number >= until)
+			end = find_end(&l, &until);
 		if (is_ours && !end.number && !b->open.number)
 			b->open = l;
 		else if (is_ours && end.number && !b->begin.number)

@@ -6,10 +6,13 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/request.h"
 #include "common/script.h"
 #include "tests/unit/example_conf.h"
+
+#define SECONDS 30 /* that a file of the largest size may take, for a slow machine */
 
 /* Read 'text' as a file of that name: its canonical form, or what is wrong; warnings
  * behind that.
@@ -316,6 +319,31 @@ static void code_may_be_longer_than_a_request(void **state)
 	unlink(path);
 }
 
+/* Each of these looks for its end: once for all, or it takes minutes. */
+static void many_blocks_without_end_take_no_time(void **state)
+{
+	static const char begin[] = "# /// a\n";
+	char path[] = "/tmp/test-script-XXXXXX.py";
+	cleanup_close int fd = mkstemps(path, 3);
+	struct aq_strv warnings = AQ_STRV_INIT(4);
+	cleanup_str struct aq_str text = AQ_STR_INIT(AQ_SCRIPT_FILE_MAX);
+	cleanup_request struct aq_request *req = NULL;
+	struct aq_err err = { 0 };
+
+	(void)state;
+	while (text.len + 2 * strlen(begin) < AQ_SCRIPT_FILE_MAX)
+		aq_str_add(&text, begin);
+	aq_str_add(&text, "# /// script\n");
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text.s, text.len), text.len);
+	alarm(SECONDS);
+	assert_int_equal(aq_request_read(path, &example_conf, &req, &warnings,
+					 &err), AQ_USER);
+	alarm(0);
+	assert_non_null(strstr(err.text, ":1: the block '# /// script' has no end"));
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -326,6 +354,7 @@ int main(void)
 		cmocka_unit_test(what_is_wrong_in_a_block_is_told_where),
 		cmocka_unit_test(requires_python_is_condas_condition),
 		cmocka_unit_test(code_may_be_longer_than_a_request),
+		cmocka_unit_test(many_blocks_without_end_take_no_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
