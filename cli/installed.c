@@ -96,11 +96,16 @@ void installed_sort(struct installed *in)
 int installed_read_file(int dirfd, const char *name, struct aq_str *out,
 			struct aq_err *err)
 {
-	/* O_NONBLOCK: a FIFO is no file of anybody's, and nobody waits for it */
-	cleanup_close int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC |
-						   O_NONBLOCK | O_NOCTTY);
+	cleanup_close int fd = -1;
 	struct stat st;
 
+	/* before it is opened: some devices do something then, and root may look at
+	 * somebody's directory
+	 */
+	if (fstatat(dirfd, name, &st, 0) == 0 && !S_ISREG(st.st_mode))
+		return aq_fail(err, AQ_SYS, "'%s' is no regular file", name);
+	/* O_NONBLOCK: should it be a FIFO by now, nobody waits for it */
+	fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return AQ_MISS;
 	if (fd < 0 || fstat(fd, &st) < 0)

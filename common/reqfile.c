@@ -49,8 +49,14 @@ int aq_file_read(const char *path, bool regular, size_t *budget,
 	cleanup_str struct aq_str raw = AQ_STR_INIT(*budget);
 	cleanup_close int fd = -1;
 	struct stat st;
-	int rc = open_file(path, &fd, err);
+	int rc;
 
+	/* before it is opened: some devices do something then, and root may check
+	 * what somebody else wrote
+	 */
+	if (regular && stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return aq_fail(err, AQ_USER, "is not a regular file");
+	rc = open_file(path, &fd, err);
 	if (rc)
 		return rc;
 	if (fstat(fd, &st) < 0)
