@@ -192,6 +192,13 @@ static int add_wheel_file(const char *name, void *arg, struct aq_err *err)
 	return 0;
 }
 
+/* What somebody was copying as they were killed has more behind that name. */
+static bool is_whole(const char *name)
+{
+	return strlen(name) == AQ_SHA256_HEX_SIZE - 1 + strlen(".whl") &&
+	       aq_ends_with(name, ".whl");
+}
+
 /* uv's pointer to what it unpacked has the file's hash; then the file stays, since by
  * its time uv knows that it need not unpack it again.
  */
@@ -206,7 +213,7 @@ static int keep_pointed_to(const struct aq_walk_entry *e, void *arg,
 	    aq_read_file(e->dirfd, e->name, &text, NULL) != 0 || !text.len)
 		return 0;
 	for (size_t i = 0; i < files->n; i++)
-		if (strlen(files->v[i]) >= AQ_SHA256_HEX_SIZE &&
+		if (is_whole(files->v[i]) &&
 		    memmem(text.s, text.len, files->v[i],
 			   AQ_SHA256_HEX_SIZE - 1))
 			files->v[i][0] = '\0';
