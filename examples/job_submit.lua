@@ -2,7 +2,8 @@
 -- For job_submit/lua (slurm.conf: JobSubmitPlugins=lua), beside slurm.conf on the
 -- controller.  Variables that SPANK plugins, and users, hand to prolog and epilog are
 -- part of their environment there: where all of it is larger than execve(2) takes, the
--- prolog cannot start, and Slurm drains the node.  slurm-aq's own is 80 bytes.
+-- prolog cannot start, and Slurm drains the node.  slurm-aq's own is 80 bytes, and the
+-- whole request, 30 KiB at most, with prefetch = yes.
 
 local BYTES_MAX = 32 * 1024 -- of all such variables of a job
 local VARIABLES_MAX = 100
