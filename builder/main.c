@@ -170,6 +170,9 @@ static int begin(struct build *b, struct aq_err *err)
 {
 	int rc = 0;
 
+	/* one that came late, as its disk hung, takes nobody's turn */
+	if (b->prefetch && turn_is_step_gone(b))
+		return aq_fail(err, AQ_BUSY, "the job that this was for is over");
 	if (!is_look(b) && !b->is_refresh && !b->again) {
 		rc = build_recall_failure(b, err);
 		if (rc && access(b->log_path, F_OK) == 0)
