@@ -15,6 +15,7 @@ setup_file() {
   # once for all that follows
   for time in first second; do
     on_node srun --aq-requirements=req.yaml python fn.py >"$IT_DIR/$time" 2>&1
+    it_begin # else srun says that the next one waits
   done
   on_node srun --aq-requirements=environment.yml true
 }
