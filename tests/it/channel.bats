@@ -23,7 +23,7 @@ setup_file() {
   export MANY ONE SERVED
 }
 teardown_file() {
-  [[ -z ${SERVER-} ]] || kill "$SERVER"
+  kill "$(<"$IT_DIR/server")" # the last one
   it_down
 }
 setup() {
@@ -98,10 +98,12 @@ parts() { as_user srun --aq-requirements="$MANY" sh -c "ls \$AQ_ENV_PREFIX/share
 }
 
 @test "a channel that is down: it is named, what is there is used, the next request asks again" {
+  local server
   as_user srun --aq-requirements="$ONE" true
   rm -rf "$(it_cache n1)"/work/pkgs/repodata
-  kill "$SERVER"
-  wait_while 10 kill -0 "$SERVER" 2>/dev/null
+  server=$(<"$IT_DIR/server")
+  kill "$server"
+  wait_while 10 kill -0 "$server"
   run -125 --separate-stderr parts
   assert_contains "$stderr" "127.0.0.1:$PORT"
   refute_contains "$stderr" Traceback

@@ -176,6 +176,7 @@ it_serve() {
   "$AQ_LIB/serve-channel" "$1" "$IT_DIR/rules" "$IT_DIR/requests" \
     >"$IT_DIR/port" 2>/dev/null 3>&- &
   SERVER=$!
+  echo "$SERVER" >"$IT_DIR/server" # a test's own variables end with it
   wait_until 10 test -s "$IT_DIR/port"
   PORT=$(<"$IT_DIR/port")
   export SERVER PORT
