@@ -73,6 +73,7 @@ has() { assert_equal "$(cat "$(jq -r .prefix "$IT_DIR/$1.json")/share/demo")" "$
 # locks: the generations that are published.
 locks() { find "$SHARED/locks" -type f -regex '.*/[0-9a-f]*\.[0-9]*' -printf '%f\n' 2>/dev/null | sed 's/.*\.//' | sort -n | tr '\n' ' '; }
 lock_file() { find "$SHARED/locks" -name "*.$1"; }
+archives() { find "$SHARED/packages" -type f -name '*.tar.bz2'; }
 # nothing_left: no claim, no half of a file.
 nothing_left() { [[ -z $(find "$SHARED" -name '*claim*' -o -name 'new-*') ]]; }
 

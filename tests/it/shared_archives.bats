@@ -17,7 +17,6 @@ three() {
 # downloads: how often each archive was asked for.
 downloads() { grep -o '[a-z0-9.-]*\.tar\.bz2$' "$IT_DIR/requests" | sort | uniq -c | awk '{print $1 ":" $2}' | tr '\n' ' '; }
 readonly EACH_ONCE="1:demo-1.0-0.tar.bz2 1:one-1-0.tar.bz2 1:two-1-0.tar.bz2 "
-archives() { find "$SHARED/packages" -type f -name '*.tar.bz2'; }
 
 @test "packages travel once, however many nodes ask at once" {
   three
