@@ -24,9 +24,16 @@ void (*fake_around_hook)(bool is_before);
 static int stderr_fd = -1;
 static char stderr_text[FAKE_TEXT_MAX];
 
+static bool is_paused;
+
+void fake_pause_self(void)
+{
+	is_paused = true;
+}
+
 bool fake_fails(const char *name)
 {
-	if (!fake || __atomic_add_fetch(&fake->calls, 1, __ATOMIC_SEQ_CST) !=
+	if (!fake || is_paused || __atomic_add_fetch(&fake->calls, 1, __ATOMIC_SEQ_CST) !=
 			     fake->fail_at)
 		return false;
 	snprintf(fake->failed, sizeof(fake->failed), "%s", name);

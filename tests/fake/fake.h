@@ -71,5 +71,7 @@ void fake_epilog(void);
 
 /* Whether this call is to fail; counts it. */
 bool fake_fails(const char *name);
+/* No call of this process fails any more. */
+void fake_pause_self(void);
 
 #endif

@@ -9,16 +9,24 @@
 
 void __gcov_dump(void); /* libgcov's */
 void __gcov_reset(void);
-/* tests/unit/faults.c, where that is linked: what gcov calls must not fail, for it
- * holds a lock meanwhile.
+/* What gcov calls must not fail, for it holds a lock meanwhile: tests/unit/faults.c and
+ * tests/fake/fake.c, where they are linked.
  */
 void faults_pause_self(void) __attribute__((weak));
+void fake_pause_self(void) __attribute__((weak));
 
-static inline _Noreturn void covered_exit(int status)
+static inline void covered_dump(void)
 {
 	if (faults_pause_self)
 		faults_pause_self();
+	if (fake_pause_self)
+		fake_pause_self();
 	__gcov_dump();
+}
+
+static inline _Noreturn void covered_exit(int status)
+{
+	covered_dump();
 	_exit(status);
 }
 #define _exit covered_exit
@@ -27,9 +35,7 @@ static inline _Noreturn void covered_exit(int status)
 static inline int covered_execve(const char *path, char *const argv[],
 				 char *const env[])
 {
-	if (faults_pause_self)
-		faults_pause_self();
-	__gcov_dump();
+	covered_dump();
 	__gcov_reset();
 	return execve(path, argv, env);
 }
