@@ -69,6 +69,7 @@ private() { echo "$(it_cache n1)/private/$(id -u "$1")"; }
   assert_contains "$stderr" "running the link script of 'aa-second'"
   grep -rqx 'a message' "$(private "$AQ_TEST_USER")/logs"
   [[ ! -e $one/.messages.txt ]]
+  wait_while "$IT_JOB_SECONDS" it_has_workers n1 # for its byte-code directories are opened
   assert_equal "$(find "$one" \( ! -uid 0 -o -perm /7222 \) ! -type l | head -n 3)" ""
   # it is there by now, and the look-up goes there at once
   runs "$AQ_TEST_USER" "$file" sh -c 'echo "$AQ_RESOLUTION $CONDA_PREFIX"'
