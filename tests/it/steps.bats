@@ -108,12 +108,12 @@ SH
 @test "a Python file that says what it needs is a request; a requirements.txt is refused like one" {
   cp "$BATS_TEST_DIRNAME/../../examples/fn.py" "$IT_SUBMIT"
   chmod 644 "$IT_SUBMIT/fn.py"
-  run -0 --separate-stderr as_user -C "$IT_SUBMIT" srun --aq-requirements=fn.py python fn.py
+  run -0 --separate-stderr as_user -C "$IT_SUBMIT" srun -w n1 --aq-requirements=fn.py python fn.py
   assert_contains "$output" "accuracy: 0.9"
   assert_contains "$output" "$IT_DIR/nodes"
   # it is what the req.yaml that says the same is
   it_file same.yaml <<<'{python_version: "3.9", requirements: ["scikit_learn == 1.6.*"]}' >/dev/null
-  run -0 as_user -C "$IT_SUBMIT" srun --aq-requirements=same.yaml printenv AQ_RESOLUTION
+  run -0 as_user -C "$IT_SUBMIT" srun -w n1 --aq-requirements=same.yaml printenv AQ_RESOLUTION
   assert_equal "$output" reused
   it_file requirements.txt <<<$'scikit-learn==1.6.*\n-e .' >/dev/null
   run -1 as_user -C "$IT_SUBMIT" srun --aq-requirements=requirements.txt true
