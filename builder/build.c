@@ -313,18 +313,25 @@ static void undo(struct build *b, size_t reason_len, const struct aq_err *why)
 	b->reason[reason_len] = '\0';
 }
 
+int build_resolve(struct build *b, int *ret_caches, struct aq_err *err)
+{
+	int rc = caches_enter(b, ret_caches, err);
+
+	if (rc)
+		return rc;
+	b->verdict = BUILD_FAULT;
+	rc = cage_prepare(b, err);
+	if (rc)
+		return rc;
+	return b->again ? again_resolve(b, err) : shared_resolve(b, err);
+}
+
 int build(struct build *b, struct aq_err *err)
 {
 	cleanup_close int caches = -1;
 	size_t reason_len = strlen(b->reason);
-	int rc = caches_enter(b, &caches, err);
+	int rc = build_resolve(b, &caches, err);
 
-	if (!rc) {
-		b->verdict = BUILD_FAULT;
-		rc = cage_prepare(b, err);
-	}
-	if (!rc)
-		rc = b->again ? again_resolve(b, err) : shared_resolve(b, err);
 	if (!rc)
 		rc = make(b, err);
 	if (rc)

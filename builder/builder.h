@@ -59,6 +59,7 @@
 #include "common/workflow.h"
 
 #define BUILD_PATH_MAX 1024
+#define BUILD_PLACE_SIZE 48 /* "tmp/KIND-KEY": a directory below work/ */
 /* "AT-UID-KEY-w", queue.h */
 #define QUEUE_NAME_SIZE 80
 
@@ -179,8 +180,8 @@ struct build {
 	enum build_verdict verdict;
 	struct aq_tally tally; /* what is to be counted of it */
 
-	char archives[48]; /* below work/: of packages, shared.h; or "" */
-	char wheels[48];   /* the same of wheels */
+	char archives[BUILD_PLACE_SIZE]; /* below work/: of packages, shared.h; or "" */
+	char wheels[BUILD_PLACE_SIZE];   /* the same of wheels */
 	struct sharing sharing; /* shared.h */
 
 	struct disk_watch {
@@ -476,6 +477,13 @@ AQ_CHECK int fetch_for_others(struct build *b, struct aq_err *err);
  * aq_flock_wait().
  */
 bool build_is_over(void *build);
+/* No environment comes of it, and nothing is remembered or counted of it. */
+static inline bool build_is_look(const struct build *b)
+{
+	return b->is_explain || b->is_fetch;
+}
+/* Enter the caches, until *ret_caches is closed, with a cage, and find b->lock. */
+AQ_CHECK int build_resolve(struct build *b, int *ret_caches, struct aq_err *err);
 /* AQ_USER or AQ_SYS: this key failed not long ago, and would again. */
 AQ_CHECK int build_recall_failure(struct build *b, struct aq_err *err);
 /* It is our turn and the environment is missing: build, commit, answer.  May be

@@ -4,8 +4,6 @@
 #include <string.h>
 
 #include "builder/builder.h"
-#include "builder/caches.h"
-#include "builder/shared.h"
 
 /* What the base does not have; of a layer that is all. */
 static void add_difference(const struct build *b, struct aq_str *out)
@@ -45,12 +43,8 @@ int explain(struct build *b, struct aq_err *err)
 	cleanup_env struct aq_env *same = NULL;
 	struct aq_answer *a = b->answer;
 	cleanup_close int caches = -1;
-	int rc = caches_enter(b, &caches, err);
+	int rc = build_resolve(b, &caches, err);
 
-	if (!rc)
-		rc = cage_prepare(b, err);
-	if (!rc)
-		rc = shared_resolve(b, err);
 	if (!rc)
 		rc = find_same_lock(b, &same, err);
 	if (!rc)

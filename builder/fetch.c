@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "builder/builder.h"
-#include "builder/caches.h"
 #include "builder/dialect.h"
 #include "builder/shared.h"
 
@@ -36,12 +35,8 @@ static void answer(struct build *b)
 int fetch_for_others(struct build *b, struct aq_err *err)
 {
 	cleanup_close int caches = -1;
-	int rc = caches_enter(b, &caches, err);
+	int rc = build_resolve(b, &caches, err);
 
-	if (!rc)
-		rc = cage_prepare(b, err);
-	if (!rc)
-		rc = shared_resolve(b, err);
 	if (!rc)
 		rc = check_lock(b, err);
 	if (!rc)

@@ -120,12 +120,6 @@ static bool must_refresh(const struct build *b)
 	       !(b->job && aq_job_has_refreshed(b->conf, b->job, b->key));
 }
 
-/* No environment comes of it. */
-static bool is_look(const struct build *b)
-{
-	return b->is_explain || b->is_fetch;
-}
-
 static int try_once(struct build *b, struct aq_err *err)
 {
 	int rc;
@@ -154,7 +148,7 @@ static int make(struct build *b, struct aq_err *err)
 	room_give_back(b);
 	if (rc) /* it may quote what others wrote, and goes many ways from here */
 		aq_text_make_printable_text(err->text);
-	if (rc && !is_look(b))
+	if (rc && !build_is_look(b))
 		build_remember_failure(b, err);
 	return rc;
 }
@@ -165,28 +159,34 @@ static void tell_log(struct build *b)
 			    b->log_path);
 }
 
-/* It is missing: wait until it may be built.  From then on time counts. */
-static int begin(struct build *b, struct aq_err *err)
+/* Wait until it may be built, unless it is known to fail. */
+static int wait_to_build(struct build *b, struct aq_err *err)
 {
 	int rc = 0;
 
-	/* one that came late, as its disk hung, takes nobody's turn */
-	if (b->prefetch && turn_is_step_gone(b))
-		return aq_fail(err, AQ_BUSY, "the job that this was for is over");
-	if (!is_look(b) && !b->is_refresh && !b->again) {
+	if (!b->is_refresh && !b->again) {
 		rc = build_recall_failure(b, err);
 		if (rc && access(b->log_path, F_OK) == 0)
 			tell_log(b); /* of the build that failed */
 	}
-	if (!rc && !is_look(b))
+	if (!rc)
 		rc = allowance_check(b, err);
-	if (!rc && !is_look(b))
-		rc = queue_wait(b, err);
+	return rc ? rc : queue_wait(b, err);
+}
+
+/* It is missing.  From when it may be built on time counts. */
+static int begin(struct build *b, struct aq_err *err)
+{
+	bool is_look = build_is_look(b);
+	int rc;
+
+	/* one that came late, as its disk hung, takes nobody's turn */
+	if (b->prefetch && turn_is_step_gone(b))
+		return aq_fail(err, AQ_BUSY, "the job that this was for is over");
+	rc = is_look ? 0 : wait_to_build(b, err);
 	b->start_ms = aq_now_ms();
 	b->deadline_ms = b->start_ms + (int64_t)b->conf->build_timeout * 1000;
-	if (!rc && !is_look(b))
-		rc = allowance_take(b, err);
-	return rc;
+	return rc || is_look ? rc : allowance_take(b, err);
 }
 
 /* Our turn: look again, build what is still missing. */
@@ -283,7 +283,7 @@ static void publish(const struct build *b)
 {
 	bool is_new = strcmp(b->answer->resolution, "reused") != 0;
 
-	if (!b->is_personal && !is_look(b) && (is_new || b->as_base))
+	if (!b->is_personal && !build_is_look(b) && (is_new || b->as_base))
 		(void)!aq_index_write(b->conf, NULL);
 }
 

@@ -99,7 +99,7 @@ void outcome_failed(struct build *b, int rc)
 	struct aq_tally tally = { 0 };
 
 	tally.n[outcome] = 1;
-	if (!b->is_explain && !b->is_fetch && aq_refs_open(b->conf, &refs, NULL) == 0)
+	if (!build_is_look(b) && aq_refs_open(b->conf, &refs, NULL) == 0)
 		(void)!aq_refs_add_tally(refs, NULL, (uint64_t)time(NULL),
 					 &tally, NULL);
 }

@@ -5,9 +5,9 @@
 #ifndef AQ_PYLOCK_H
 #define AQ_PYLOCK_H
 
-#include "common/err.h"
 #include <stdbool.h>
 
+#include "common/err.h"
 #include "common/lock.h"
 #include "common/str.h"
 

@@ -321,11 +321,9 @@ int queue_wait(struct build *b, struct aq_err *err)
 				 LOOK_MS * ((int)l.before + 1) : LOOK_MAX_MS;
 
 		rc = 0;
-		/* end of file: nobody of our step waits any more, or no job
-		 * does.  Others of this key have tickets, and the next of them
-		 * goes on.
-		 */
-		if (poll(&alive, 1, ms) > 0 || turn_is_step_gone(b))
+		(void)poll(&alive, 1, ms); /* or until our step is gone */
+		/* others of this key have tickets, and the next of them goes on */
+		if (turn_is_step_gone(b))
 			return AQ_BUSY;
 	}
 	return rc;

@@ -23,7 +23,7 @@ static int open_tmp(const struct build *b, int *ret_fd, struct aq_err *err)
 	return rc ? rc : aq_open_below(work, "tmp", ret_fd, err);
 }
 
-int shared_make_place(struct build *b, const char *kind, char ret[48],
+int shared_make_place(struct build *b, const char *kind, char ret[BUILD_PLACE_SIZE],
 		      struct aq_err *err)
 {
 	cleanup_close int tmp = -1, fd = -1;
@@ -42,11 +42,11 @@ int shared_make_place(struct build *b, const char *kind, char ret[48],
 		    fchown(fd, b->builder.uid, b->builder.gid) < 0))
 		rc = aq_fail_errno(err, "cannot give '%s' away", name);
 	if (!rc)
-		snprintf(ret, 48, TMP "%s", name);
+		snprintf(ret, BUILD_PLACE_SIZE, TMP "%s", name);
 	return rc;
 }
 
-static void remove_place(struct build *b, char place[48])
+static void remove_place(struct build *b, char place[BUILD_PLACE_SIZE])
 {
 	cleanup_close int tmp = -1;
 

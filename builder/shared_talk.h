@@ -39,8 +39,8 @@ struct shared_wanted {
 AQ_CHECK int shared_get(struct build *b, const struct shared_wanted *w,
 			struct aq_err *err);
 /* An empty place for this build's: 'ret', "tmp/KIND-…". */
-AQ_CHECK int shared_make_place(struct build *b, const char *kind, char ret[48],
-			       struct aq_err *err);
+AQ_CHECK int shared_make_place(struct build *b, const char *kind,
+			       char ret[BUILD_PLACE_SIZE], struct aq_err *err);
 /* Those of b->lock. */
 void shared_add_names(const struct build *b, enum aq_lock_kind kind,
 		      struct aq_strv *names);

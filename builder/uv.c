@@ -196,8 +196,8 @@ static int solve_freely(struct build *b, const char *uv, struct aq_str *lines,
 		return rc;
 	if (cmd.exit_code != 0)
 		return fail_solve(b, &cmd,
-				  run_says(aq_str_get(&cmd.errors),
-					      pip_refusals), err);
+				  run_says(aq_str_get(&cmd.errors), pip_refusals),
+				  err);
 	rc = take_pylock(b, aq_str_get(&pylock), NULL, &all, err);
 	if (!rc)
 		pip_add_missing(b->lock, aq_str_get(&all), lines);
