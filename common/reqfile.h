@@ -33,9 +33,10 @@ struct aq_pip {
 	int depth;
 };
 
-/* Take one line, read at 'at': a requirement (a constraint if 'constraint'), with
- * pip's options of one behind it, a comment, -r FILE or -c FILE (relative to the directory of at.file; read
- * as the calling user), --no-binary NAME,NAME; what the policy lets a user have.  What is wrong goes to pip->problems.
+/* Take one line, read at 'at': a requirement (a constraint if 'constraint'), with pip's
+ * options of one behind it, a comment, -r FILE or -c FILE (relative to the directory of
+ * at.file; read as the calling user), --no-binary NAME,NAME; what the policy lets a user
+ * have.  What is wrong goes to pip->problems.
  */
 void aq_pip_line(struct aq_pip *pip, struct aq_place at, const char *text,
 		 bool constraint);
