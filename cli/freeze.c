@@ -10,6 +10,7 @@
 #include "common/channel.h"
 #include "common/domain.h"
 #include "common/text.h"
+#include "common/url.h"
 
 /* More than a request may have: aq_request_read_text() says so. */
 #define TEXT_MAX (4 * 1024 * 1024)
@@ -44,14 +45,10 @@ static const char *match_channel(const struct freeze *f, const char *url)
 	return NULL;
 }
 
-/* User information (RFC 3986), or conda's /t/TOKEN/. */
+/* Or what may be one, as this is only for people. */
 static bool has_secrets(const char *url)
 {
-	const char *host = strstr(url, "://"), *at = host ? strchr(host, '@') :
-							    NULL;
-
-	return strstr(url, "/t/") ||
-	       (at && at < host + 3 + strcspn(host + 3, "/"));
+	return aq_url_has_secret(url) || strstr(url, "/t/");
 }
 
 static void add_unmatched(struct freeze *f, const struct installed_package *p,

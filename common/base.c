@@ -18,6 +18,14 @@ bool aq_base_is_name(const char *text)
 	       strlen(text) < AQ_BASE_PYTHON_SIZE;
 }
 
+const char *aq_base_of_mark(const char *name)
+{
+	const char *python = name + strlen(AQ_BASE_MARK);
+
+	return aq_starts_with(name, AQ_BASE_MARK) && aq_base_is_name(python) ?
+		       python : NULL;
+}
+
 void aq_base_name_of(const char *full, char ret[AQ_BASE_PYTHON_SIZE])
 {
 	size_t len = strcspn(full, ".");

@@ -31,6 +31,9 @@ struct aq_bases {
 /* Whether 'text' is what a base is called: "3.11". */
 bool aq_base_is_name(const char *text);
 
+/* Of which base the file 'name' of meta/ is the mark: "3.11", in 'name'; NULL: of none. */
+const char *aq_base_of_mark(const char *name);
+
 /* What a base with the Python 'full' ("3.11.9") is called; "" if it is none. */
 void aq_base_name_of(const char *full, char ret[AQ_BASE_PYTHON_SIZE]);
 

@@ -115,22 +115,28 @@ static int look_at_entry(const char *name, void *arg, struct aq_err *err)
 
 /* -- uv's wheels -- */
 
+/* What is in a file of uv's, "" if that is no pointer to what it unpacked. */
+static void read_pointer(const struct aq_walk_entry *e, struct aq_str *text)
+{
+	if (S_ISREG(e->st->st_mode) && e->st->st_size <= POINTER_MAX &&
+	    aq_read_file(e->dirfd, e->name, text, NULL) != 0)
+		aq_str_truncate(text, 0);
+}
+
 /* uv takes it for granted that an archive is there to which one of its files or
  * links points: these go first.
  */
-static bool points_to(int dir, const char *name, const struct stat *st,
-		      const struct aq_strv *ids)
+static bool points_to(const struct aq_walk_entry *e, const struct aq_strv *ids)
 {
 	cleanup_str struct aq_str text = AQ_STR_INIT(POINTER_MAX);
 	char target[PATH_MAX] = "";
 
-	if (S_ISLNK(st->st_mode)) {
-		if (readlinkat(dir, name, target, sizeof(target) - 1) < 0)
+	if (S_ISLNK(e->st->st_mode)) {
+		if (readlinkat(e->dirfd, e->name, target, sizeof(target) - 1) < 0)
 			return false;
 		aq_str_add(&text, target);
-	} else if (!S_ISREG(st->st_mode) || st->st_size > POINTER_MAX ||
-		   aq_read_file(dir, name, &text, NULL) != 0) {
-		return false;
+	} else {
+		read_pointer(e, &text);
 	}
 	for (size_t i = 0; text.len && i < ids->n; i++)
 		if (memmem(text.s, text.len, ids->v[i], strlen(ids->v[i])))
@@ -141,23 +147,38 @@ static bool points_to(int dir, const char *name, const struct stat *st,
 static int drop_pointer(const struct aq_walk_entry *e, void *arg,
 			struct aq_err *err)
 {
-	if (!S_ISDIR(e->st->st_mode) &&
-	    points_to(e->dirfd, e->name, e->st, arg) &&
+	if (!S_ISDIR(e->st->st_mode) && points_to(e, arg) &&
 	    unlinkat(e->dirfd, e->name, 0) < 0 && errno != ENOENT)
 		return aq_fail_errno(err, "cannot remove '%s'", e->name);
 	return 0;
 }
 
-static int look_at_pointers(const char *name, void *arg, struct aq_err *err)
+struct pointers {
+	int dir;
+	aq_walk_fn *fn;
+	struct aq_strv *arg;
+};
+
+static int walk_pointers(const char *name, void *arg, struct aq_err *err)
+{
+	const struct pointers *p = arg;
+
+	return aq_starts_with(name, "wheels-v") ?
+		       aq_walk(p->dir, name, p->fn, p->arg, err) : 0;
+}
+
+/* Call 'fn' for all that uv has of wheels but what it unpacked.  AQ_MISS: it has none, or
+ * it went meanwhile.
+ */
+static int each_pointer(const struct caches *c, aq_walk_fn *fn,
+			struct aq_strv *arg, struct aq_err *err)
 {
 	cleanup_close int dir = -1;
-	struct caches *c = arg;
-	int rc;
+	struct pointers p = { .fn = fn, .arg = arg };
+	int rc = aq_collect_open(c->conf, WHEELS, &dir, err);
 
-	if (!aq_starts_with(name, "wheels-v"))
-		return 0;
-	rc = aq_collect_open(c->conf, WHEELS, &dir, err);
-	return rc ? rc : aq_walk(dir, name, drop_pointer, c->ids, err);
+	p.dir = dir;
+	return rc ? rc : aq_each_entry(dir, WHEELS, walk_pointers, &p, err);
 }
 
 static int collect_wheels(struct caches *c, struct aq_err *err)
@@ -170,8 +191,7 @@ static int collect_wheels(struct caches *c, struct aq_err *err)
 	c->sub = ARCHIVES;
 	rc = aq_collect_each_entry(c->conf, ARCHIVES, look_at_entry, c, err);
 	if (!rc && ids.n && !c->is_dry)
-		rc = aq_collect_each_entry(c->conf, WHEELS, look_at_pointers, c,
-					   err);
+		rc = each_pointer(c, drop_pointer, &ids, err);
 	if (!rc && ids.n)
 		rc = aq_collect_open(c->conf, ARCHIVES, &dir, err);
 	for (size_t i = 0; !rc && !c->is_dry && i < ids.n; i++)
@@ -209,28 +229,13 @@ static int keep_pointed_to(const struct aq_walk_entry *e, void *arg,
 	struct aq_strv *files = arg;
 
 	(void)err;
-	if (!S_ISREG(e->st->st_mode) || e->st->st_size > POINTER_MAX ||
-	    aq_read_file(e->dirfd, e->name, &text, NULL) != 0 || !text.len)
-		return 0;
-	for (size_t i = 0; i < files->n; i++)
+	read_pointer(e, &text);
+	for (size_t i = 0; text.len && i < files->n; i++)
 		if (is_whole(files->v[i]) &&
 		    memmem(text.s, text.len, files->v[i],
 			   AQ_SHA256_HEX_SIZE - 1))
 			files->v[i][0] = '\0';
 	return 0;
-}
-
-struct wheel_search {
-	int dir;
-	struct aq_strv *files;
-};
-
-static int search_pointers(const char *name, void *arg, struct aq_err *err)
-{
-	const struct wheel_search *s = arg;
-
-	return aq_starts_with(name, "wheels-v") ?
-		aq_walk(s->dir, name, keep_pointed_to, s->files, err) : 0;
 }
 
 static int drop_wheel_file(struct caches *c, int dir, const char *name,
@@ -248,19 +253,15 @@ static int drop_wheel_file(struct caches *c, int dir, const char *name,
 static int collect_wheel_files(struct caches *c, struct aq_err *err)
 {
 	cleanup_strv struct aq_strv files = AQ_STRV_INIT(WHEEL_FILES_MAX);
-	cleanup_close int dir = -1, wheels = -1;
-	struct wheel_search s = { .files = &files };
+	cleanup_close int dir = -1;
 	int rc = aq_collect_open(c->conf, WHEEL_FILES, &dir, err);
 
 	if (!rc)
 		rc = aq_each_entry(dir, WHEEL_FILES, add_wheel_file, &files, err);
 	if (!rc)
 		rc = aq_strv_done(&files, "the wheels", err);
-	if (!rc)
-		rc = aq_collect_open(c->conf, WHEELS, &wheels, err);
-	s.dir = wheels;
 	if (!rc && files.n)
-		rc = aq_each_entry(wheels, WHEELS, search_pointers, &s, err);
+		rc = each_pointer(c, keep_pointed_to, &files, err);
 	for (size_t i = 0; !rc && i < files.n; i++)
 		if (files.v[i][0])
 			rc = drop_wheel_file(c, dir, files.v[i], err);

@@ -20,14 +20,14 @@ struct marks {
 /* A mark without a row: it gets one, or goes if its environment is gone. */
 static int follow_mark(const char *name, void *arg, struct aq_err *err)
 {
-	const char *python = name + strlen(AQ_BASE_MARK);
+	const char *python = aq_base_of_mark(name);
 	cleanup_str struct aq_str text = AQ_STR_INIT(AQ_ENV_NAME_SIZE);
 	cleanup_env struct aq_env *env = NULL;
 	cleanup_close int meta = -1;
 	struct marks *m = arg;
 	int rc;
 
-	if (!aq_starts_with(name, AQ_BASE_MARK) || !aq_base_is_name(python))
+	if (!python)
 		return 0;
 	for (size_t i = 0; i < m->bases->n; i++)
 		if (strcmp(m->bases->v[i].python, python) == 0)

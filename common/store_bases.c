@@ -135,15 +135,14 @@ int aq_store_rebuild_base(struct aq_db *db, int meta_fd, const char *name,
 			  struct aq_err *err)
 {
 	cleanup_str struct aq_str env = AQ_STR_INIT(AQ_ENV_NAME_SIZE);
+	const char *python = aq_base_of_mark(name);
 	int rc;
 
-	if (!aq_starts_with(name, AQ_BASE_MARK) ||
-	    !aq_base_is_name(name + strlen(AQ_BASE_MARK)))
+	if (!python)
 		return 0;
 	rc = aq_read_file(meta_fd, name, &env, err);
 	if (!rc)
-		rc = aq_store_insert_base(db, name + strlen(AQ_BASE_MARK),
-					  aq_str_get(&env), err);
+		rc = aq_store_insert_base(db, python, aq_str_get(&env), err);
 	/* its environment is gone: the administrator adds it again */
 	return rc == AQ_MISS ? 0 : rc;
 }

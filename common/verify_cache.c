@@ -90,16 +90,16 @@ static int check_mark(const char *name, void *arg, struct aq_err *err)
 	cleanup_close int meta = -1;
 	struct marks *m = arg;
 	struct aq_err why = { 0 };
+	const char *python = aq_base_of_mark(name);
 	const struct aq_base *base;
 	char path[64];
 	int rc;
 
-	if (!aq_starts_with(name, AQ_BASE_MARK) ||
-	    !aq_base_is_name(name + strlen(AQ_BASE_MARK)))
+	if (!python)
 		return 0;
 	if (aq_collect_open(m->v->conf, "meta", &meta, err) != 0)
 		return AQ_SYS;
-	base = find_base(m->bases, name + strlen(AQ_BASE_MARK));
+	base = find_base(m->bases, python);
 	rc = aq_read_file(meta, name, &env, &why);
 	if (!rc && base && strcmp(aq_str_get(&env), base->env) == 0)
 		return 0;
