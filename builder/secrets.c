@@ -277,16 +277,27 @@ static bool has_word(const char *line, size_t len)
 	return false;
 }
 
+/* Whether 'status' stands in the line by itself: a port may have its digits, too. */
+static bool has_status(const char *line, size_t len, const char *status)
+{
+	const char *at = line;
+
+	while ((at = memmem(at, len - (size_t)(at - line), status, strlen(status)))) {
+		if (at > line && strchr(" ([:=", at[-1]) &&
+		    strchr(" )],.:\"\r\n", at[strlen(status)]))
+			return true;
+		at++;
+	}
+	return false;
+}
+
 /* A line that says that a server answered 'status', or NULL. */
 static const char *find_status(const char *text, const char *status)
 {
 	for (; *text; text = aq_next_line(text)) {
 		size_t len = strcspn(text, "\n");
-		const char *at = memmem(text, len, status, strlen(status));
 
-		if (at && at > text && strchr(" ([:=", at[-1]) &&
-		    strchr(" )],.:\"\r\n", at[strlen(status)]) &&
-		    has_word(text, len))
+		if (has_status(text, len, status) && has_word(text, len))
 			return text;
 	}
 	return NULL;
