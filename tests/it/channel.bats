@@ -22,10 +22,7 @@ setup_file() {
   ONE=$(it_file one.yaml <<<'{channels: [own], dependencies: [part-1]}')
   export MANY ONE SERVED
 }
-teardown_file() {
-  kill "$(<"$IT_DIR/server")" # the last one
-  it_down
-}
+teardown_file() { it_down; }
 setup() {
   it_begin
   it_forget

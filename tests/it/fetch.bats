@@ -27,10 +27,7 @@ CONF
   BASE=$(it_file base.yaml <<<'{channels: [conda-forge], dependencies: [python=3.9, pip]}')
   export SHARED SERVED WHEELS DEMO PURE BOTH BASE
 }
-teardown_file() {
-  [[ -z ${SERVER-} ]] || kill "$SERVER"
-  it_down
-}
+teardown_file() { it_down; }
 setup() {
   it_begin
   it_forget

@@ -88,6 +88,7 @@ CONF
 it_down() {
   local status=0
   [[ -n ${IT_DIR-} ]] || return 0
+  [[ ! -e $IT_DIR/server ]] || kill "$(<"$IT_DIR/server")" 2>/dev/null || :
   cluster_down "$IT_DIR" || status=1
   if [[ -n ${AQ_IT_KEEP-} && (-e $IT_DIR/failed || $status -ne 0) ]]; then
     echo "kept: $IT_DIR" >&2
@@ -168,7 +169,7 @@ it_forget() {
 }
 
 # it_serve DIR: serve it as a channel, by what IT_DIR/rules says, a line in IT_DIR/requests
-# for each request; SERVER, which the file ends, and PORT.
+# for each request, until it_down; SERVER and PORT.
 it_serve() {
   echo '{}' >"$IT_DIR/rules"
   : >"$IT_DIR/requests"

@@ -214,7 +214,7 @@ is_ended() {
 }
 
 @test "an index that is too large is not kept, and that is no verdict" {
-  local evil=$IT_DIR/big file server
+  local evil=$IT_DIR/big file
   mkdir -m 755 "$evil"
   "$AQ_LIB/make-package" "$evil" aq-hidden 1.0
   python3 - "$evil" <<'PY'
@@ -224,15 +224,12 @@ text = p.read_text().rstrip()
 with p.open("w") as f:
     f.write(text + " " * (300 << 20))
 PY
-  echo '{}' >"$IT_DIR/rules"
-  "$AQ_LIB/serve-channel" "$evil" "$IT_DIR/rules" "$IT_DIR/requests" >"$IT_DIR/port" 2>/dev/null 3>&- &
-  server=$!
-  wait_until 10 test -s "$IT_DIR/port"
-  echo "channels = conda-forge=$AQ_CHANNEL big=http://127.0.0.1:$(<"$IT_DIR/port")" >>"$IT_DIR/etc/aq.conf"
+  it_serve "$evil"
+  echo "channels = conda-forge=$AQ_CHANNEL big=http://127.0.0.1:$PORT" >>"$IT_DIR/etc/aq.conf"
   file=$(it_file big.yaml <<<'{channels: [big], dependencies: [aq-hidden]}')
   limits "build_disk = 100M"
   run --separate-stderr aq --node "$NODE" build "$file"
-  kill "$server"
+  kill "$(<"$IT_DIR/server")"
   assert_equal "$status" 3
   is_too_much
   assert_equal "$(failures)" 0

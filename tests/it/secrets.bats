@@ -29,10 +29,7 @@ setup_file() {
   export SERVED
 }
 
-teardown_file() {
-  [[ -z ${SERVER-} ]] || kill "$SERVER"
-  it_down
-}
+teardown_file() { it_down; }
 
 setup() {
   it_begin
@@ -122,7 +119,7 @@ no_process_knows() {
   local pid found=
   for pid in /proc/[0-9]*; do
     pid=${pid#/proc/}
-    [[ $pid != "$SERVER" && $pid != "$$" && $pid != "$BASHPID" && $pid != "$PPID" ]] || continue
+    [[ $pid != "${SERVER:?}" && $pid != "$$" && $pid != "$BASHPID" && $pid != "$PPID" ]] || continue
     ! cat "/proc/$pid/cmdline" "/proc/$pid/environ" 2>/dev/null | grep -qaFf <(forms) || found+=" $pid"
   done
   [[ -z $found ]] || {

@@ -21,10 +21,7 @@ CONF
   DEMO=$(it_file demo.yaml <<<'{channels: [own], dependencies: [demo]}')
   export SHARED SERVED DEMO
 }
-teardown_file() {
-  [[ -z ${SERVER-} ]] || kill "$SERVER"
-  it_down
-}
+teardown_file() { it_down; }
 setup() {
   it_begin
   it_forget

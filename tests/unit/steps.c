@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "tests/unit/cachedir.h"
+#include "tests/unit/child.h"
 #include "tests/unit/steps.h"
 
 const struct aq_step step1 = { 10, 1, UINT32_MAX };
@@ -70,28 +71,22 @@ bool has_lease_file(const struct aq_conf *conf, const struct aq_step *step)
 	return access(path, F_OK) == 0;
 }
 
+struct wanted {
+	const struct aq_conf *conf;
+	const struct aq_step *step;
+};
+
+static bool acquire(const void *arg)
+{
+	const struct wanted *w = arg;
+	int fd;
+
+	return aq_lease_acquire(w->conf, w->step, &fd, NULL) == 0;
+}
+
 pid_t hold(const struct aq_conf *conf, const struct aq_step *step)
 {
-	int ready[2];
-	char c = 0;
-	pid_t pid;
-
-	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (!pid) {
-		int fd;
-
-		c = aq_lease_acquire(conf, step, &fd, NULL) == 0;
-		(void)!write(ready[1], &c, 1);
-		for (;;)
-			pause();
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &c, 1), 1);
-	assert_true(c);
-	close(ready[0]);
-	return pid;
+	return hold_in_child(acquire, &(struct wanted){ conf, step });
 }
 
 void end(pid_t pid)

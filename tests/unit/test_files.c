@@ -17,6 +17,7 @@
 #include "common/io.h"
 #include "common/layout.h"
 #include "tests/unit/cachedir.h"
+#include "tests/unit/child.h"
 
 static int open_cache(const struct aq_conf *conf)
 {
@@ -340,29 +341,11 @@ static void locks_stay_below_their_directory(void **state)
 	assert_int_equal(fd, -1);
 }
 
-/* A child that takes the lock, says so, and holds it until it is killed. */
-static pid_t hold(const struct aq_conf *conf)
+static bool lock(const void *conf)
 {
-	int ready[2];
-	char c = 0;
-	pid_t pid;
+	int fd;
 
-	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (!pid) {
-		int fd;
-
-		c = aq_flock_try(conf, "l", AQ_FLOCK_EXCLUSIVE, &fd, NULL) == 0;
-		(void)!write(ready[1], &c, 1);
-		for (;;)
-			pause();
-	}
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &c, 1), 1);
-	assert_true(c);
-	close(ready[0]);
-	return pid;
+	return aq_flock_try(conf, "l", AQ_FLOCK_EXCLUSIVE, &fd, NULL) == 0;
 }
 
 struct holder {
@@ -384,7 +367,7 @@ static bool end_holder(void *arg)
 
 static void a_waiter_takes_over_from_the_dead(void **state)
 {
-	struct holder h = { .pid = hold(*state) };
+	struct holder h = { .pid = hold_in_child(lock, *state) };
 	cleanup_close int fd = -1;
 
 	assert_int_equal(aq_flock_wait(*state, "l", AQ_FLOCK_EXCLUSIVE,
