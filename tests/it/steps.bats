@@ -113,7 +113,7 @@ SH
   assert_contains "$output" "$IT_DIR/nodes"
   # it is what the req.yaml that says the same is
   it_file same.yaml <<<'{python_version: "3.9", requirements: ["scikit_learn == 1.6.*"]}' >/dev/null
-  run -0 as_user -C "$IT_SUBMIT" srun -w n1 --aq-requirements=same.yaml printenv AQ_RESOLUTION
+  run -0 --separate-stderr as_user -C "$IT_SUBMIT" srun -w n1 --aq-requirements=same.yaml printenv AQ_RESOLUTION
   assert_equal "$output" reused
   it_file requirements.txt <<<$'scikit-learn==1.6.*\n-e .' >/dev/null
   run -1 as_user -C "$IT_SUBMIT" srun --aq-requirements=requirements.txt true
