@@ -176,6 +176,7 @@ static int make_prefix(struct build *b, struct aq_store **store,
 	aq_store_close(steal(store)); /* none is open during a build */
 	if (rc)
 		return rc;
+	parts_begin(&b->parts, PART_LINK);
 	bytecode_choose_compiler(b, &bases);
 	aq_env_make_name(b->lock->digest, *ret_generation, name);
 	rc = prefix_drop_earlier(b, *ret_generation, err);
@@ -185,6 +186,7 @@ static int make_prefix(struct build *b, struct aq_store **store,
 		rc = prefix_start(b, name, err);
 	if (!rc)
 		rc = seal_note_metadata(b, err);
+	parts_begin(&b->parts, PART_INSTALL);
 	if (!rc) /* as little as wheels they may say what is there */
 		rc = scripts_run(b, err);
 	if (!rc)
@@ -247,12 +249,16 @@ static int finish(struct build *b, uint32_t generation, struct aq_err *err)
 			      .reason = b->reason,
 			      .created = (uint64_t)time(NULL) };
 	struct sizes sizes = { 0 };
-	int rc = probe(b, &ops, err);
+	int rc;
 
+	parts_begin(&b->parts, PART_CHECK);
+	rc = probe(b, &ops, err);
+	parts_begin(&b->parts, PART_SEAL);
 	if (!rc)
 		rc = seal(b, &sizes, err);
 	if (rc)
 		return rc;
+	parts_begin(&b->parts, PART_COMMIT);
 	snprintf(env.name, sizeof(env.name), "%s", b->name);
 	snprintf(env.lock, sizeof(env.lock), "%s", b->lock->digest);
 	snprintf(env.python, sizeof(env.python), "%s",
@@ -330,8 +336,10 @@ int build(struct build *b, struct aq_err *err)
 {
 	cleanup_close int caches = -1;
 	size_t reason_len = strlen(b->reason);
-	int rc = build_resolve(b, &caches, err);
+	int rc;
 
+	parts_begin(&b->parts, PART_RESOLVE);
+	rc = build_resolve(b, &caches, err);
 	if (!rc)
 		rc = make(b, err);
 	if (rc)

@@ -6,7 +6,7 @@
  *   queue.c      how many builds run at once, whose is next; order.c decides
  *   allowance.c  what a user may have built: new keys, bytes
  *   say.c        progress for the user and for other waiters
- *   outcome.c    what came of it, counted and said
+ *   outcome.c    what came of it, counted and said; parts.c how long it took
  *   build.c      the build itself: resolve, make, probe, seal, commit
  *   resolve.c    which lock, of which kind; explain.c says it, fetch.c has its packages
  *                fetched for others; again.c knows it
@@ -45,6 +45,7 @@
 
 #include "builder/clients.h"
 #include "builder/identity.h"
+#include "builder/parts.h"
 #include "builder/secrets.h"
 #include "builder/shared_process.h"
 #include "common/answer.h"
@@ -134,6 +135,7 @@ struct build {
 	 * wait for it, which has no end
 	 */
 	int64_t start_ms, deadline_ms;
+	struct parts parts;
 
 	struct identity builder, probe;
 	/* As the client sees them; in the cage work/ lies over cache_dir. */

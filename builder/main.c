@@ -146,6 +146,7 @@ static int make(struct build *b, struct aq_err *err)
 		rc = try_once(b, err);
 	} while (rc && room_make(b, err));
 	room_give_back(b);
+	parts_write(&b->parts, b->log_fd);
 	if (rc) /* it may quote what others wrote, and goes many ways from here */
 		aq_text_make_printable_text(err->text);
 	if (rc && !build_is_look(b))

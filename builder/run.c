@@ -319,6 +319,7 @@ int run(struct build *b, struct command *cmd, struct aq_err *err)
 		{ .fd = -1, .end = &cmd->errors, .is_logged = true,
 		  .on_line = cmd->on_line },
 	};
+	int64_t since_us = aq_now_us();
 	int status = 0;
 	int rc = secrets_take(b, cmd, err);
 
@@ -336,6 +337,7 @@ int run(struct build *b, struct command *cmd, struct aq_err *err)
 	c.secrets = &cmd->secrets;
 	s[0].held.secrets = s[1].held.secrets = &cmd->secrets.known;
 	rc = supervise(b, &c, s, cmd->input, cmd->input_len, &status, err);
+	parts_add_program(&b->parts, aq_now_us() - since_us);
 	cmd->exit_code = code_of(status);
 	return rc || !cmd->exit_code ? rc : secrets_judge(b, cmd, err);
 }

@@ -106,6 +106,13 @@ parts() { as_user srun --aq-requirements="$MANY" sh -c "ls \$AQ_ENV_PREFIX/share
   refute_contains "$stderr" Traceback
   run -0 --separate-stderr as_user srun --aq-requirements="$ONE" printenv AQ_RESOLUTION
   assert_equal "$output" reused
+  # what lies unpacked is linked again without it
+  rm "$(it_cache n1)"/envs/*/share/part-1
+  run -3 aq --node n1 verify
+  it_begin # nothing uses it any more
+  run -0 aq --node n1 verify --repair
+  run -0 aq --node n1 verify
+  [[ $(cat "$(it_cache n1)"/envs/*/share/part-1) == part ]]
   it_serve "$SERVED"
   it_forget_failures n1
   sed -i "s,own=http://127.0.0.1:[0-9]*,own=http://127.0.0.1:$PORT," "$AQ_CONF"

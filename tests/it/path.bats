@@ -23,6 +23,11 @@ teardown() { it_end; }
   [[ ${lines[-1]} == "$(it_cache n1)"/envs/* ]]
   assert_contains "$stderr" "aq: n1: "
   first=${lines[-1]}
+  # the last word of its log: how long each part took
+  said=$(tail -qn 1 "$(it_cache n1)"/logs/*.log)
+  for part in "took" "aq-builder: resolve" "link" "install" "check" "seal" "commit"; do
+    assert_contains "$said" "$part "
+  done
 
   run -0 --separate-stderr as_user -C "$IT_SUBMIT" srun -w n1 \
     --aq-requirements=req.yaml python fn.py
