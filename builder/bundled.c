@@ -91,8 +91,19 @@ static int download(struct build *b, const char *program, struct aq_err *err)
 	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
 
 	start(b, &cmd, program, "fetch");
+	if (!b->is_fetch)
+		aq_strv_add(&cmd.argv, "--unpack");
 	return run_on_lock(b, &cmd, b->archives, "the packages cannot be fetched",
 			   err);
+}
+
+static int unpack(struct build *b, const char *program, struct aq_err *err)
+{
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
+
+	start(b, &cmd, program, "unpack");
+	return run_on_lock(b, &cmd, b->archives,
+			   "the packages cannot be unpacked", err);
 }
 
 static int download_wheels(struct build *b, const char *program,
@@ -124,6 +135,7 @@ const struct dialect dialect_bundled = {
 	.name = "aq-rattler",
 	.solve = solve,
 	.download = download,
+	.unpack = unpack,
 	.download_wheels = download_wheels,
 	.link = link_prefix,
 	.can_constrain = true,

@@ -24,6 +24,10 @@ struct dialect {
 	 * there; NULL: the client cannot.
 	 */
 	int (*download)(struct build *b, const char *program, struct aq_err *err);
+	/* Unpack what is in b->archives by now, while others are waited for; link() does
+	 * the rest.
+	 */
+	int (*unpack)(struct build *b, const char *program, struct aq_err *err);
 	/* The same of wheels, in b->wheels. */
 	int (*download_wheels)(struct build *b, const char *program,
 			       struct aq_err *err);

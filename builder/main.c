@@ -23,6 +23,7 @@
 #include "builder/queue.h"
 #include "common/build.h"
 #include "common/clock.h"
+#include "common/collect.h"
 #include "common/index.h"
 #include "common/io.h"
 #include "common/layout.h"
@@ -405,6 +406,15 @@ static int serve_privately(struct build *b, struct aq_conf **conf,
 	return serve_in_domain(b, err);
 }
 
+/* A collection leaves what one of us holds, which no epilog asks for again. */
+static void collect_what_we_held(const struct build *b)
+{
+	cleanup_refs struct aq_refs *refs = NULL;
+
+	if (!b->is_personal && aq_refs_open(b->conf, &refs, NULL) == 0)
+		(void)!aq_collect_start_if_due(b->conf, b->uid, refs, NULL);
+}
+
 /* What is fetched goes there. */
 static int share_in(struct aq_conf *conf, const char *dir, struct aq_err *err)
 {
@@ -456,6 +466,8 @@ static int answer(const struct builder_options *o, struct aq_answer *a,
 		bytecode_catch_up(&b);
 	}
 	end(&b);
+	if (!rc) /* out of our control group, which ends with us */
+		collect_what_we_held(&b);
 	return rc;
 }
 

@@ -10,8 +10,13 @@
 #include "builder/shared.h"
 #include "builder/shared_store.h"
 #include "builder/shared_talk.h"
+#include "common/clock.h"
 #include "common/io.h"
 
+/* While others are waited for what is here is unpacked so often, in milliseconds: a
+ * client takes a tenth of it to start.
+ */
+#define UNPACK_MS 1000
 #define TMP "tmp/" /* of work/; what is elsewhere there stays */
 
 /* Root's name of it; builder_user could put a link where it was. */
@@ -61,6 +66,31 @@ void shared_archives_end(struct build *b)
 	remove_place(b, b->wheels);
 }
 
+/* Wait until all is here, or it is said who does what is not; what is here is unpacked
+ * meanwhile.
+ */
+static int hear(struct build *b, const struct shared_wanted *w,
+		enum shared_heard *ret, struct aq_err *err)
+{
+	int64_t since = aq_now_ms();
+	struct aq_err why;
+	int rc;
+
+	do {
+		rc = shared_hear(b, &b->sharing.archives, ret, NULL, err);
+		if (rc || *ret != SHARED_HEARD_GOT || !w->unpack ||
+		    aq_now_ms() - since < UNPACK_MS)
+			continue;
+		/* who links says what was wrong with it */
+		rc = w->unpack(b, w->program, &why);
+		if (rc && b->verdict == BUILD_ENDED)
+			return aq_fail(err, (enum aq_class)rc, "%s", why.text);
+		rc = 0;
+		since = aq_now_ms();
+	} while (!rc && *ret == SHARED_HEARD_GOT);
+	return rc;
+}
+
 /* Download what is not here, as far as it can be had, and publish it. */
 static int fetch(struct build *b, const struct shared_wanted *w,
 		 const struct shared_program *told, struct aq_err *err)
@@ -99,7 +129,7 @@ static int get(struct build *b, const struct shared_wanted *w,
 	snprintf(dir, sizeof(dir), "%s/%s", b->inside, w->place);
 	if (!shared_start(b, &b->sharing.archives, &program))
 		return 0;
-	rc = shared_hear(b, &b->sharing.archives, &heard, NULL, err);
+	rc = hear(b, w, &heard, err);
 	if (rc || heard == SHARED_HEARD_DONE || heard == SHARED_HEARD_NOTHING) {
 		shared_drop(&b->sharing.archives);
 		return rc;
@@ -155,8 +185,8 @@ int shared_archives(struct build *b, const struct dialect *d,
 		    const char *program, struct aq_err *err)
 {
 	cleanup_strv struct aq_strv names = AQ_STRV_INIT(AQ_LOCK_ITEMS_MAX);
-	const struct shared_wanted wanted = { &names, d->download, program,
-					      b->archives };
+	const struct shared_wanted wanted = { &names, d->download, d->unpack,
+					      program, b->archives };
 	struct aq_err why = { 0 };
 	int rc = 0;
 

@@ -103,8 +103,7 @@ static bool start(struct build *b, struct shared_process *p,
 /* -- what it says -- */
 
 /* One line of it, without the newline.  True: that is the answer. */
-static bool take_line(struct build *b, struct shared_process *p, char *line,
-		      enum shared_heard *ret)
+static bool take_line(struct build *b, char *line, enum shared_heard *ret)
 {
 	if (strcmp(line, SHARED_SAYS_CLAIMED) == 0) {
 		*ret = SHARED_HEARD_CLAIMED;
@@ -118,8 +117,10 @@ static bool take_line(struct build *b, struct shared_process *p, char *line,
 		*ret = SHARED_HEARD_DONE;
 		return true;
 	}
-	if (strcmp(line, SHARED_SAYS_GOT) == 0)
-		p->since = aq_now_ms();
+	if (strcmp(line, SHARED_SAYS_GOT) == 0) {
+		*ret = SHARED_HEARD_GOT;
+		return true;
+	}
 	aq_text_make_printable_text(line);
 	if (aq_starts_with(line, SHARED_SAYS_NOTE))
 		say(b, "shared_dir: %s", line + strlen(SHARED_SAYS_NOTE));
@@ -175,7 +176,7 @@ static bool take_said(struct build *b, struct shared_process *p,
 			return !line || take_lock(p, line, end + 1, lock, err);
 		}
 		p->at += (size_t)(end + 1 - text);
-		if (take_line(b, p, line, ret))
+		if (take_line(b, line, ret))
 			return true;
 	}
 }
@@ -234,9 +235,9 @@ static bool read_more(struct shared_process *p, int64_t *silent_since)
 int shared_hear(struct build *b, struct shared_process *p,
 		enum shared_heard *ret, struct aq_lock **lock, struct aq_err *err)
 {
-	int64_t silent = aq_now_ms();
+	const int64_t since = aq_now_ms();
+	int64_t silent = since;
 
-	p->since = silent;
 	*ret = SHARED_HEARD_NOTHING;
 	while (!take_said(b, p, ret, lock, err)) {
 		struct pollfd f = { .fd = p->from, .events = POLLIN };
@@ -251,7 +252,7 @@ int shared_hear(struct build *b, struct shared_process *p,
 			give_up(b, p, "does not answer");
 			return 0;
 		}
-		if (aq_now_ms() - p->since > WAIT_MS) {
+		if (aq_now_ms() - since > WAIT_MS) {
 			drop(p, true);
 			say(b, "another node works for too long at this: this one no longer waits");
 			*ret = SHARED_HEARD_ALONE;

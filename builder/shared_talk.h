@@ -13,6 +13,7 @@ enum shared_heard {
 	SHARED_HEARD_LOCK,
 	SHARED_HEARD_CLAIMED,
 	SHARED_HEARD_ALONE,
+	SHARED_HEARD_GOT, /* one of them; more will be said */
 	SHARED_HEARD_DONE,
 	SHARED_HEARD_NOTHING, /* there will be no answer, which was said */
 };
@@ -29,6 +30,8 @@ struct shared_wanted {
 	const struct aq_strv *names; /* as shared_archive_name() has them */
 	int (*download)(struct build *b, const char *program,
 			struct aq_err *err);
+	/* or NULL; called with some of them here, for all that are */
+	int (*unpack)(struct build *b, const char *program, struct aq_err *err);
 	const char *program;
 	const char *place; /* where they are wanted, below work/ */
 };

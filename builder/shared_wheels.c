@@ -55,7 +55,7 @@ int shared_wheels(struct build *b, const struct dialect *d,
 		  const char *program, bool is_kept, struct aq_err *err)
 {
 	cleanup_strv struct aq_strv names = AQ_STRV_INIT(AQ_LOCK_ITEMS_MAX);
-	const struct shared_wanted wanted = { &names, d->download_wheels,
+	const struct shared_wanted wanted = { &names, d->download_wheels, NULL,
 					      program, b->wheels };
 	struct aq_err why = { 0 };
 

@@ -85,6 +85,24 @@ is_all_that_runs() { [[ $(squeue -h -o %i) == "$1" ]]; }
   assert_equal "$(current flow)" "$a"
 }
 
+@test "what a builder still held when it was left goes once that has ended" {
+  local a b hold lock locks=$IT_DIR/nodes/n1/run/locks
+  aq --node n1 gc >/dev/null # there are locks
+  # it notes what it made of byte-code, which waits for this
+  exec {lock}>"$locks/bytecode"
+  flock "$lock"
+  a=$(uses "$A" --aq-workflow=flow)
+  # as it does then, for as long as flushing the disk takes
+  exec {hold}>"$locks/hold-$a"
+  flock -s "$hold"
+  b=$(uses "$B" --aq-workflow=flow)
+  settle
+  there "$a"
+  exec {hold}>&- {lock}>&-
+  wait_until 30 gone "$a"
+  there "$b"
+}
+
 @test "the request that was submitted last is current, whichever starts first" {
   local a b job
   job=$(it_submit --hold -w n1 --aq-requirements="$A" --aq-workflow=flow --wrap 'echo "$AQ_ENV_PREFIX"')
