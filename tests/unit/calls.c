@@ -93,17 +93,30 @@ void calls_each_fails(const struct calls_life *life, void *arg,
 	}
 }
 
-void calls_all_fail(const struct calls_life *life, void *arg)
+/* 'memory': the stride of those that ask for it. */
+static void all_fail(const struct calls_life *life, void *arg,
+		     unsigned int stride, unsigned int memory)
 {
 	static const enum fault_kind kinds[] = { FAULT_DISK, FAULT_OPEN,
 						 FAULT_READ, FAULT_LOCK,
 						 FAULT_LOOK };
-	unsigned int stride = (unsigned int)count_of("AQ_COUNT_CALLS_STRIDE",
-						     CALLS_STRIDE);
-	unsigned int fewer = stride < CALLS_FEWER ? 1 : stride / CALLS_FEWER;
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-		calls_each_fails(life, arg, kinds[i], fewer);
+		calls_each_fails(life, arg, kinds[i], stride);
 	if (FAULTS_HAS_MEMORY)
-		calls_each_fails(life, arg, FAULT_MEMORY, stride);
+		calls_each_fails(life, arg, FAULT_MEMORY, memory);
+}
+
+void calls_all_fail(const struct calls_life *life, void *arg)
+{
+	unsigned int stride = (unsigned int)count_of("AQ_COUNT_CALLS_STRIDE",
+						     CALLS_STRIDE);
+
+	all_fail(life, arg, stride < CALLS_FEWER ? 1 : stride / CALLS_FEWER,
+		 stride);
+}
+
+void calls_every_one_fails(const struct calls_life *life, void *arg)
+{
+	all_fail(life, arg, 1, 1);
 }

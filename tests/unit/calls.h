@@ -37,6 +37,8 @@ void calls_each_fails(const struct calls_life *life, void *arg,
 #define CALLS_STRIDE 101
 #define CALLS_FEWER 7
 void calls_all_fail(const struct calls_life *life, void *arg);
+/* The same with every call: for a life that makes few. */
+void calls_every_one_fails(const struct calls_life *life, void *arg);
 
 /* The entries of a directory. */
 unsigned int calls_entries(const char *dir, const char *name);

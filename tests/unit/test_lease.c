@@ -414,7 +414,7 @@ static void expect_none(void *arg)
 	assert_int_equal(calls_entries(s->own.run_dir, "leases"), 0);
 }
 
-static void any_call_may_fail(void **state)
+static void each_call_may_fail(void **state)
 {
 	static const struct calls_part parts[] = {
 		{ "stage", stage },	{ "move", move },
@@ -431,7 +431,7 @@ static void any_call_may_fail(void **state)
 	s.own.run_dir = run_dir;
 	assert_int_equal(mkdir(run_dir, 0700), 0);
 	assert_int_equal(mkdir(leases, 0700), 0);
-	calls_all_fail(&life, &s);
+	calls_every_one_fails(&life, &s);
 }
 
 #define TEST(name) \
@@ -453,7 +453,7 @@ int main(void)
 		TEST(an_epilog_may_be_faster),
 		TEST(who_holds_it_is_told_from_what_fails),
 		TEST(one_that_is_held_is_not_removed),
-		TEST(any_call_may_fail),
+		TEST(each_call_may_fail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
