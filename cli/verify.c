@@ -210,9 +210,11 @@ static void settle(struct run *r, const char *name, const struct aq_findings *f)
 }
 
 /* References end with their jobs: nothing is to be repaired there. */
-static void settle_cache(struct run *r, struct aq_findings *f)
+static int settle_cache(struct run *r, const struct aq_findings *f,
+			struct aq_err *err)
 {
-	struct aq_findings rest = AQ_FINDINGS_INIT;
+	cleanup_findings struct aq_findings rest = AQ_FINDINGS_INIT;
+	int rc;
 
 	for (size_t i = 0; i < f->n; i++) {
 		bool is_reference = f->v[i].kind == AQ_FINDING_REFERENCE;
@@ -225,8 +227,10 @@ static void settle_cache(struct run *r, struct aq_findings *f)
 			aq_findings_add(&rest, f->v[i].kind, f->v[i].package,
 					f->v[i].path, "%s", f->v[i].text);
 	}
-	settle(r, NULL, &rest);
-	aq_findings_free(&rest);
+	rc = aq_findings_done(&rest, err);
+	if (!rc)
+		settle(r, NULL, &rest);
+	return rc;
 }
 
 static int look_at_cache(struct run *r, struct aq_err *err)
@@ -234,9 +238,7 @@ static int look_at_cache(struct run *r, struct aq_err *err)
 	cleanup_findings struct aq_findings f = AQ_FINDINGS_INIT;
 	int rc = aq_verify_cache(&r->verify, &f, err);
 
-	if (!rc)
-		settle_cache(r, &f);
-	return rc;
+	return rc ? rc : settle_cache(r, &f, err);
 }
 
 static int look_at_env(struct run *r, const char *name, struct aq_err *err)

@@ -49,10 +49,27 @@ static enum aq_class class_of(int code)
 	}
 }
 
+/* SQLite says that a file is malformed, too, where the disk did not let it be read
+ * (SQLITE_IOERR_CORRUPTFS): these are the errors that it says so of.  What cannot be
+ * read is not damaged.
+ */
+static bool was_unreadable(const struct aq_db *db)
+{
+	int errnum = 0;
+
+	(void)sqlite3_file_control(db->handle, NULL, SQLITE_FCNTL_LAST_ERRNO,
+				   &errnum);
+	errno = errnum;
+	return errnum == EIO || errnum == ENXIO || errnum == ERANGE;
+}
+
 static int fail(const struct aq_db *db, const char *what, struct aq_err *err)
 {
-	return aq_fail(err, class_of(sqlite3_extended_errcode(db->handle)),
-		       "%s: %s", what, sqlite3_errmsg(db->handle));
+	enum aq_class class = class_of(sqlite3_extended_errcode(db->handle));
+
+	if (class == AQ_CORRUPT && was_unreadable(db))
+		return aq_fail_errno(err, "%s: it cannot be read", what);
+	return aq_fail(err, class, "%s: %s", what, sqlite3_errmsg(db->handle));
 }
 
 void aq_db_close(struct aq_db *db)
@@ -143,6 +160,9 @@ static int step_all(struct aq_db *db, sqlite3_stmt *stmt, aq_db_each_fn *each,
 		/* a column read out of memory looks like NULL */
 		if (sqlite3_errcode(db->handle) == SQLITE_NOMEM)
 			rc = aq_fail(err, AQ_SYS, "database: out of memory");
+		/* as an integrity check does of a page */
+		if (rc == AQ_CORRUPT && was_unreadable(db))
+			rc = aq_fail_errno(err, "database: it cannot be read");
 		if (rc)
 			return rc;
 	}

@@ -58,13 +58,22 @@ void aq_findings_add(struct aq_findings *f, enum aq_finding_kind kind,
 	va_end(args);
 	new.package = package ? strdup(package) : NULL;
 	new.path = path ? strdup(path) : NULL;
-	if (!new.text || (package && !new.package) || (path && !new.path) ||
-	    !aq_grow(f->v, f->n, AQ_FINDINGS_MAX)) {
-		free_one(&new);
+	if (f->n >= AQ_FINDINGS_MAX) {
 		f->n_left_out++;
+	} else if (new.text && (!package || new.package) &&
+		   (!path || new.path) && aq_grow(f->v, f->n, AQ_FINDINGS_MAX)) {
+		f->v[f->n++] = new;
 		return;
+	} else {
+		f->is_broken = true;
 	}
-	f->v[f->n++] = new;
+	free_one(&new);
+}
+
+int aq_findings_done(const struct aq_findings *f, struct aq_err *err)
+{
+	return f->is_broken ?
+		aq_fail(err, AQ_SYS, "out of memory for what was found") : 0;
 }
 
 bool aq_findings_have(const struct aq_findings *f, enum aq_finding_kind kind)

@@ -41,7 +41,8 @@ struct aq_finding {
 struct aq_findings {
 	struct aq_finding *v;
 	size_t n;
-	size_t n_left_out; /* over AQ_FINDINGS_MAX, or out of memory */
+	size_t n_left_out; /* over AQ_FINDINGS_MAX */
+	bool is_broken;    /* out of memory: what was found is not known */
 };
 #define AQ_FINDINGS_INIT { 0 }
 void aq_findings_free(struct aq_findings *f);
@@ -53,5 +54,7 @@ void aq_findings_add(struct aq_findings *f, enum aq_finding_kind kind,
 		     ...) AQ_PRINTF(5, 6);
 /* Whether any is of 'kind'. */
 bool aq_findings_have(const struct aq_findings *f, enum aq_finding_kind kind);
+/* AQ_SYS: out of memory, so that there may be others. */
+AQ_CHECK int aq_findings_done(const struct aq_findings *f, struct aq_err *err);
 
 #endif

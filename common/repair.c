@@ -205,10 +205,10 @@ static int remember(struct aq_store *store, const struct aq_conf *conf,
 	ret->has_manifest = !rc;
 	if (ret->has_manifest)
 		put_first(ret, m);
-	if (aq_store_find_exact(store, ret->name, &env, NULL) == 0)
-		ret->is_pinned = env->pinned;
-	else
-		ret->is_pinned = m && m->env->pinned;
+	rc = aq_store_find_exact(store, ret->name, &env, err);
+	if (rc && rc != AQ_MISS && rc != AQ_CORRUPT)
+		return rc;
+	ret->is_pinned = rc ? m && m->env->pinned : env->pinned;
 	return 0;
 }
 

@@ -7,14 +7,20 @@
 #include "common/manifest.h"
 #include "common/store_inside.h"
 
-/* Whether envs/NAME is a directory; a manifest may outlive it. */
-static bool has_prefix(const struct aq_conf *conf, const char *name)
+/* AQ_MISS: envs/NAME is no directory; a manifest may outlive it. */
+static int look_for_prefix(const struct aq_conf *conf, const char *name,
+			   struct aq_err *err)
 {
 	char path[STORE_PATH_SIZE + AQ_ENV_NAME_SIZE];
 	struct stat st;
 
+	if (!aq_env_is_name(name))
+		return AQ_MISS;
 	snprintf(path, sizeof(path), "%s/envs/%s", conf->cache_dir, name);
-	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT ?
+			AQ_MISS : aq_fail_errno(err, "cannot examine '%s'", path);
+	return S_ISDIR(st.st_mode) ? 0 : AQ_MISS;
 }
 
 static int insert(struct aq_db *db, const struct aq_conf *conf,
@@ -41,6 +47,16 @@ static int insert(struct aq_db *db, const struct aq_conf *conf,
 	return rc;
 }
 
+static int insert_if_there(struct aq_db *db, const struct aq_conf *conf,
+			   const char *name, struct aq_err *err)
+{
+	int rc = look_for_prefix(conf, name, err);
+
+	if (rc)
+		return rc == AQ_MISS ? 0 : rc;
+	return insert(db, conf, name, err);
+}
+
 int aq_store_adopt(struct aq_store *store, const struct aq_conf *conf,
 		   const char *name, struct aq_err *err)
 {
@@ -65,8 +81,7 @@ int aq_store_rebuild(struct aq_db *db, const struct aq_conf *conf,
 	if (!dir)
 		return aq_fail_errno(err, "cannot read '%s'", path);
 	while (!rc && (errno = 0, e = readdir(dir)))
-		if (e->d_name[0] != '.' && has_prefix(conf, e->d_name))
-			rc = insert(db, conf, e->d_name, err);
+		rc = insert_if_there(db, conf, e->d_name, err);
 	if (!rc && errno)
 		return aq_fail_errno(err, "cannot read '%s'", path);
 	rewinddir(dir); /* bases once their environments are there */

@@ -140,15 +140,27 @@ struct look {
 	struct aq_findings *f;
 };
 
-static void find_accounts(const struct aq_conf *conf, uid_t ret[2])
+/* One that is not there owns nothing.  Where that cannot be said (a directory service
+ * that does not answer) all its files would seem to be strangers'.
+ */
+static int find_accounts(const struct aq_conf *conf, uid_t ret[2],
+			 struct aq_err *err)
 {
 	const char *const names[] = { conf->builder_user, conf->probe_user };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		const struct passwd *p = names[i] ? getpwnam(names[i]) : NULL;
+		const struct passwd *p;
 
+		errno = 0;
+		p = names[i] ? getpwnam(names[i]) : NULL;
+		/* getpwnam(3): these say that there is none, too */
+		if (!p && errno && errno != ENOENT && errno != ESRCH &&
+		    errno != EBADF && errno != EPERM)
+			return aq_fail_errno(err, "cannot look for account '%s'",
+					     names[i]);
 		ret[i] = p ? p->pw_uid : geteuid();
 	}
+	return 0;
 }
 
 static bool is_ours(const struct look *l, const struct stat *st)
@@ -275,7 +287,9 @@ static int check_files(struct aq_verify *v, const struct aq_env *row,
 	}
 	snprintf(path, sizeof(path), "work/bytecode/pending/%s", row->name);
 	l.is_growing = verify_is_there(v->conf, path);
-	find_accounts(v->conf, l.accounts);
+	rc = find_accounts(v->conf, l.accounts, err);
+	if (rc)
+		return rc;
 	return v->has_contents && m ? walk_with_contents(&l, envs, row, m, err) :
 				      walk(&l, envs, row, err);
 }
@@ -288,19 +302,25 @@ static int check_orphan(struct aq_verify *v, const char *name,
 	cleanup_manifest struct aq_manifest *m = NULL;
 	char envs[VERIFY_PATH_SIZE], meta[VERIFY_PATH_SIZE];
 	bool has_files, has_meta;
+	int rc;
 
 	snprintf(envs, sizeof(envs), "envs/%s", name);
 	snprintf(meta, sizeof(meta), "meta/%s", name);
 	has_files = verify_is_there(v->conf, envs);
 	has_meta = verify_is_there(v->conf, meta);
-	if ((!has_files && !has_meta) ||
-	    aq_flock_check_build(v->conf, name, NULL) == AQ_BUSY)
+	rc = has_files || has_meta ? aq_flock_check_build(v->conf, name, err) :
+				     AQ_BUSY;
+	if (rc == AQ_BUSY)
 		return aq_fail(err, AQ_MISS, "no environment is named '%s'", name);
+	if (!rc && has_files)
+		rc = aq_manifest_read(v->conf, name, &m, err);
+	if (rc == AQ_SYS) /* it cannot be said */
+		return rc;
 	if (!has_files)
 		aq_findings_add(f, AQ_FINDING_ORPHAN, NULL, meta,
 				"'%s' is there without a row and without files",
 				meta);
-	else if (aq_manifest_read(v->conf, name, &m, NULL) == 0)
+	else if (!rc)
 		aq_findings_add(f, AQ_FINDING_ORPHAN, NULL, envs,
 				"'%s' is there with a whole manifest, but without a row",
 				envs);
@@ -323,21 +343,22 @@ static int read_row(struct aq_verify *v, const char *name,
 	return rc ? rc : aq_store_find_exact(*store, name, ret, err);
 }
 
-/* Whether the row is still as it was, or there is still none. */
-static bool is_as_before(struct aq_verify *v, const char *name,
-			 const struct aq_env *was)
+/* AQ_MISS: the row is not as it was any more, or there is one now. */
+static int look_once_more(struct aq_verify *v, const char *name,
+			  const struct aq_env *was, struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
 	cleanup_env struct aq_env *is = NULL;
-	int rc = read_row(v, name, &store, &is, NULL);
+	int rc = read_row(v, name, &store, &is, err);
+	bool is_same = !was;
 
-	if (rc && rc != AQ_MISS)
-		return true; /* it cannot be said */
-	if (rc)
-		return !was;
-	return was && was->created == is->created &&
-	       was->size_own + was->size_shared ==
-		       is->size_own + is->size_shared;
+	if (!rc)
+		is_same = was && was->created == is->created &&
+			  was->size_own + was->size_shared ==
+				  is->size_own + is->size_shared;
+	else if (rc != AQ_MISS)
+		return rc == AQ_CORRUPT ? 0 : rc; /* that is found elsewhere */
+	return is_same ? 0 : AQ_MISS;
 }
 
 static int verify_row(struct aq_verify *v, const struct aq_env *row,
@@ -363,11 +384,12 @@ int aq_verify_env(struct aq_verify *v, const char *name,
 	struct aq_findings f = AQ_FINDINGS_INIT;
 	int rc = read_row(v, name, &store, &row, err);
 	bool is_unreadable = rc == AQ_CORRUPT && store;
+	int then = 0;
 
 	if (is_unreadable) {
 		aq_findings_add(ret, AQ_FINDING_ROW, NULL, NULL,
 				"its row in cache.db cannot be read");
-		return 0;
+		return aq_findings_done(ret, err);
 	}
 	/* a damaged cache.db, or none, is found elsewhere */
 	if (rc && rc != AQ_MISS && rc != AQ_CORRUPT)
@@ -376,13 +398,17 @@ int aq_verify_env(struct aq_verify *v, const char *name,
 		return AQ_MISS;
 	rc = row ? verify_row(v, row, &store, &f, err) :
 		   check_orphan(v, name, &f, err);
+	if (!rc)
+		rc = aq_findings_done(&f, err);
 	aq_store_close(store);
 	store = NULL;
-	/* built or collected while we looked */
-	if ((rc || f.n) && !is_as_before(v, name, row)) {
+	if (rc || f.n)
+		then = look_once_more(v, name, row, rc ? NULL : err);
+	if (rc || then) {
 		aq_findings_free(&f);
-		return 0;
+		/* built or collected while we looked */
+		return then == AQ_MISS ? 0 : rc ? rc : then;
 	}
 	*ret = f;
-	return rc;
+	return 0;
 }

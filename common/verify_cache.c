@@ -175,10 +175,13 @@ int aq_verify_cache(const struct aq_verify *v, struct aq_findings *ret,
 	cleanup_store struct aq_store *store = NULL;
 	int rc = check_database(v, &store, ret, err);
 
-	if (rc) /* without rows there is nothing to compare with */
-		return rc == AQ_MISS || rc == AQ_CORRUPT ? 0 : rc;
-	rc = check_bases(v, store, ret, err);
-	return rc ? rc : check_references(v, store, ret, err);
+	if (rc == AQ_MISS || rc == AQ_CORRUPT)
+		return aq_findings_done(ret, err); /* no rows to compare with */
+	if (!rc)
+		rc = check_bases(v, store, ret, err);
+	if (!rc)
+		rc = check_references(v, store, ret, err);
+	return rc ? rc : aq_findings_done(ret, err);
 }
 
 /* -- leftovers -- */

@@ -127,11 +127,10 @@ static int add_sum(const struct aq_sum *sum, void *arg, struct aq_err *err)
 
 static bool is_pending(const struct aq_conf *conf, const char *name)
 {
-	char path[1024];
+	char path[64 + AQ_ENV_NAME_SIZE];
 
-	snprintf(path, sizeof(path), "%s/work/" AQ_SUMS_PENDING "/%s",
-		 conf->cache_dir, name);
-	return access(path, F_OK) == 0;
+	snprintf(path, sizeof(path), "work/" AQ_SUMS_PENDING "/%s", name);
+	return verify_is_there(conf, path);
 }
 
 static int read_sums(struct contents *c, const char *name, struct aq_err *err)

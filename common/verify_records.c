@@ -356,18 +356,20 @@ static int add_rows(struct reading *r, char *text, struct aq_err *err)
 	return rc;
 }
 
-/* Its version, in whatever spelling. */
-static bool is_version(const char *a, const char *b)
+/* Whether both are one version, in whatever spelling. */
+static int compare_versions(const char *a, const char *b, bool *ret,
+			    struct aq_err *err)
 {
 	const struct aq_pep440_flags flags = { .strip = true, .local = true };
 	cleanup_str struct aq_str x = AQ_STR_INIT(NAME_SIZE);
 	cleanup_str struct aq_str y = AQ_STR_INIT(NAME_SIZE);
 
-	if (strcmp(a, b) == 0)
-		return true;
-	return aq_pep440_version(a, strlen(a), flags, &x) &&
-	       aq_pep440_version(b, strlen(b), flags, &y) &&
-	       strcmp(aq_str_get(&x), aq_str_get(&y)) == 0;
+	*ret = strcmp(a, b) == 0 ||
+	       (aq_pep440_version(a, strlen(a), flags, &x) &&
+		aq_pep440_version(b, strlen(b), flags, &y) &&
+		strcmp(aq_str_get(&x), aq_str_get(&y)) == 0);
+	return x.broken == ENOMEM || y.broken == ENOMEM ?
+		aq_fail(err, AQ_SYS, "out of memory for a version") : 0;
 }
 
 /* Whether a conda package says that 'path' is its own: what is in it is checked
@@ -390,7 +392,8 @@ static int read_wheel(struct reading *r, int site, const char *info,
 	char name[NAME_SIZE], version[NAME_SIZE];
 	char in[NAME_MAX + 16], path[AQ_WALK_PATH_MAX];
 	const struct aq_lock_item *item;
-	int rc;
+	bool is_same = false;
+	int rc = 0;
 
 	snprintf(in, sizeof(in), "%s/RECORD", info);
 	snprintf(path, sizeof(path), "%s/%s", r->site, in);
@@ -399,7 +402,11 @@ static int read_wheel(struct reading *r, int site, const char *info,
 	item = find_wheel(r->lock, name);
 	if (!item && is_claimed(r->claims, path))
 		return 0;
-	if (!item || !is_version(item->version, version)) {
+	if (item)
+		rc = compare_versions(item->version, version, &is_same, err);
+	if (rc)
+		return rc;
+	if (!is_same) {
 		aq_findings_add(r->f, AQ_FINDING_RECORD, name, path,
 				item ? "wheel '%s' is of another version than in its lock" :
 				       "wheel '%s' is there, which its lock does not have",

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
+#include <pwd.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -326,6 +327,12 @@ LOOKING(readlinkat, ssize_t, (int dir, const char *path, char *mem, size_t n),
 struct dirent *readdir(DIR *dir)
 {
 	return fails(FAULT_LOOK, EIO) ? NULL : REAL(readdir)(dir);
+}
+
+/* As where a directory service does not answer. */
+struct passwd *getpwnam(const char *name)
+{
+	return fails(FAULT_LOOK, EIO) ? NULL : REAL(getpwnam)(name);
 }
 
 /* -- locks -- */

@@ -34,7 +34,7 @@ enum fault_kind {
 	/* at what changes the disk, which nobody does whose memory is not bounded: */
 	FAULT_GROW,  /* it takes all the memory that it may have */
 	/* as the first ones: */
-	FAULT_LOOK, /* stat and its kin, readlink, readdir: EIO */
+	FAULT_LOOK, /* stat and its kin, readlink, readdir, getpwnam: EIO */
 };
 
 /* More than any pipe holds. */
