@@ -197,25 +197,27 @@ static int hear(int fd, int64_t until_ms, int *ret)
 /* Where the builder lies a disk may hang: who waits for it is a task that nobody
  * can cancel yet, and one that cannot be ended drains its node.
  */
-static int hear_of_start(int fd, const char *builder, struct aq_err *err)
+static int hear_of_start(int fd, const struct aq_build_start *s,
+			 struct aq_err *err)
 {
-	int64_t until = aq_now_ms() + AQ_BUILD_START_MS;
+	int start_ms = s->start_ms ? s->start_ms : AQ_BUILD_START_MS;
+	int64_t until = aq_now_ms() + start_ms;
 	int pid = -1, errnum = 0, rc;
 
 	if (hear(fd, until, &pid) != 1)
 		return aq_fail(err, AQ_SYS, "cannot start '%s': cannot fork",
-			       builder);
+			       s->builder);
 	rc = hear(fd, until, &errnum);
 	if (rc == 1) {
 		errno = errnum;
-		return aq_fail_errno(err, "cannot start '%s'", builder);
+		return aq_fail_errno(err, "cannot start '%s'", s->builder);
 	}
 	if (rc == 0) /* end of file: it was executed */
 		return 0;
 	/* it has the pipe open, so the number is still its own */
 	kill(pid, SIGKILL);
 	return aq_fail(err, AQ_SYS, "'%s' did not start within %d ms (a hanging disk?)",
-		       builder, AQ_BUILD_START_MS);
+		       s->builder, start_ms);
 }
 
 /* Fork twice, so that init reaps the builder and the host sees no SIGCHLD of
@@ -247,5 +249,5 @@ int aq_build_spawn(const struct aq_build_start *start, struct aq_err *err)
 		return aq_fail_errno(err, "cannot fork");
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	return hear_of_start(in, start->builder, err);
+	return hear_of_start(in, start, err);
 }

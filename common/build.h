@@ -54,6 +54,7 @@ struct aq_build_start {
 	const struct aq_workflow *workflow;
 	const char *as_base;   /* what is built becomes this base; or NULL */
 	const char *again;     /* make what this manifest is of; or NULL */
+	int start_ms;          /* that it may take to start; 0: AQ_BUILD_START_MS */
 	int answer_fd, request_fd, progress_fd, alive_fd;
 };
 
@@ -70,8 +71,8 @@ struct aq_build_start {
  * above, /dev/null for the standard ones, an empty signal mask, default
  * dispositions, umask 077, directory /, and a constructed environment.
  * Async-signal-safe between fork and exec.  Any process; who calls it decides
- * as whom it runs.  Waits AQ_BUILD_START_MS at most: AQ_SYS, and what did not
- * start by then is killed.
+ * as whom it runs.  Waits start->start_ms at most: AQ_SYS, and what did not start
+ * by then is killed.
  */
 AQ_CHECK int aq_build_spawn(const struct aq_build_start *start,
 			    struct aq_err *err);

@@ -48,6 +48,19 @@ static bool is_known(const struct prolog *p, const struct aq_conf *conf,
 	       aq_memo_read(conf, p->request, len, answer, digest, NULL) == 0;
 }
 
+/* Before the worker's deadline, in milliseconds: who is killed there leaves behind what
+ * did not start, to begin whenever its disk is back.
+ */
+#define START_MARGIN_MS 500
+
+static int start_ms(const struct prolog *p)
+{
+	int64_t took = (aq_now_us() - p->job.since_us) / 1000;
+	int64_t left = AQ_WORKER_DEADLINE_MS - START_MARGIN_MS - took;
+
+	return left > 0 ? (int)left : 1;
+}
+
 /* A builder that outlives us, and that the job's mark keeps alive: that it has begun is
  * all that is waited for.
  */
@@ -72,6 +85,7 @@ static int prefetch(const struct prolog *p, const struct aq_conf *conf,
 			.node = getenv("SLURMD_NODENAME"),
 			.prefetch = p->job.job,
 			.uid = p->job.uid,
+			.start_ms = start_ms(p),
 			.answer_fd = answer_fd,
 			.request_fd = request,
 			.progress_fd = -1,

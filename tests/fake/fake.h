@@ -26,6 +26,7 @@ struct fake {
 	const char *plugstack; /* plugstack.conf's argument */
 	uint32_t job, step, n_tasks, uid;
 	int fail_at; /* 0: nothing fails */
+	bool has_hung_disk; /* what is to be executed hangs there */
 	bool loses_request; /* the environment arrives without it */
 	const char *workflow; /* what somebody made of RIM_WORKFLOW; or NULL */
 
@@ -34,6 +35,7 @@ struct fake {
 	char failed[64];     /* which one did */
 	int n_bad_returns;   /* hooks that did not return 0 */
 	int n_signals;       /* processes that died by a signal */
+	pid_t hung;          /* who hangs at it */
 	char env[FAKE_ENV_MAX]; /* of the step: NAME=VALUE, NUL, …, NUL */
 	char digest[128];    /* SPANK_AQ_DIGEST */
 	char prefetch[FAKE_TEXT_MAX]; /* SPANK_AQ_PREFETCH */

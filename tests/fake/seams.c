@@ -41,8 +41,22 @@ SEAM(off_t, lseek, (int fd, off_t offset, int whence), (fd, offset, whence), -1,
      EIO)
 SEAM(int, setgroups, (size_t n, const gid_t *groups), (n, groups), -1, EPERM)
 SEAM(int, chdir, (const char *path), (path), -1, EACCES)
-SEAM(int, execve, (const char *path, char *const args[], char *const env[]),
-     (path, args, env), -1, ENOENT)
+
+int __real_execve(const char *path, char *const args[], char *const env[]);
+int __wrap_execve(const char *path, char *const args[], char *const env[]);
+int __wrap_execve(const char *path, char *const args[], char *const env[])
+{
+	if (fake && fake->has_hung_disk) {
+		fake->hung = getpid();
+		for (;;)
+			pause();
+	}
+	if (!fake_fails("execve"))
+		return __real_execve(path, args, env);
+	errno = ENOENT;
+	return -1;
+}
+
 /* nothing happens in time */
 SEAM(int, poll, (struct pollfd *fds, nfds_t n, int timeout), (fds, n, timeout),
      0, 0)

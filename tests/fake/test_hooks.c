@@ -216,36 +216,6 @@ static void test_prolog_holds_what_is_asked_for(void **state)
 	assert_node_is_clean();
 }
 
-/* A prolog that cannot start it has held all the same what the job asks for. */
-static void test_prefetch_that_fails(void **state)
-{
-	FILE *conf = fopen("aq.conf", "a");
-
-	(void)state;
-	assert_non_null(conf);
-	assert_true(fputs("prefetch = yes\n", conf) >= 0);
-	assert_int_equal(fclose(conf), 0);
-	fake->uid = 1; /* an account that there is */
-	assert_int_equal(mkdir("lib", 0755), 0);
-	assert_int_equal(mkdir("lib/private", 0711), 0);
-	assert_int_equal(mkdir("lib/private/1", 0750), 0);
-	assert_int_equal(fake_submit(S_CTX_LOCAL, FILES("a.yaml")), 0);
-	assert_true(fake->prefetch[0]);
-	for (int n = 1; strcmp(fake->failed, "memfd_create") != 0; n++) {
-		assert_true(n < 1000);
-		fake_epilog();
-		fake->calls = 0;
-		fake->fail_at = n;
-		fake->failed[0] = '\0';
-		fake_prolog();
-		fake->fail_at = 0;
-	}
-	assert_said("cannot make room for an answer");
-	assert_true(node_has("run/jobs/7.n1"));
-	assert_true(node_has("run/private/1/jobs/7.n1"));
-	assert_calm();
-}
-
 static void test_reason_and_125(void **state)
 {
 	(void)state;
@@ -494,7 +464,6 @@ int main(void)
 		TEST(test_last_one_counts),
 		TEST(test_unused),
 		TEST(test_prolog_holds_what_is_asked_for),
-		TEST(test_prefetch_that_fails),
 		TEST(test_reason_and_125),
 		TEST(test_killed_builder),
 		TEST(test_none_undoes),
