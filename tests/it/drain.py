@@ -63,6 +63,15 @@ RAN = re.compile(
 # srun that dies or is stopped.
 SUBMITS = ("error", "memory", "full", "corrupt", "missing", "unreadable", "flood")
 
+# What a hook's program does.  Slurm ends all that descends from a slurmstepd whose job is
+# over, in the middle of a release: so init has it as its own.  Of two hooks that do it at
+# once each did half, and failed: one comes after the other.
+APART = """exec 9>{lock}
+flock 9
+( ( {line} ) & )
+exec 9>&-
+flock {lock} true"""
+
 WAITS = re.compile(r"srun: job \d+ (queued and waiting for|has been allocated) resources")
 
 BAD_CONFS = (
@@ -239,8 +248,10 @@ class Node:
         met = self.mark(Path(path).with_suffix(""))
         met.touch()
         met.chmod(0o666)
-        # a program that is cancelled itself says nothing afterwards
-        told = f"echo >>{met}\n{line}" if cell.fault == "cancel" else f"{line} && echo >>{met}"
+        if cell.fault == "cancel":  # what is cancelled itself says nothing afterwards
+            told = f"echo >>{met}\n{line}"
+        else:
+            told = APART.format(line=f"{line} && echo >>{met}", lock=f"{met}.lock")
         Path(path).write_text(f"#!/bin/sh\nexec >/dev/null 2>&1\numask 077\nexport {env}\n{told}\n")
         Path(path).chmod(0o755)
         # a user cannot do that: it is done now, or when they say
@@ -290,7 +301,11 @@ class Node:
             plan.unlink(missing_ok=True)
             for end in ("", ".root", ".asked"):
                 Path(program + end).unlink(missing_ok=True)
-            self.mark(plan).unlink(missing_ok=True)
+            lock = Path(f"{self.mark(plan)}.lock")
+            if lock.exists():  # who does it still, though its hook went on
+                run("flock", str(lock), "true")
+            for path in (self.mark(plan), lock):
+                path.unlink(missing_ok=True)
 
     def mark(self, plan: Path) -> Path:
         """What the program writes to."""
