@@ -30,5 +30,7 @@ cuts() {
 @test "a collection, on btrfs" { cuts btrfs collect; }
 @test "a base, on ext4" { cuts ext4 base "${AQ_COUNT_POWER_MORE:-67}"; }
 @test "byte-code is linked, on ext4" { cuts ext4 bytecode "${AQ_COUNT_POWER_MORE:-67}"; }
+@test "byte-code has its name once it is on disk, whoever else flushes, on ext4" { cuts ext4 published; }
+@test "byte-code has its name once it is on disk, whoever else flushes, on xfs" { cuts xfs published; }
 @test "a workflow moves on, on ext4" { cuts ext4 workflow; }
 @test "a pin, on ext4" { cuts ext4 pin; }

@@ -13,6 +13,7 @@ where the choice of what is lost begins.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import dataclasses
 import hashlib
@@ -21,7 +22,6 @@ import os
 import random
 import shutil
 import sqlite3
-import struct
 import subprocess
 import sys
 import time
@@ -30,10 +30,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from faults import WrongError, forget_failures, heal, must, run
+from power_log import Write, lose, read_flushes, read_log, write_to
 
-RECORD = struct.Struct("=3Q")  # struct record
-WRITE, FLUSH, MARK = range(3)
-SECTOR = 4096  # bytes that a disk writes whole
 SECONDS = 60  # until what goes on after an answer is over, on a loaded machine
 
 # name: size of the image, how it is made
@@ -62,8 +60,8 @@ class Promises:
 
     @staticmethod
     def of(text: str) -> Promises:
-        """From a mark."""
-        return Promises(*(set(names) for names in json.loads(text)))
+        """From a mark; or nothing yet."""
+        return Promises(*(set(names) for names in json.loads(text))) if text else Promises()
 
     def copy(self) -> Promises:
         """To change."""
@@ -78,6 +76,7 @@ class Operation:
     verbs: list[str]
     limits: list[str] = dataclasses.field(default_factory=list)  # for aq.conf
     after: list[str] = dataclasses.field(default_factory=list)  # the next builder
+    first: str = ""  # what is looked at is when this is on disk first: see come_between()
 
 
 ALL_GO = ["max_size = 1", "grace = 0"]
@@ -89,6 +88,7 @@ OPERATIONS = {
     "pin": Operation(["build 1"], ["pin 1", "unpin 1"]),
     "base": Operation(["build 1"], ["base"]),
     "bytecode": Operation(["base"], ["build 2p"], after=["build 3p"]),
+    "published": Operation(["base"], ["build 2p"], after=["build 3p"], first="envs/*/**/x.*.pyc"),
     "workflow": Operation(["build 1", "flow 1", "gc"], ["build 2", "flow 2", "gc"]),
 }
 
@@ -199,6 +199,19 @@ class Cache:
         """No environment waits for its byte-code."""
         return not any((self.dir / "work" / "bytecode" / "pending").glob("*"))
 
+    def come_between(self, made: str) -> None:
+        """Right after 'made' is there somebody else flushes what is theirs, as other builders
+        do: names go to disk with that, though what the files hold need not.  Who made it
+        has to wait for cache.db before it flushes anything itself.
+        """
+        trees = self.dir / "work" / "bytecode" / PYTHON
+        wait_until("it is compiled", lambda: len([*trees.glob("*")]) > 1)
+        with contextlib.closing(sqlite3.connect(self.dir / "cache.db")) as db:
+            db.execute("BEGIN EXCLUSIVE")
+            wait_until("it is there", lambda: any(self.dir.glob(made)))
+            with (self.dir / "neighbour").open("wb") as file:
+                os.fsync(file.fileno())
+
     def is_quiet(self) -> bool:
         """No builder goes on after its answer."""
         return run(["pgrep", "-f", f"^aq-builder .*{self.conf}"]).returncode == 1
@@ -293,54 +306,6 @@ def watched(program: Path, image: Path, log: Path, where: Path) -> Iterator[Path
             disk.wait(SECONDS)
 
 
-@dataclasses.dataclass
-class Cut:
-    """The power goes before what is next in the log."""
-
-    writes: int  # that had been made
-    unflushed: list[tuple[int, bytes]]  # the last of them, that may not be on disk
-    promises: Promises
-
-
-def write_to(path: Path, writes: list[tuple[int, bytes]]) -> None:
-    """In their order."""
-    with path.open("r+b") as file:
-        for where, what in writes:
-            file.seek(where)
-            file.write(what)
-
-
-def read_log(path: Path, image: Path) -> Iterator[Cut]:
-    """Every place where it can go; 'image' is what the disk holds but for the unflushed."""
-    data = memoryview(path.read_bytes())
-    at = writes = 0
-    unflushed: list[tuple[int, bytes]] = []
-    promises = Promises()
-    while at < len(data):
-        kind, offset, size = RECORD.unpack_from(data, at)
-        at += RECORD.size
-        if kind == WRITE:
-            yield Cut(writes, list(unflushed), promises)
-            unflushed.append((offset, bytes(data[at : at + size])))
-            writes += 1
-        elif kind == FLUSH:
-            write_to(image, unflushed)
-            unflushed = []
-        else:
-            promises = Promises.of(bytes(data[at : at + size]).decode())
-        at += size
-    yield Cut(writes, list(unflushed), promises)
-
-
-def lose(unflushed: list[tuple[int, bytes]], dice: random.Random) -> list[tuple[int, bytes]]:
-    """Some of them, and the last in part: a disk writes in what order it likes."""
-    kept = [w for w in unflushed if dice.random() < 0.5]
-    if kept:
-        where, what = kept.pop()
-        kept.append((where, what[: dice.randrange(len(what) // SECTOR + 1) * SECTOR]))
-    return kept
-
-
 # -- all of it --
 
 
@@ -397,10 +362,12 @@ class Trial:
             tell()
             for verb in self.operation.verbs:
                 self.cache.do(verb, promises, tell)
+            if self.operation.first:
+                self.cache.come_between(self.operation.first)
             self.learn()
         copy.unlink()
 
-    def look(self, more: list[tuple[int, bytes]], promises: Promises) -> None:
+    def look(self, more: list[Write], promises: Promises) -> None:
         """Boot from it, look, and go on."""
         command("cp", self.image, self.cut)
         write_to(self.cut, more)
@@ -418,8 +385,28 @@ class Trial:
             heal(self.cache.dir, self.cache.bases())
             check(self.cache, self.known, again, has_all=bool(self.operation.after))
 
+    def first(self) -> int:
+        """That one."""
+        writes, flushes = read_flushes(self.log)
+
+        def has_it(flush: tuple[int, str]) -> bool:
+            command("cp", self.image, self.cut)
+            write_to(self.cut, writes[: flush[0]])
+            with mounted(self.cut, self.cache.dir):
+                return any(self.cache.dir.glob(self.operation.first))
+
+        at = bisect.bisect_left(flushes, True, key=has_it)
+        n, told = flushes[at]
+        try:
+            self.look(writes[:n], Promises.of(told))
+        except WrongError as wrong:
+            raise WrongError(f"at flush {at} of {len(flushes)}: {wrong}") from wrong
+        return 1
+
     def cuts(self, every: int, dice: random.Random) -> int:
         """One after the other; returns how many."""
+        if self.operation.first:
+            return self.first()
         n = 0
         for cut in read_log(self.log, self.image):
             if cut.writes % every:
@@ -427,7 +414,7 @@ class Trial:
             for lost in (False, True) if cut.unflushed else (False,):
                 more = lose(cut.unflushed, dice) if lost else cut.unflushed
                 try:
-                    self.look(more, cut.promises)
+                    self.look(more, Promises.of(cut.told))
                 except WrongError as wrong:
                     what = f"{len(more)} of {len(cut.unflushed)} unflushed" if lost else "all"
                     raise WrongError(f"after write {cut.writes} ({what}): {wrong}") from wrong
