@@ -39,6 +39,14 @@ collect_program() {
     "aq build $IT_DIR/req.yaml >/dev/null 2>&1 || exit" "exec $IT_INSTALL/tests/aq-failing gc"
 }
 
+# verify: what was pinned is whole, and whoever finds otherwise says so by exit code 200
+verify_program() {
+  program verify "out=\$($IT_INSTALL/tests/aq-failing verify --contents --repair --json) || code=\$?" \
+    "[[ \$out != *'\"finding\":'* ]] || { echo \"\$out\" >&2; exit 200; }" "exit \${code:-0}"
+}
+# inodes: of all that is to stay
+inodes() { find "$IT_DIR/lib/envs" "$IT_DIR/lib/meta" -printf '%i %p\n' | sort; }
+
 # faults PROGRAM KIND [later]
 faults() {
   local every=${AQ_COUNT_FAULT_CALLS:-31}
@@ -63,4 +71,19 @@ faults() {
 @test "a collector's calls fail" {
   collect_program
   for kind in disk open read lock memory signal; do faults collect "$kind"; done
+}
+@test "what cannot be read is not damaged: nothing is found, and nothing repaired" {
+  local python kind before
+  python=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  echo cached >"$IT_DIR/bin/FAULT"
+  echo "{channels: [conda-forge], dependencies: [python=$python]}" >"$IT_DIR/req.yaml"
+  aq base add "$python" --file "$IT_DIR/req.yaml"
+  echo "{channels: [conda-forge], dependencies: [x=1, python=$python]}" >"$IT_DIR/req.yaml"
+  aq pin "$(aq build --json "$IT_DIR/req.yaml" | jq -r '.prefix | split("/")[-1]')"
+  wait_while "$IT_JOB_SECONDS" pgrep -f "^aq-builder .*$AQ_CONF"
+  verify_program
+  before=$(inodes)
+  for kind in open read look lock memory; do faults verify "$kind"; done
+  [[ $(inodes) == "$before" ]]
+  echo none >"$IT_DIR/bin/FAULT"
 }

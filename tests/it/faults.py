@@ -8,13 +8,13 @@ Prints how many failed, and exits 1 at the first that is wrong.
 """
 
 import contextlib
+import json
 import mmap
 import os
 import sqlite3
 import struct
 import subprocess
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 KINDS = [
@@ -67,7 +67,13 @@ def forget_failures(cache: Path) -> None:
             db.execute("DELETE FROM failures")
 
 
-def heal(cache: Path, bases: Iterable[str] = ()) -> None:
+def bases() -> set[str]:
+    """Environments that are one."""
+    listed = json.loads(must("aq", "base", "list", "--json"))["bases"]
+    return {b["name"] for b in listed}
+
+
+def heal(cache: Path) -> None:
     """As after any other run: nothing is damaged, and nothing lies about for ever.
 
     Of a base the place stays where builders see it.
@@ -75,7 +81,8 @@ def heal(cache: Path, bases: Iterable[str] = ()) -> None:
     must("aq", "verify", "--contents")
     must("aq", "gc")
     left = [str(p) for d in ("work/envs", "trash") for p in (cache / d).glob("[!.]*")]
-    left = [p for p in left if Path(p).name not in bases or any(Path(p).iterdir())]
+    places = bases() if left else set()
+    left = [p for p in left if Path(p).name not in places or any(Path(p).iterdir())]
     envs, meta = ({p.name for p in (cache / d).glob(f"{HEX * 20}-*")} for d in ("envs", "meta"))
     if left or envs != meta:
         raise WrongError(f"left behind: {left}, envs {envs - meta}, meta {meta - envs}")

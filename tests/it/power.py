@@ -29,7 +29,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from faults import WrongError, forget_failures, heal, must, run
+from faults import WrongError, bases, forget_failures, heal, must, run
 from power_log import Write, lose, read_flushes, read_log, write_to
 
 SECONDS = 60  # until what goes on after an answer is over, on a loaded machine
@@ -157,7 +157,7 @@ class Cache:
             promises.ready.add(name)
         elif word == "base":
             must("aq", "base", "add", PYTHON, "--file", self.request("p"))
-            promises.bases |= self.bases()
+            promises.bases |= bases()
             promises.ready |= promises.bases
         elif word == "fail":
             client = self.conf.with_name("bin") / "FAULT"
@@ -189,11 +189,6 @@ class Cache:
             return {}
         listed = json.loads(must("aq", "list", "--json"))["environments"]
         return {e["name"]: e["pinned"] for e in listed}
-
-    def bases(self) -> set[str]:
-        """Environments that are one."""
-        listed = json.loads(must("aq", "base", "list", "--json"))["bases"]
-        return {b["name"] for b in listed}
 
     def has_caught_up(self) -> bool:
         """No environment waits for its byte-code."""
@@ -247,7 +242,7 @@ def check(
         raise WrongError(f"lost: {lost}")
     if unpinned := {n for n in promises.pinned if not rows[n]}:
         raise WrongError(f"not pinned any more: {unpinned}")
-    if promises.bases - (cache.bases() if promises.bases else set()):
+    if promises.bases - (bases() if promises.bases else set()):
         raise WrongError(f"no base any more: {promises.bases}")
     for name in rows:
         files = cache.files(name)
@@ -382,7 +377,7 @@ class Trial:
                 self.cache.do(verb, again, lambda: None)
                 self.learn()
             wait_until("nobody builds", self.cache.is_quiet)
-            heal(self.cache.dir, self.cache.bases())
+            heal(self.cache.dir)
             check(self.cache, self.known, again, has_all=bool(self.operation.after))
 
     def first(self) -> int:
