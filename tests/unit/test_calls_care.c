@@ -132,6 +132,10 @@ static void what_is_whole_is_not_found_damaged(void **state)
 	share_a_file(&c);
 	begin_to_build(&c, &half, &lock);
 	calls_all_fail(&life, &c);
+	/* which are few, and of which each looks like another damage */
+	calls_each_fails(&life, &c, FAULT_READ, 1);
+	calls_each_fails(&life, &c, FAULT_LOOK, 1);
+	calls_each_fails(&life, &c, FAULT_LOCK, 1);
 	prefix_free(&half);
 	end(&c);
 }
