@@ -74,19 +74,20 @@ static int verify_envs(void *arg, struct aq_err *err)
 	const struct care *c = arg;
 	cleanup_verify struct aq_verify v = { .conf = c->conf,
 					      .has_contents = true };
-	cleanup_findings struct aq_findings f = AQ_FINDINGS_INIT;
 	cleanup_strv struct aq_strv names = AQ_STRV_INIT(16);
 	uint64_t trash, work;
 	int rc = aq_verify_names(c->conf, &names, err);
 
 	for (size_t i = 0; !rc && i < names.n; i++) {
-		rc = aq_verify_env(&v, names.v[i], &f, err);
+		cleanup_findings struct aq_findings f = AQ_FINDINGS_INIT;
+
+		rc = expect_none(aq_verify_env(&v, names.v[i], &f, err), &f);
 		if (rc == AQ_MISS)
 			rc = 0; /* that is being built */
 	}
 	if (!rc)
 		rc = aq_verify_leftovers(c->conf, &trash, &work, err);
-	return expect_none(rc, &f);
+	return rc;
 }
 
 /* A file that the package cache has too is builder_user's. */
