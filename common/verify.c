@@ -140,6 +140,17 @@ struct look {
 	struct aq_findings *f;
 };
 
+/* What getpwnam(3) says where there is none, too. */
+static bool is_no_account(int errnum)
+{
+	static const int none[] = { 0, ENOENT, ESRCH, EBADF, EPERM };
+
+	for (size_t i = 0; i < ARRAY_LEN(none); i++)
+		if (errnum == none[i])
+			return true;
+	return false;
+}
+
 /* One that is not there owns nothing.  Where that cannot be said (a directory service
  * that does not answer) all its files would seem to be strangers'.
  */
@@ -153,9 +164,7 @@ static int find_accounts(const struct aq_conf *conf, uid_t ret[2],
 
 		errno = 0;
 		p = names[i] ? getpwnam(names[i]) : NULL;
-		/* getpwnam(3): these say that there is none, too */
-		if (!p && errno && errno != ENOENT && errno != ESRCH &&
-		    errno != EBADF && errno != EPERM)
+		if (!p && !is_no_account(errno))
 			return aq_fail_errno(err, "cannot look for account '%s'",
 					     names[i]);
 		ret[i] = p ? p->pw_uid : geteuid();

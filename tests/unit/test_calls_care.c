@@ -141,6 +141,30 @@ static void what_is_whole_is_not_found_damaged(void **state)
 	end(&c);
 }
 
+/* What does not fit into memory is no finding, and not passed over either; of too many
+ * the number is kept.
+ */
+static void what_was_found_is_known_or_not(void **state)
+{
+	cleanup_findings struct aq_findings f = AQ_FINDINGS_INIT;
+	bool has_failed = true;
+
+	(void)state;
+	for (unsigned int n = 1; FAULTS_HAS_MEMORY && has_failed; n++) {
+		aq_findings_free(&f);
+		faults_arm(FAULT_MEMORY, n, false);
+		aq_findings_add(&f, AQ_FINDING_SIZE, "p", "bin/p", "of %d", 1);
+		has_failed = faults_disarm();
+		assert_true(f.n || has_failed);
+		assert_int_equal(aq_findings_done(&f, NULL), f.n ? 0 : AQ_SYS);
+	}
+	while (f.n < AQ_FINDINGS_MAX)
+		aq_findings_add(&f, AQ_FINDING_SIZE, NULL, NULL, "one");
+	aq_findings_add(&f, AQ_FINDING_SIZE, NULL, NULL, "one more");
+	assert_int_equal(f.n_left_out, 1);
+	assert_int_equal(aq_findings_done(&f, NULL), 0);
+}
+
 /* -- repairing -- */
 
 static void damage(void *arg)
@@ -407,6 +431,7 @@ static void a_collection_is_ended_by_the_next_one(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(what_was_found_is_known_or_not),
 		TEST(what_is_whole_is_not_found_damaged),
 		TEST(a_repair_is_done_by_the_next_one),
 		TEST(one_is_taken_away_or_stays),
