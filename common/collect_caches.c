@@ -13,6 +13,7 @@
 #include "common/flock.h"
 #include "common/io.h"
 #include "common/layout.h"
+#include "common/needles.h"
 #include "common/sha256.h"
 #include "common/usage.h"
 #include "common/walk.h"
@@ -126,7 +127,7 @@ static void read_pointer(const struct aq_walk_entry *e, struct aq_str *text)
 /* uv takes it for granted that an archive is there to which one of its files or
  * links points: these go first.
  */
-static bool points_to(const struct aq_walk_entry *e, const struct aq_strv *ids)
+static bool points_to(const struct aq_walk_entry *e, struct aq_needles *ids)
 {
 	cleanup_str struct aq_str text = AQ_STR_INIT(POINTER_MAX);
 	char target[PATH_MAX] = "";
@@ -138,10 +139,7 @@ static bool points_to(const struct aq_walk_entry *e, const struct aq_strv *ids)
 	} else {
 		read_pointer(e, &text);
 	}
-	for (size_t i = 0; text.len && i < ids->n; i++)
-		if (memmem(text.s, text.len, ids->v[i], strlen(ids->v[i])))
-			return true;
-	return false;
+	return aq_needles_find(ids, aq_str_get(&text), text.len);
 }
 
 static int drop_pointer(const struct aq_walk_entry *e, void *arg,
@@ -156,7 +154,7 @@ static int drop_pointer(const struct aq_walk_entry *e, void *arg,
 struct pointers {
 	int dir;
 	aq_walk_fn *fn;
-	struct aq_strv *arg;
+	struct aq_needles *needles;
 };
 
 static int walk_pointers(const char *name, void *arg, struct aq_err *err)
@@ -164,17 +162,17 @@ static int walk_pointers(const char *name, void *arg, struct aq_err *err)
 	const struct pointers *p = arg;
 
 	return aq_starts_with(name, "wheels-v") ?
-		       aq_walk(p->dir, name, p->fn, p->arg, err) : 0;
+		       aq_walk(p->dir, name, p->fn, p->needles, err) : 0;
 }
 
 /* Call 'fn' for all that uv has of wheels but what it unpacked.  AQ_MISS: it has none, or
  * it went meanwhile.
  */
 static int each_pointer(const struct caches *c, aq_walk_fn *fn,
-			struct aq_strv *arg, struct aq_err *err)
+			struct aq_needles *needles, struct aq_err *err)
 {
 	cleanup_close int dir = -1;
-	struct pointers p = { .fn = fn, .arg = arg };
+	struct pointers p = { .fn = fn, .needles = needles };
 	int rc = aq_collect_open(c->conf, WHEELS, &dir, err);
 
 	p.dir = dir;
@@ -184,14 +182,17 @@ static int each_pointer(const struct caches *c, aq_walk_fn *fn,
 static int collect_wheels(struct caches *c, struct aq_err *err)
 {
 	cleanup_strv struct aq_strv ids = AQ_STRV_INIT(IDS_MAX);
+	cleanup_needles struct aq_needles needles = { 0 };
 	cleanup_close int dir = -1;
 	int rc;
 
 	c->ids = &ids;
 	c->sub = ARCHIVES;
 	rc = aq_collect_each_entry(c->conf, ARCHIVES, look_at_entry, c, err);
+	if (!rc)
+		rc = aq_needles_make(&ids, &needles, err);
 	if (!rc && ids.n && !c->is_dry)
-		rc = each_pointer(c, drop_pointer, &ids, err);
+		rc = each_pointer(c, drop_pointer, &needles, err);
 	if (!rc && ids.n)
 		rc = aq_collect_open(c->conf, ARCHIVES, &dir, err);
 	for (size_t i = 0; !rc && !c->is_dry && i < ids.n; i++)
@@ -205,18 +206,29 @@ static int collect_wheels(struct caches *c, struct aq_err *err)
 #define WHEEL_FILES "work/" AQ_WORK_WHEEL_FILES
 #define WHEEL_FILES_MAX (1024 * 1024)
 
-static int add_wheel_file(const char *name, void *arg, struct aq_err *err)
-{
-	(void)err;
-	aq_strv_add(arg, name);
-	return 0;
-}
+#define WHEEL ".whl"
+
+struct wheel_files {
+	struct aq_strv hashes, others;
+};
 
 /* What somebody was copying as they were killed has more behind that name. */
 static bool is_whole(const char *name)
 {
-	return strlen(name) == AQ_SHA256_HEX_SIZE - 1 + strlen(".whl") &&
-	       aq_ends_with(name, ".whl");
+	return strlen(name) == AQ_SHA256_HEX_SIZE - 1 + strlen(WHEEL) &&
+	       aq_ends_with(name, WHEEL);
+}
+
+static int add_wheel_file(const char *name, void *arg, struct aq_err *err)
+{
+	struct wheel_files *files = arg;
+
+	(void)err;
+	if (is_whole(name))
+		aq_strv_add_mem(&files->hashes, name, AQ_SHA256_HEX_SIZE - 1);
+	else
+		aq_strv_add(&files->others, name);
+	return 0;
 }
 
 /* uv's pointer to what it unpacked has the file's hash; then the file stays, since by
@@ -226,15 +238,10 @@ static int keep_pointed_to(const struct aq_walk_entry *e, void *arg,
 			   struct aq_err *err)
 {
 	cleanup_str struct aq_str text = AQ_STR_INIT(POINTER_MAX);
-	struct aq_strv *files = arg;
 
 	(void)err;
 	read_pointer(e, &text);
-	for (size_t i = 0; text.len && i < files->n; i++)
-		if (is_whole(files->v[i]) &&
-		    memmem(text.s, text.len, files->v[i],
-			   AQ_SHA256_HEX_SIZE - 1))
-			files->v[i][0] = '\0';
+	(void)aq_needles_find(arg, aq_str_get(&text), text.len);
 	return 0;
 }
 
@@ -249,22 +256,42 @@ static int drop_wheel_file(struct caches *c, int dir, const char *name,
 	return c->is_dry ? 0 : aq_remove_tree(dir, name, err);
 }
 
+/* What nothing points to. */
+static int drop_wheel_files(struct caches *c, int dir,
+			    struct wheel_files *files, struct aq_err *err)
+{
+	cleanup_needles struct aq_needles needles = { 0 };
+	char name[AQ_SHA256_HEX_SIZE + sizeof(WHEEL)];
+	int rc = aq_needles_make(&files->hashes, &needles, err);
+
+	if (!rc && files->hashes.n)
+		rc = each_pointer(c, keep_pointed_to, &needles, err);
+	for (size_t i = 0; !rc && i < files->hashes.n; i++) {
+		snprintf(name, sizeof(name), "%s" WHEEL, files->hashes.v[i]);
+		if (!needles.found[i])
+			rc = drop_wheel_file(c, dir, name, err);
+	}
+	for (size_t i = 0; !rc && i < files->others.n; i++)
+		rc = drop_wheel_file(c, dir, files->others.v[i], err);
+	return rc;
+}
+
 /* Nobody builds, and pointers to what went have gone. */
 static int collect_wheel_files(struct caches *c, struct aq_err *err)
 {
-	cleanup_strv struct aq_strv files = AQ_STRV_INIT(WHEEL_FILES_MAX);
+	struct wheel_files files = { AQ_STRV_INIT(WHEEL_FILES_MAX),
+				     AQ_STRV_INIT(WHEEL_FILES_MAX) };
 	cleanup_close int dir = -1;
 	int rc = aq_collect_open(c->conf, WHEEL_FILES, &dir, err);
 
 	if (!rc)
 		rc = aq_each_entry(dir, WHEEL_FILES, add_wheel_file, &files, err);
 	if (!rc)
-		rc = aq_strv_done(&files, "the wheels", err);
-	if (!rc && files.n)
-		rc = each_pointer(c, keep_pointed_to, &files, err);
-	for (size_t i = 0; !rc && i < files.n; i++)
-		if (files.v[i][0])
-			rc = drop_wheel_file(c, dir, files.v[i], err);
+		rc = aq_strv_done(&files.others, "the wheels", err);
+	if (!rc)
+		rc = drop_wheel_files(c, dir, &files, err);
+	aq_strv_free(&files.hashes);
+	aq_strv_free(&files.others);
 	return rc == AQ_MISS ? 0 : rc;
 }
 
