@@ -141,7 +141,9 @@ static int read_metadata(struct site *s, struct aq_err *err)
 	return add(s, name, version, &o, err);
 }
 
-/* "NAME.egg-link": setuptools' "develop"; its first line is the source tree. */
+/* "NAME.egg-link": setuptools' "develop"; its first line is the source tree, a path.
+ * What is none is not shown: it may be a link to what root alone can read.
+ */
 static int read_link(struct site *s, struct aq_err *err)
 {
 	cleanup_str struct aq_str text = AQ_STR_INIT(METADATA_MAX);
@@ -151,7 +153,8 @@ static int read_link(struct site *s, struct aq_err *err)
 
 	if (rc)
 		return rc;
-	where = strndup(aq_str_get(&text), strcspn(aq_str_get(&text), "\r\n"));
+	where = strndup(aq_str_get(&text), *aq_str_get(&text) != '/' ? 0 :
+			strcspn(aq_str_get(&text), "\r\n"));
 	name = strndup(s->entry, strlen(s->entry) - strlen(".egg-link"));
 	if (!where || !name)
 		return aq_fail(err, AQ_SYS, "out of memory for a package");

@@ -123,6 +123,9 @@ dependencies:
   echo "Version: 1" >"$SITE/broken-1.dist-info/METADATA"
   echo nonsense >"$P/conda-meta/bad.json"
   echo /src/linked >"$SITE/linked.egg-link"
+  # what its reader may read alone is a line of text, no path
+  echo "HIDDEN:x:0" >own
+  ln -s "$PWD/own" "$SITE/odd_link.egg-link"
   run -0 --separate-stderr aq freeze "$P"
   for text in \
     "odd 1.0 is of a channel that this site does not have" \
@@ -135,6 +138,8 @@ dependencies:
   done
   has "$stderr" "warning: 'broken-1.dist-info' does not say which package it is of"
   has "$stderr" "warning: $P/conda-meta/bad.json: is no record of a package"
+  has "$stderr" "warning: not matched: odd-link 0 is an editable install of code that the nodes may not have"
+  lacks "$output$stderr" HIDDEN
   lacks "$output$stderr" SECRET
   lacks "$output$stderr" word
   echo "$output" >frozen.yaml
