@@ -33,8 +33,9 @@ static int refuse_key(const struct keys *k, uint64_t now, struct aq_err *err)
 		       k->n, minutes);
 }
 
-/* 'is_taken': it counts from now on. */
-static int count_key(struct build *b, bool is_taken, struct aq_err *err)
+enum count { COUNT_ASK, COUNT_TAKE, COUNT_GIVE_BACK };
+
+static int count_key(struct build *b, enum count what, struct aq_err *err)
 {
 	cleanup_str struct aq_str text = AQ_STR_INIT(NOTES_MAX);
 	cleanup_str struct aq_str kept = AQ_STR_INIT(NOTES_MAX);
@@ -53,11 +54,13 @@ static int count_key(struct build *b, bool is_taken, struct aq_err *err)
 		return rc;
 	(void)!aq_read_file(q.fd, name, &text, NULL);
 	k = keys_read(aq_str_get(&text), b->key, now, HOUR, &kept);
-	if (!k.has_ours && k.n >= b->shared->max_new_keys)
+	if (what != COUNT_GIVE_BACK && !k.has_ours &&
+	    k.n >= b->shared->max_new_keys)
 		return refuse_key(&k, now, err);
-	if (!is_taken)
+	if (what == COUNT_ASK)
 		return 0;
-	keys_add(&kept, b->key, now);
+	if (what == COUNT_TAKE)
+		keys_add(&kept, b->key, now);
 	rc = aq_str_done(&kept, "the keys of a user", err);
 	return rc ? rc :
 		    aq_replace_file(q.fd, name, aq_str_get(&kept), kept.len,
@@ -111,7 +114,7 @@ static int check_quota(struct build *b, struct aq_err *err)
 
 int allowance_check(struct build *b, struct aq_err *err)
 {
-	int rc = has_limits(b) ? count_key(b, false, err) : 0;
+	int rc = has_limits(b) ? count_key(b, COUNT_ASK, err) : 0;
 
 	return rc || !has_limits(b) ? rc : check_quota(b, err);
 }
@@ -121,5 +124,12 @@ int allowance_take(struct build *b, struct aq_err *err)
 	/* what was built for them while they waited counts too */
 	int rc = has_limits(b) ? check_quota(b, err) : 0;
 
-	return rc || !has_limits(b) ? rc : count_key(b, true, err);
+	return rc || !has_limits(b) ? rc : count_key(b, COUNT_TAKE, err);
+}
+
+void allowance_give_back(struct build *b)
+{
+	/* where it fails it counts for an hour */
+	if (has_limits(b))
+		(void)!count_key(b, COUNT_GIVE_BACK, NULL);
 }

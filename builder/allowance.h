@@ -16,5 +16,7 @@
 AQ_CHECK int allowance_check(struct build *b, struct aq_err *err);
 /* It is built: it counts from now on.  AQ_USER: one too many. */
 AQ_CHECK int allowance_take(struct build *b, struct aq_err *err);
+/* It was tried, and is built under another key, which counts instead. */
+void allowance_give_back(struct build *b);
 
 #endif

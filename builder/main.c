@@ -385,6 +385,7 @@ static int serve_privately(struct build *b, struct aq_conf **conf,
 	if (rc)
 		return rc;
 	aq_memo_keep_private(*conf, b->req); /* before others have their turn */
+	allowance_give_back(b);
 	leave(b);
 	end(b);
 	own.conf = *conf;

@@ -86,6 +86,18 @@ private() { echo "$(it_cache n1)/private/$(id -u "$1")"; }
   run -0 aq --node n1 verify --contents
 }
 
+@test "what turns out to be private is one new key" {
+  local file
+  package aq-counted 'echo counted >"$PREFIX/counted"'
+  file=$(asks aq-counted)
+  rm -f "$IT_DIR/nodes/n1/run/queue"/keys-*
+  echo "max_new_keys = 1" >>"$IT_DIR/etc/aq.conf"
+  runs "$AQ_TEST_USER" "$file" sh -c 'cat "$CONDA_PREFIX/counted"'
+  sed -i '/^max_new_keys /d' "$IT_DIR/etc/aq.conf"
+  assert_equal "$status $output" "0 counted"
+  assert_equal "$(wc -l <"$IT_DIR/nodes/n1/run/queue/keys-$(id -u "$AQ_TEST_USER")")" 1
+}
+
 @test "of an array's first tasks one finds out, and one builds" {
   local file job
   package aq-many 'echo many >"$PREFIX/many"'
