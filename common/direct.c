@@ -106,7 +106,7 @@ static int judge_wheel(const char *url, char *path, struct aq_err *err)
 		return fail_url(url, "has characters in its path that a local file here must not have: letters, digits, and any of -_.~+=,:/@",
 				err);
 	return aq_ends_with(path, ".whl") ?
-		0 : fail_url(url, "is no wheel: make one with 'pip wheel --no-deps', and name that",
+		0 : fail_url(url, "is no wheel: write 'NAME==VERSION' for a released package (what 'pip freeze' wrote in conda's environments is where it was built), or make one with 'pip wheel --no-deps', and name that",
 			     err);
 }
 
@@ -117,6 +117,8 @@ int aq_direct_url(const char *url, size_t len, struct aq_str *ret,
 	size_t scheme, skip = strlen(ANYBODY);
 	int rc;
 
+	if (!len)
+		return aq_fail(err, AQ_USER, "a URL is missing behind '@'");
 	if (!aq_copy_mem(whole, sizeof(whole), url, len))
 		return aq_fail(err, AQ_USER, "a URL is over %d bytes",
 			       URL_MAX - 1);

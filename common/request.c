@@ -42,6 +42,15 @@ static void read_yaml(struct aq_reading *r, const char *text, size_t len)
 	struct aq_yaml_place where;
 	struct aq_err err;
 
+	if (aq_ends_with(r->file, ".toml")) { /* pyproject, Pipfile, pixi */
+		struct aq_place at = { r->file, 1, 1 };
+
+		aq_problem(&r->problems, at,
+			   "a project's TOML is no request: write what it "
+			   "depends on into a requirements.txt, a line each, "
+			   "or below 'dependencies:' of an environment.yml");
+		return;
+	}
 	if (find_template(r, text))
 		return;
 	if (aq_yaml_parse(text, len, &root, &where, &err)) {

@@ -294,6 +294,22 @@ static size_t escape(const char *p, size_t n, char *buf)
 	return 4 * n;
 }
 
+/* What web pages and mail put where a blank was, or into a name: a message that shows
+ * it as it is shows nothing.
+ */
+static bool is_unseen(const char *p, size_t n)
+{
+	static const char *const unseen[] = {
+		"\u00a0", "\u00ad", "\u200b", "\u200c", "\u200d",
+		"\u202f", "\u2060", "\u3000", "\ufeff",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(unseen); i++)
+		if (strlen(unseen[i]) == n && memcmp(p, unseen[i], n) == 0)
+			return true;
+	return false;
+}
+
 static const char *show(const char *text, size_t max, char *buf)
 {
 	const char *end = text + strlen(text), *p = text;
@@ -301,7 +317,8 @@ static const char *show(const char *text, size_t max, char *buf)
 
 	while (p < end) {
 		size_t n = aq_utf8_len(p, end);
-		bool is_bad = !n || aq_text_is_control(p, n);
+		bool is_bad = !n || aq_text_is_control(p, n) ||
+			      is_unseen(p, n);
 
 		n = n ? n : 1;
 		if ((size_t)(p - text) + n > max) {

@@ -68,8 +68,9 @@ bool aq_text_has_controls(const char *text);
 size_t aq_text_make_printable(char *mem, size_t len);
 void aq_text_make_printable_text(char *text);
 
-/* 'text' made fit for a message: control characters and what is not UTF-8 as
- * \xNN, cut to AQ_SHOW_MAX bytes.  Returns 'buf'.
+/* 'text' made fit for a message: control characters, blanks that only look like one,
+ * what is not seen at all and what is not UTF-8 as \xNN, cut to AQ_SHOW_MAX bytes.
+ * Returns 'buf'.
  */
 const char *aq_show(const char *text, char buf[AQ_SHOW_SIZE]);
 const char *aq_show_path(const char *path, char buf[AQ_SHOW_PATH_SIZE]);

@@ -117,6 +117,8 @@ static void test_refused(void **state)
 		{ "x @ file:///a%20b.whl", "characters in its path" },
 		{ "x @ file://host/a.whl", "is a URL, which" },
 		{ "x @ file:///a.tar.gz", "is no wheel" },
+		{ "x @ file:///croot/x_1/work", "write 'NAME==VERSION'" },
+		{ "x@", "a URL is missing behind '@'" },
 		{ "x @ file:///a.whl#sha256=00", "has no SHA-256" },
 		{ "./x", "is a local path" },
 		{ "../x", "is a local path" },

@@ -105,6 +105,10 @@ static void the_name_says_what_a_file_is(void **state)
 	(void)state;
 	expect("req", "dependencies: [a]\n", "aq-request 1\nconda a\n");
 	expect("a.py.yaml", "dependencies: [a]\n", "aq-request 1\nconda a\n");
+	expect("pyproject.toml", "[project]\nname = \"x\"\n",
+	       "pyproject.toml:1:1: a project's TOML is no request: write what it "
+	       "depends on into a requirements.txt, a line each, or below "
+	       "'dependencies:' of an environment.yml");
 	expect("a.txt", "# x\n\ndependencies: [a]\n",
 	       "a.txt:3:1: an environment file's key where pip's requirements "
 	       "belong: give an environment file a name that ends with '.yaml'");

@@ -90,6 +90,8 @@ static void messages_show_what_they_quote(void **state)
 	char shown[AQ_SHOW_SIZE];
 
 	(void)state;
+	assert_string_equal(aq_show("a\u00a0>=1\u200b\ufeff\u00e9", shown),
+			    "a\\xc2\\xa0>=1\\xe2\\x80\\x8b\\xef\\xbb\\xbf\u00e9");
 	assert_string_equal(aq_show("a\xe2\x80\xae" "b\033", shown),
 			    "a\\xe2\\x80\\xaeb\\x1b");
 	assert_false(aq_text_is_clean("a\xe2\x80\xae"));
