@@ -281,23 +281,14 @@ static int finish(struct build *b, uint32_t generation, struct aq_err *err)
 	return build_answer(b, &env, outcome_of_kind(b->kind), err);
 }
 
-/* Make the environment of b->lock, unless another key has led to it before. */
-static int make(struct build *b, struct aq_err *err)
+/* Nobody else makes it meanwhile. */
+static int make_alone(struct build *b, struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
 	cleanup_env struct aq_env *env = NULL;
-	cleanup_close int lock_fd = -1;
 	uint32_t generation = 0;
-	char name[128];
-	int want_fd, rc;
+	int rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
 
-	snprintf(name, sizeof(name), AQ_FLOCK_LOCK "%s", b->lock->digest);
-	want_fd = turn_want_lock(b);
-	rc = aq_flock_wait(b->conf, name, AQ_FLOCK_EXCLUSIVE, build_is_over, b,
-			   &lock_fd, err);
-	aq_close_fd(&want_fd);
-	if (!rc)
-		rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
 	if (rc)
 		return rc;
 	rc = aq_store_find_lock(store, b->lock->digest, &env, err);
@@ -307,6 +298,23 @@ static int make(struct build *b, struct aq_err *err)
 		return rc;
 	rc = make_prefix(b, &store, &generation, err);
 	return rc ? rc : finish(b, generation, err);
+}
+
+/* Make the environment of b->lock, unless another key has led to it before. */
+static int make(struct build *b, struct aq_err *err)
+{
+	int lock_fd = -1, want_fd, rc;
+	char name[128];
+
+	snprintf(name, sizeof(name), AQ_FLOCK_LOCK "%s", b->lock->digest);
+	want_fd = turn_want_lock(b);
+	rc = aq_flock_wait(b->conf, name, AQ_FLOCK_EXCLUSIVE, build_is_over, b,
+			   &lock_fd, err);
+	turn_unwant_lock(b, &want_fd);
+	if (!rc)
+		rc = make_alone(b, err);
+	aq_flock_drop(b->conf, name, &lock_fd);
+	return rc;
 }
 
 /* Nothing stays of a try that failed for 'why'. */

@@ -129,6 +129,9 @@ void cage_clean(const struct build *b)
 	snprintf(path, sizeof(path), "%s/%s", b->work, b->scratch);
 	if (b->scratch[0])
 		(void)!aq_remove_tree(AT_FDCWD, path, NULL);
+	snprintf(path, sizeof(path), "%s/%s", b->work, b->pass);
+	if (b->pass[0])
+		(void)!aq_remove_tree(AT_FDCWD, path, NULL);
 }
 
 int cage_pass_file(struct build *b, const char *stem, const char *suffix,

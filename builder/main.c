@@ -339,8 +339,7 @@ static int serve_in_domain(struct build *b, struct aq_err *err)
 /* What it held is given back, but for who waits for it. */
 static void leave(struct build *b)
 {
-	aq_close_fd(&b->key_fd);
-	aq_close_fd(&b->wait_fd);
+	turn_leave(b);
 	aq_close_fd(&b->room.alone_fd);
 	queue_leave(b);
 	/* who catches up takes what it needs anew */

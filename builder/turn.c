@@ -44,32 +44,56 @@ bool turn_is_step_gone(const struct build *b)
 
 /* -- a lock that several keys have led to -- */
 
-static int open_want(const struct build *b)
+static void want_name(const struct build *b, char ret[BUILD_PATH_MAX])
 {
-	char path[BUILD_PATH_MAX];
+	snprintf(ret, BUILD_PATH_MAX, "%s/locks/want-%s", b->conf->run_dir,
+		 b->lock->digest);
+}
+
+static int open_want(const struct build *b, char ret[BUILD_PATH_MAX])
+{
 	int fd = -1;
 
-	snprintf(path, sizeof(path), "%s/locks/want-%s", b->conf->run_dir,
-		 b->lock->digest);
-	return aq_open_own(AT_FDCWD, path, &fd, NULL) ? -1 : fd;
+	want_name(b, ret);
+	return aq_open_own(AT_FDCWD, ret, &fd, NULL) ? -1 : fd;
 }
 
 int turn_want_lock(const struct build *b)
 {
 	struct flock all = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
-	int fd = open_want(b);
+	char path[BUILD_PATH_MAX];
+	int fd = open_want(b, path);
 
 	if (fd >= 0 && fcntl(fd, F_SETLK, &all) < 0)
 		aq_close_fd(&fd);
+	/* removed meanwhile: at worst it is built once more */
+	if (fd >= 0 && !aq_is_still(fd, AT_FDCWD, path))
+		aq_close_fd(&fd);
 	return fd;
+}
+
+void turn_unwant_lock(const struct build *b, int *fd)
+{
+	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char path[BUILD_PATH_MAX];
+
+	want_name(b, path);
+	if (*fd >= 0 && !b->is_personal && fcntl(*fd, F_SETLK, &all) == 0)
+		(void)unlink(path);
+	aq_close_fd(fd);
 }
 
 /* By somebody else than us. */
 static bool is_lock_wanted(const struct build *b)
 {
 	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	cleanup_close int fd = b->lock ? open_want(b) : -1;
+	cleanup_close int fd = -1;
+	char path[BUILD_PATH_MAX];
 
+	if (!b->lock)
+		return false;
+	want_name(b, path);
+	fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	return fd >= 0 && fcntl(fd, F_GETLK, &all) == 0 &&
 	       all.l_type != F_UNLCK;
 }
@@ -89,7 +113,7 @@ bool turn_is_over(void *arg)
 	lock_name(b, "wait", name, sizeof(name));
 	if (aq_flock_try(b->conf, name, AQ_FLOCK_EXCLUSIVE, &fd, NULL) != 0)
 		return false;
-	close(fd);
+	aq_flock_drop(b->conf, name, &fd);
 	return !is_lock_wanted(b);
 }
 
@@ -123,4 +147,14 @@ int turn_take(struct build *b, struct aq_err *err)
 	lock_name(b, "key", name, sizeof(name));
 	return aq_flock_wait(b->conf, name, AQ_FLOCK_EXCLUSIVE, stop_waiting,
 			     &w, &b->key_fd, err);
+}
+
+void turn_leave(struct build *b)
+{
+	char name[128];
+
+	lock_name(b, "key", name, sizeof(name));
+	aq_flock_drop(b->conf, name, &b->key_fd);
+	lock_name(b, "wait", name, sizeof(name));
+	aq_flock_drop(b->conf, name, &b->wait_fd);
 }

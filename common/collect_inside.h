@@ -22,4 +22,10 @@ AQ_CHECK int aq_collect_each_entry(const struct aq_conf *conf, const char *sub,
 AQ_CHECK int aq_collect_to_trash(const struct aq_conf *conf, const char *name,
 				 struct aq_err *err);
 
+/* What builds leave besides environments: logs that are old or take too much room, their
+ * bytes added to *bytes; and, of those that were killed, locks and progress.
+ */
+AQ_CHECK int aq_collect_traces(const struct aq_conf *conf, uint64_t *bytes,
+			       struct aq_err *err);
+
 #endif

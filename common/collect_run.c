@@ -124,6 +124,8 @@ static int clean_up(struct run *run, struct aq_err *err)
 		rc = aq_collect_empty_trash(run->conf, c->is_idle, err);
 	if (!rc && !c->is_dry_run)
 		rc = aq_collect_caches(run->conf, false, &caches, err);
+	if (!rc && !c->is_dry_run)
+		rc = aq_collect_traces(run->conf, &caches, err);
 	c->caches += caches;
 	return rc;
 }

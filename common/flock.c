@@ -126,6 +126,17 @@ int aq_flock_wait(const struct aq_conf *conf, const char *name,
 	return rc;
 }
 
+void aq_flock_drop(const struct aq_conf *conf, const char *name, int *fd)
+{
+	cleanup_close int dirfd = -1;
+
+	if (*fd >= 0 && geteuid() == 0 &&
+	    open_locks(conf, &dirfd, NULL) == 0 &&
+	    flock(*fd, LOCK_EX | LOCK_NB) == 0 && aq_is_still(*fd, dirfd, name))
+		(void)unlinkat(dirfd, name, 0);
+	aq_close_fd(fd);
+}
+
 int aq_flock_refs(const struct aq_conf *conf, enum aq_flock_mode mode,
 		  int *ret_fd, struct aq_err *err)
 {

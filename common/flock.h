@@ -37,6 +37,13 @@ AQ_CHECK int aq_flock_wait(const struct aq_conf *conf, const char *name,
 			   bool (*is_cancelled)(void *arg), void *arg,
 			   int *ret_fd, struct aq_err *err);
 
+/* Give up *fd, the lock 'name' in whatever mode (-1: nothing), and remove its file if
+ * nobody else holds it: there is one for each key that is asked for, and in memory.
+ * Who waits for it opens it again.  In a cache of one's own it stays, which other hosts
+ * may use: NFS tells late that a file is another.
+ */
+void aq_flock_drop(const struct aq_conf *conf, const char *name, int *fd);
+
 /* AQ_FLOCK_REFS, waiting as long as a hook may. */
 AQ_CHECK int aq_flock_refs(const struct aq_conf *conf, enum aq_flock_mode mode,
 			   int *ret_fd, struct aq_err *err);

@@ -302,6 +302,10 @@ waits_for_lock() {
   run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$(key 1)" printenv AQ_RESOLUTION
   assert_equal "$output" reused
   assert_equal "$(built | tr '\n' ' ')" "1 2 3 "
+  # whoever asks for many keys leaves nothing for each, refused or not
+  wait_while "$IT_JOB_SECONDS" it_has_workers n1
+  assert_equal "$(it_key_files n1)" ""
+  assert_equal "$(find "$(it_cache n1)"/work/pass/* -prune ! -name bytecode)" ""
 }
 
 @test "user_quota is held before a build: who is over it is told what to do" {

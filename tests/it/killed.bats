@@ -39,6 +39,24 @@ killed_at() {
   assert_equal "$output" "reused"
 }
 
+@test "what a killed one left for its key goes with the next collection" {
+  local file job
+  file=$(it_small)
+  it_gate after solve
+  job=$(it_submit --aq-requirements="$file" --wrap true)
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
+  run -0 it_gc n1
+  assert_contains "$(it_key_files n1)" "locks/key-"
+  assert_contains "$(it_key_files n1)" "builds/"
+  mapfile -t builders < <(it_builders n1)
+  kill -KILL "${builders[@]}"
+  it_wait "$job"
+  wait_while 10 it_has_workers n1
+  [[ -n $(it_key_files n1) ]]
+  run -0 it_gc n1
+  assert_equal "$(it_key_files n1)" ""
+}
+
 @test "killed before it resolves" { killed_at before solve; }
 @test "killed when it has resolved" { killed_at after solve; }
 @test "killed before it installs" { killed_at before link; }

@@ -287,6 +287,9 @@ it_small() {
   it_file small.yaml <<<'{channels: [conda-forge], dependencies: [activate-demo]}'
 }
 
+# it_key_files NODE: what lies in the node's memory for single keys.
+it_key_files() { (cd "$IT_DIR/nodes/$1" && find run/locks run-public/builds -name 'key-*' -o -name 'wait-*' -o -name 'want-*' -o -name 'lock-*' -o -path 'run-public/builds/*'); }
+
 # it_attempts NODE: how often a client was asked to resolve there since
 # it_forget.
 it_attempts() { it_calls "$1" | grep -c "^solve " || :; }

@@ -6,11 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/collect.h"
+#include "common/collect_inside.h"
 #include "common/flock.h"
 #include "common/io.h"
 #include "common/manifest.h"
@@ -238,6 +241,106 @@ static void a_wheel_stays_as_long_as_it_is_pointed_to(void **state)
 	}
 }
 
+#define GIB (1024ll * MIB)
+
+static void make_log(const struct aq_conf *conf, const char *name, off_t bytes,
+		     time_t age)
+{
+	struct timespec times[2] = { { .tv_sec = time(NULL) - age } };
+	char path[512];
+
+	times[1] = times[0];
+	snprintf(path, sizeof(path), "%s/logs/%s", conf->cache_dir, name);
+	make_file(path, 0);
+	assert_int_equal(truncate(path, bytes), 0); /* takes no room */
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static bool has_log(const struct aq_conf *conf, const char *name)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/logs/%s", conf->cache_dir, name);
+	return access(path, F_OK) == 0;
+}
+
+static void logs_go_when_they_are_old_or_too_much(void **state)
+{
+	const time_t month = 30 * 86400;
+	struct aq_conf *conf = *state;
+	uint64_t bytes = 0;
+
+	make_log(conf, "gc.log", 1, 2 * month);
+	make_log(conf, "old.log", 1, month + 10);
+	make_log(conf, "younger.log", 1, month - 1000);
+	assert_int_equal(aq_collect_traces(conf, &bytes, NULL), 0);
+	assert_int_equal(bytes, 1);
+	assert_true(has_log(conf, "gc.log") && has_log(conf, "younger.log"));
+	assert_false(has_log(conf, "old.log"));
+	make_log(conf, "new.log", GIB - MIB, 0);
+	make_log(conf, "second.log", 2 * MIB, 10);
+	assert_int_equal(aq_collect_traces(conf, &bytes, NULL), 0);
+	assert_true(has_log(conf, "gc.log") && has_log(conf, "new.log"));
+	assert_false(has_log(conf, "second.log") || has_log(conf, "younger.log"));
+}
+
+static bool has_lock(const struct aq_conf *conf, const char *name)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/locks/%s", conf->run_dir, name);
+	return access(path, F_OK) == 0;
+}
+
+static void make_progress(const struct aq_conf *conf, const char *key,
+			  char path[512])
+{
+	snprintf(path, 512, "%s/builds/%s", conf->public_dir, key);
+	make_file(path, 0);
+}
+
+static void locks_of_keys_go_unless_they_are_held(void **state)
+{
+	static const char *const free[] = { "key-b", "wait-b", "want-b",
+					    "lock-b", "hold-b", "caches" };
+	struct flock all = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+	struct aq_conf *conf = *state;
+	cleanup_close int key = -1, want = -1;
+	char a[512], b[512];
+	uint64_t bytes = 0;
+
+	if (geteuid() != 0)
+		skip();
+	for (size_t i = 0; i < ARRAY_LEN(free); i++) {
+		cleanup_close int fd = -1;
+
+		assert_int_equal(aq_flock_try(conf, free[i], AQ_FLOCK_SHARED,
+					      &fd, NULL), 0);
+	}
+	assert_int_equal(aq_flock_try(conf, "key-a", AQ_FLOCK_SHARED, &key,
+				      NULL), 0);
+	assert_int_equal(aq_flock_try(conf, "want-a", AQ_FLOCK_SHARED, &want,
+				      NULL), 0);
+	assert_int_equal(flock(want, LOCK_UN), 0);
+	assert_int_equal(fcntl(want, F_OFD_SETLK, &all), 0);
+	make_progress(conf, "a", a);
+	make_progress(conf, "b", b);
+	assert_int_equal(aq_collect_traces(conf, &bytes, NULL), 0);
+	for (size_t i = 0; i + 1 < ARRAY_LEN(free); i++)
+		assert_false(has_lock(conf, free[i]));
+	assert_true(has_lock(conf, "caches") && has_lock(conf, "key-a") &&
+		    has_lock(conf, "want-a"));
+	assert_int_equal(access(a, F_OK), 0);
+	assert_int_not_equal(access(b, F_OK), 0);
+	/* who gives one up takes its file away, unless others have it too */
+	assert_int_equal(aq_flock_try(conf, "key-a", AQ_FLOCK_SHARED, &want,
+				      NULL), 0);
+	aq_flock_drop(conf, "key-a", &want);
+	assert_true(has_lock(conf, "key-a") && want == -1);
+	aq_flock_drop(conf, "key-a", &key);
+	assert_false(has_lock(conf, "key-a"));
+}
+
 static void what_somebody_builds_with_stays(void **state)
 {
 	struct aq_collection c = { 0 };
@@ -343,6 +446,8 @@ int main(void)
 		TEST(caches_go_before_environments),
 		TEST(what_a_killed_client_left_goes),
 		TEST(a_wheel_stays_as_long_as_it_is_pointed_to),
+		TEST(logs_go_when_they_are_old_or_too_much),
+		TEST(locks_of_keys_go_unless_they_are_held),
 		TEST(what_somebody_builds_with_stays),
 		TEST(what_lost_its_row_goes_unless_it_is_held),
 		TEST(trash_is_emptied_by_the_next_one),
