@@ -8,11 +8,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,14 +52,74 @@ static const char *node_name(void)
 	return node ? node : "this node";
 }
 
+/* -- what is said -- */
+
+/* How long a line waits for a reader, in milliseconds, and each one once one had none.
+ * A terminal that is stopped, or a FIFO, may have none for ever, and Slurm cannot end a
+ * task in slurmstepd's image: under proctrack/linuxproc the node would be drained.
+ */
+#define SAY_MS 1000
+#define SAY_AGAIN_MS 10
+
+static void wake_up(int sig)
+{
+	(void)sig;
+}
+
+/* Whether all of it was written: a timer ends what waits, again and again should it go
+ * off before that.
+ */
+static bool write_within(int fd, const char *text, size_t len, int ms)
+{
+	const struct sigaction wake = { .sa_handler = wake_up };
+	const struct timeval every = { .tv_usec = SAY_AGAIN_MS * 1000 };
+	const struct itimerval none = { 0 };
+	struct itimerval timer = { .it_interval = every };
+	struct sigaction old;
+	sigset_t alarm, mask;
+	ssize_t n = 0;
+
+	timer.it_value = (struct timeval){ ms / 1000, ms % 1000 * 1000 };
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	sigaction(SIGALRM, &wake, &old);
+	sigprocmask(SIG_UNBLOCK, &alarm, &mask);
+	setitimer(ITIMER_REAL, &timer, NULL);
+	while (len && (n = write(fd, text, len)) > 0) {
+		text += n;
+		len -= (size_t)n;
+	}
+	setitimer(ITIMER_REAL, &none, NULL);
+	sigaction(SIGALRM, &old, NULL);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+	return n >= 0 || errno != EINTR;
+}
+
+static void put(int fd, const char *fmt, ...) AQ_PRINTF(2, 3);
+static void put(int fd, const char *fmt, ...)
+{
+	static bool is_stuck;
+	cleanup_free char *text = NULL;
+	va_list ap;
+	int len;
+
+	va_start(ap, fmt);
+	len = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	if (len < 0)
+		text = NULL;
+	else if (!write_within(fd, text, (size_t)len,
+			       is_stuck ? SAY_AGAIN_MS : SAY_MS))
+		is_stuck = true;
+}
+
 /* To the task's own stderr, each line with our name and the node's. */
 static void say(const char *text)
 {
 	while (*text) {
 		int len = (int)strcspn(text, "\n");
 
-		dprintf(STDERR_FILENO, "aq: %s: %.*s\n", node_name(), len,
-			text);
+		put(STDERR_FILENO, "aq: %s: %.*s\n", node_name(), len, text);
 		text += len;
 		text += *text == '\n';
 	}
@@ -70,8 +132,8 @@ static void fail_task(const struct rim_step *step, const char *text)
 	say(text);
 	if (step->answer && aq_answer_is_sound(step->answer) &&
 	    step->answer->log[0])
-		dprintf(STDERR_FILENO, "aq: %s: log of the build: %s\n",
-			node_name(), step->answer->log);
+		put(STDERR_FILENO, "aq: %s: log of the build: %s\n",
+		    node_name(), step->answer->log);
 	_exit(RIM_EXIT);
 }
 
@@ -307,8 +369,8 @@ static bool has_to_tell(spank_t sp)
 static void tell(const struct aq_answer *a) __attribute__((noreturn));
 static void tell(const struct aq_answer *a)
 {
-	dprintf(STDOUT_FILENO, "%s\n%s\n%s\n", a->resolution, a->prefix,
-		a->lock);
+	put(STDOUT_FILENO, "%s\n%s\n%s\n", a->resolution, a->prefix,
+	    a->lock);
 	_exit(0);
 }
 

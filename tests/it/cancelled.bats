@@ -72,3 +72,31 @@ cancelled_at() {
 }
 
 two_builders() { (($(it_builders "$NODE" | wc -l) == 2)); }
+
+# What nobody reads may not keep a task that Slurm cannot signal yet: a terminal that was
+# stopped, a FIFO.
+@test "cancelled while nobody reads what it says, under proctrack/linuxproc" {
+  local file job fifo=$IT_SUBMIT/fifo
+  file=$(it_small)
+  as_user mkfifo "$fifo"
+  as_user python3 -c 'import fcntl, os, sys, time
+f = os.open(sys.argv[1], os.O_RDWR | os.O_NONBLOCK)
+fcntl.fcntl(f, 1031, 4096)  # F_SETPIPE_SZ
+os.write(f, bytes(4096))
+open(sys.argv[1] + ".full", "w")
+while os.path.exists(sys.argv[1]):
+    time.sleep(0.1)' "$fifo" >/dev/null 2>&1 3>&- &
+  wait_until 10 test -e "$fifo.full"
+  it_gate after solve
+  job=$(it_submit --error="$fifo" --aq-requirements="$file" --wrap "echo ran")
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
+  scancel "$job"
+  wait_until $((CLEAN_SECONDS + 5)) is_clean_and_idle
+  it_job_is CANCELLED "$job"
+  # and what fails ends
+  it_open
+  job=$(it_submit --error="$fifo" --aq-requirements="$(it_file no.yaml <<<'{channels: [conda-forge], dependencies: [aq-never]}')" --wrap "echo ran")
+  it_wait "$job" 60
+  assert_contains "$(scontrol -o show job "$job")" "ExitCode=125:0"
+  rm "$fifo"
+}
