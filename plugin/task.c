@@ -218,6 +218,13 @@ static struct watcher start_watcher(void)
 	return w;
 }
 
+/* A task that nobody can cancel would cost the node. */
+static void fail_unwatched(const struct rim_step *step) __attribute__((noreturn));
+static void fail_unwatched(const struct rim_step *step)
+{
+	fail_task(step, "this task cannot wait for its environment to be built, since it may start no process that ends with it: raise your limits (ulimit -u, -v, -n) and submit again; once it is built they do not matter");
+}
+
 /* End it, or learn how it ended: true if it was killed, which is scancel's
  * way to say that the task is.
  */
@@ -302,6 +309,8 @@ static void wait_for_build(struct rim_step *step, bool is_first)
 	/* the others leave the lines to the first */
 	short events = is_first ? POLLIN : 0;
 
+	if (watcher.fd < 0)
+		fail_unwatched(step);
 	for (;;) {
 		struct pollfd p[] = {
 			{ .fd = step->progress[0], .events = events },
@@ -313,6 +322,8 @@ static void wait_for_build(struct rim_step *step, bool is_first)
 			break;
 		if (p[2].revents || (p[1].revents && end_watcher(&watcher)))
 			_exit(RIM_EXIT);
+		if (p[1].revents) /* it could not be executed */
+			fail_unwatched(step);
 		if (p[0].revents &&
 		    (!is_first || !read_progress(step->progress[0], &line)))
 			break;

@@ -100,3 +100,19 @@ while os.path.exists(sys.argv[1]):
   assert_contains "$(scontrol -o show job "$job")" "ExitCode=125:0"
   rm "$fifo"
 }
+
+# Without a process of the user's that Slurm can signal a task that waits cannot be ended.
+@test "what cannot be watched does not wait, under proctrack/linuxproc" {
+  local file job
+  file=$(it_small)
+  it_kill_node "$NODE" TERM
+  cluster_daemon "$IT_DIR" unshare -m --propagation private sh -c \
+    "mount --bind /dev/null $IT_INSTALL/libexec/slurm-aq/aq-watch && exec slurmd -N $NODE" 3>&-
+  wait_until 30 it_node_answers "$NODE"
+  it_gate after solve
+  job=$(it_submit --output="$IT_SUBMIT/unwatched.out" --aq-requirements="$file" --wrap "echo ran")
+  it_wait "$job" 30
+  assert_contains "$(scontrol -o show job "$job")" "ExitCode=125:0"
+  assert_contains "$(<"$IT_SUBMIT/unwatched.out")" "cannot wait for its environment to be built"
+  wait_while 10 it_has_workers "$NODE"
+}
