@@ -10,13 +10,8 @@
 #include "builder/shared.h"
 #include "builder/shared_store.h"
 #include "builder/shared_talk.h"
-#include "common/clock.h"
 #include "common/io.h"
 
-/* While others are waited for what is here is unpacked so often, in milliseconds: a
- * client takes a tenth of it to start.
- */
-#define UNPACK_MS 1000
 #define TMP "tmp/" /* of work/; what is elsewhere there stays */
 
 /* Root's name of it; builder_user could put a link where it was. */
@@ -72,23 +67,18 @@ void shared_archives_end(struct build *b)
 static int hear(struct build *b, const struct shared_wanted *w,
 		enum shared_heard *ret, struct aq_err *err)
 {
-	int64_t since = aq_now_ms();
 	struct aq_err why;
 	int rc;
 
-	do {
+	for (;;) {
 		rc = shared_hear(b, &b->sharing.archives, ret, NULL, err);
-		if (rc || *ret != SHARED_HEARD_GOT || !w->unpack ||
-		    aq_now_ms() - since < UNPACK_MS)
-			continue;
+		if (rc || *ret != SHARED_HEARD_GOT)
+			return rc;
 		/* who links says what was wrong with it */
-		rc = w->unpack(b, w->program, &why);
-		if (rc && b->verdict == BUILD_ENDED)
-			return aq_fail(err, (enum aq_class)rc, "%s", why.text);
-		rc = 0;
-		since = aq_now_ms();
-	} while (!rc && *ret == SHARED_HEARD_GOT);
-	return rc;
+		if (w->unpack && w->unpack(b, w->program, &why) != 0 &&
+		    b->verdict == BUILD_ENDED)
+			return aq_fail(err, AQ_SYS, "%s", why.text);
+	}
 }
 
 /* Download what is not here, as far as it can be had, and publish it. */

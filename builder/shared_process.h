@@ -17,6 +17,8 @@ struct shared_process {
 	struct aq_str said;
 	size_t at; /* what of it was taken */
 	uint64_t generation; /* of the lock that it said */
+	int64_t since; /* when it last got something, aq_now_ms() */
+	bool has_got; /* something that was not said yet */
 };
 #define SHARED_PROCESS_INIT { .to = -1, .from = -1, .errors = -1 }
 

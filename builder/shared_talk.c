@@ -28,6 +28,10 @@
 #define WAIT_MS 300000
 /* How often a wait is looked at, in milliseconds; as run.c does. */
 #define WATCH_MS 100
+/* What came meanwhile is said so often, in milliseconds: a client takes a tenth of it
+ * to start.
+ */
+#define GOT_MS 1000
 /* A process that was told to end is waited for so long, in milliseconds. */
 #define END_MS 1000
 #define SAID_MAX (AQ_LOCK_MAX + 64 * 1024)
@@ -103,7 +107,8 @@ static bool start(struct build *b, struct shared_process *p,
 /* -- what it says -- */
 
 /* One line of it, without the newline.  True: that is the answer. */
-static bool take_line(struct build *b, char *line, enum shared_heard *ret)
+static bool take_line(struct build *b, struct shared_process *p, char *line,
+		      enum shared_heard *ret)
 {
 	if (strcmp(line, SHARED_SAYS_CLAIMED) == 0) {
 		*ret = SHARED_HEARD_CLAIMED;
@@ -118,8 +123,8 @@ static bool take_line(struct build *b, char *line, enum shared_heard *ret)
 		return true;
 	}
 	if (strcmp(line, SHARED_SAYS_GOT) == 0) {
-		*ret = SHARED_HEARD_GOT;
-		return true;
+		p->since = aq_now_ms();
+		p->has_got = true;
 	}
 	aq_text_make_printable_text(line);
 	if (aq_starts_with(line, SHARED_SAYS_NOTE))
@@ -176,7 +181,7 @@ static bool take_said(struct build *b, struct shared_process *p,
 			return !line || take_lock(p, line, end + 1, lock, err);
 		}
 		p->at += (size_t)(end + 1 - text);
-		if (take_line(b, line, ret))
+		if (take_line(b, p, line, ret))
 			return true;
 	}
 }
@@ -235,15 +240,21 @@ static bool read_more(struct shared_process *p, int64_t *silent_since)
 int shared_hear(struct build *b, struct shared_process *p,
 		enum shared_heard *ret, struct aq_lock **lock, struct aq_err *err)
 {
-	const int64_t since = aq_now_ms();
-	int64_t silent = since;
+	const int64_t begun = aq_now_ms();
+	int64_t silent = begun;
 
+	p->since = begun;
 	*ret = SHARED_HEARD_NOTHING;
 	while (!take_said(b, p, ret, lock, err)) {
 		struct pollfd f = { .fd = p->from, .events = POLLIN };
 
 		if (build_is_over(b))
 			return end_of_build(b, err);
+		if (p->has_got && aq_now_ms() - begun > GOT_MS) {
+			p->has_got = false;
+			*ret = SHARED_HEARD_GOT;
+			return 0;
+		}
 		if (poll(&f, 1, WATCH_MS) > 0 && !read_more(p, &silent)) {
 			give_up(b, p, NULL);
 			return 0;
@@ -252,7 +263,7 @@ int shared_hear(struct build *b, struct shared_process *p,
 			give_up(b, p, "does not answer");
 			return 0;
 		}
-		if (aq_now_ms() - since > WAIT_MS) {
+		if (aq_now_ms() - p->since > WAIT_MS) {
 			drop(p, true);
 			say(b, "another node works for too long at this: this one no longer waits");
 			*ret = SHARED_HEARD_ALONE;

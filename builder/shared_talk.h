@@ -13,7 +13,7 @@ enum shared_heard {
 	SHARED_HEARD_LOCK,
 	SHARED_HEARD_CLAIMED,
 	SHARED_HEARD_ALONE,
-	SHARED_HEARD_GOT, /* one of them; more will be said */
+	SHARED_HEARD_GOT, /* some of them; more will be said */
 	SHARED_HEARD_DONE,
 	SHARED_HEARD_NOTHING, /* there will be no answer, which was said */
 };

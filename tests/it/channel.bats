@@ -35,10 +35,7 @@ teardown() {
 }
 
 # network RULE: that of the channel from now on.
-network() {
-  echo "{\"127.0.0.1\": $1}" >"$IT_DIR/rules.new"
-  mv "$IT_DIR/rules.new" "$IT_DIR/rules"
-}
+network() { it_rules "{\"127.0.0.1\": $1}"; }
 
 parts() { as_user srun --aq-requirements="$MANY" sh -c "ls \$AQ_ENV_PREFIX/share | grep -c part-"; }
 

@@ -168,10 +168,16 @@ it_forget() {
   done
 }
 
+# it_rules JSON: what the server reads for each request, at once.
+it_rules() {
+  echo "$1" >"$IT_DIR/rules.new"
+  mv "$IT_DIR/rules.new" "$IT_DIR/rules"
+}
+
 # it_serve DIR: serve it as a channel, by what IT_DIR/rules says, a line in IT_DIR/requests
 # for each request, until it_down; SERVER and PORT.
 it_serve() {
-  echo '{}' >"$IT_DIR/rules"
+  it_rules '{}'
   : >"$IT_DIR/requests"
   rm -f "$IT_DIR/port" # of one that was served before
   "$AQ_LIB/serve-channel" "$1" "$IT_DIR/rules" "$IT_DIR/requests" \

@@ -90,10 +90,9 @@ NETRC
 
 # rules PASSWORD: what the server wants from now on.
 rules() {
-  printf '{"%s": {"basic": "%s"}, "%s": {"basic": "%s"}, "%s": {"bearer": "%s"}, "%s": {"basic": "%s", "redirect": "http://%s"}}\n' \
+  it_rules "$(printf '{"%s": {"basic": "%s"}, "%s": {"basic": "%s"}, "%s": {"bearer": "%s"}, "%s": {"basic": "%s", "redirect": "http://%s"}}' \
     "$CHANNEL_HOST" "$USER_NAME:$1" "$INDEX_HOST" "$USER_NAME:$1" "$TOKEN_HOST" "$TOKEN" \
-    "$AWAY_HOST" "$USER_NAME:$PASSWORD" "$OPEN_HOST" >"$IT_DIR/rules.new"
-  mv "$IT_DIR/rules.new" "$IT_DIR/rules"
+    "$AWAY_HOST" "$USER_NAME:$PASSWORD" "$OPEN_HOST")"
 }
 
 # came HOST KIND: how often the server was asked so.

@@ -42,6 +42,28 @@ readonly EACH_ONCE="1:demo-1.0-0.tar.bz2 1:one-1-0.tar.bz2 1:two-1-0.tar.bz2 "
   assert_equal "$(downloads)" "$EACH_ONCE"
 }
 
+@test "what one node has fetched by now another unpacks, while the rest is fetched" {
+  it_needs_bundled "it alone has archives"
+  local slow=$SERVED/slow own=$IT_DIR/nodes/n1/lib/work/pkgs other=$IT_DIR/nodes/n2/lib/work/pkgs
+  mkdir -m 755 "$slow"
+  "$AQ_LIB/make-package" "$slow" late 1 --file share/late=late >/dev/null
+  echo "channels = conda-forge=$AQ_CHANNEL own=http://127.0.0.1:$PORT slow=http://127.0.0.2:$PORT/slow" >>"$AQ_CONF"
+  DEMO=$(it_file late.yaml <<<'{channels: [own, slow], dependencies: [demo, late]}')
+  it_gate after solve
+  start n1
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
+  it_rules '{"127.0.0.2": {"rate": 1}}'
+  it_open
+  start n2
+  wait_until "$IT_JOB_SECONDS" test -d "$other/demo-1.0-0"
+  [[ -d $own/demo-1.0-0 && ! -e $own/late-1-0 && ! -e $other/late-1-0 ]]
+  it_rules '{}'
+  finish n1
+  finish n2
+  has n2 1.0
+  nothing_left
+}
+
 @test "a node without network builds from what others have shared" {
   three
   lock=$(build n1)
