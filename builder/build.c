@@ -17,12 +17,14 @@
 #include "builder/bytecode.h"
 #include "builder/caches.h"
 #include "builder/dialect.h"
+#include "builder/host.h"
 #include "builder/inherit.h"
 #include "builder/shared.h"
 #include "cli/units.h"
 #include "common/answer_fill.h"
 #include "common/clock.h"
 #include "common/flock.h"
+#include "common/host.h"
 #include "common/io.h"
 #include "common/layout.h"
 #include "common/manifest.h"
@@ -51,7 +53,8 @@ static struct aq_binding binding(const struct build *b)
 				    .context = b->context,
 				    .canonical = b->req->canonical,
 				    .is_of_workflow = b->prefetch ||
-						      note_workflow(b) };
+						      note_workflow(b),
+				    .behind = b->unfit };
 }
 
 /* -- what is there already -- */
@@ -100,14 +103,47 @@ static int bind_and_answer(struct build *b, struct aq_store *store,
 	return build_answer(b, env, outcome, err);
 }
 
-int build_look_again(struct build *b, struct aq_err *err)
+static int find(struct build *b, struct aq_store **store, struct aq_fit *fit,
+		struct aq_env **ret, struct aq_err *err)
+{
+	int rc = aq_store_open(b->conf, AQ_STORE_BUILD, store, err);
+
+	if (rc)
+		return rc;
+	aq_fit_only(b->conf, *store, fit);
+	rc = aq_store_find_key(*store, b->key, ret, err);
+	memcpy(b->unfit, fit->unfit, sizeof(b->unfit));
+	return rc;
+}
+
+/* There was one, before a driver left, or cache_dir was carried here. */
+static void say_unfit(struct build *b, const struct aq_fit *fit)
+{
+	size_t len = strlen(b->reason);
+
+	say(b, "environment %s does not fit this node any more: %s; resolving what does",
+	    fit->unfit, fit->why);
+	snprintf(b->reason + len, sizeof(b->reason) - len,
+		 "%s%s does not fit: %s", len ? "; " : "", fit->unfit, fit->why);
+}
+
+int build_look_again(struct build *b, bool is_new, struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
 	cleanup_env struct aq_env *env = NULL;
-	int rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
+	struct aq_fit fit;
+	int rc = find(b, &store, &fit, &env, err);
 
-	if (!rc)
-		rc = aq_store_find_key(store, b->key, &env, err);
+	/* of what may have changed not everything tells the stamp */
+	if (rc == AQ_MISS && (fit.is_unknown || *fit.unfit)) {
+		aq_store_close(steal(&store));
+		host_ask(b, !fit.is_unknown);
+		rc = find(b, &store, &fit, &env, err);
+	}
+	if (rc == AQ_MISS && !is_new && *fit.unfit)
+		say_unfit(b, &fit);
+	if (!rc && is_new)
+		rc = AQ_MISS;
 	return rc ? rc :
 		    bind_and_answer(b, store, env,
 				    b->has_waited ? AQ_TALLY_WAITED :
@@ -337,7 +373,10 @@ int build_resolve(struct build *b, int *ret_caches, struct aq_err *err)
 	rc = cage_prepare(b, err);
 	if (rc)
 		return rc;
-	return b->again ? again_resolve(b, err) : shared_resolve(b, err);
+	rc = b->again ? again_resolve(b, err) : shared_resolve(b, err);
+	if (!rc && !b->again && !b->sharing.is_adopted)
+		host_note_lock(b);
+	return rc;
 }
 
 int build(struct build *b, struct aq_err *err)

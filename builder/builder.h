@@ -10,6 +10,7 @@
  *   build.c      the build itself: resolve, make, probe, seal, commit
  *   resolve.c    which lock, of which kind; explain.c says it, fetch.c has its packages
  *                fetched for others; again.c knows it
+ *   host.c       what this node has of what packages may need of one
  *   shared.c     the same lock on all nodes; shared_*.c
  *   prefix.c     where it is made
  *   packages.c   what clients unpack: looked at, and closed; packages_judge.c
@@ -117,6 +118,9 @@ struct build {
 	bool is_private;  /* the job's user's alone, in a cage as that user */
 	bool has_sources; /* its request asks for more than index and channels */
 	bool must_be_private; /* it failed since it is not: client_link() */
+	bool is_host_asked; /* host.h */
+	/* an environment of the key that does not fit this node as it is now; or "" */
+	char unfit[AQ_ENV_NAME_SIZE];
 	bool is_cache_bad; /* what is unpacked there is not what its archive says */
 	bool has_waited;  /* for another builder of the key */
 	int progress_fd;  /* or -1 */
@@ -503,7 +507,9 @@ AQ_CHECK int build_answer(struct build *b, const struct aq_env *env,
 			  enum aq_tally_what outcome, struct aq_err *err);
 /* The environment that was just answered becomes base b->as_base. */
 AQ_CHECK int build_become_base(struct build *b, struct aq_err *err);
-/* Answer from the store, if it has the key by now.  AQ_MISS: it has not. */
-AQ_CHECK int build_look_again(struct build *b, struct aq_err *err);
+/* Answer from the store, if by now the key has what fits this node.  AQ_MISS: it has
+ * not, or 'is_new': another is wanted all the same.
+ */
+AQ_CHECK int build_look_again(struct build *b, bool is_new, struct aq_err *err);
 
 #endif

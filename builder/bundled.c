@@ -52,6 +52,20 @@ static int solve(struct build *b, const char *program, struct aq_str *lines,
 							  BUILD_FAULT, err);
 }
 
+static int tell(struct build *b, const char *program, struct aq_str *lines,
+		struct aq_err *err)
+{
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
+	int rc;
+
+	start(b, &cmd, program, "tell");
+	secrets_for(&cmd.secrets, SECRETS_OF_NOTHING, SECRETS_NONE);
+	cmd.output = lines;
+	rc = run(b, &cmd, err);
+	return rc || cmd.exit_code == 0 ? rc :
+		run_failed(b, &cmd, "it fails", BUILD_FAULT, err);
+}
+
 /* A verb that reads the lock, and what is known of what lies unpacked. */
 static int run_on_lock(struct build *b, struct command *cmd,
 		       const char *archives, const char *failed,
@@ -134,6 +148,7 @@ static int link_prefix(struct build *b, const char *program,
 const struct dialect dialect_bundled = {
 	.name = "aq-rattler",
 	.solve = solve,
+	.tell = tell,
 	.download = download,
 	.unpack = unpack,
 	.download_wheels = download_wheels,

@@ -59,6 +59,15 @@ int client_solve(struct build *b, struct aq_str *lines, struct aq_err *err)
 	return d->solve(b, program, lines, err);
 }
 
+int client_tell(struct build *b, struct aq_str *lines, struct aq_err *err)
+{
+	const struct dialect *d = NULL;
+	char program[BUILD_PATH_MAX];
+	int rc = choose(b, &d, program, sizeof(program), err);
+
+	return rc ? rc : d->tell(b, program, lines, err);
+}
+
 static const struct dialect *chosen(struct build *b)
 {
 	const struct dialect *d = NULL;

@@ -15,6 +15,11 @@ struct dialect {
 	 */
 	int (*solve)(struct build *b, const char *program, struct aq_str *lines,
 		     struct aq_err *err);
+	/* Append what it takes this node to have, virtual packages, a line "NAME VERSION
+	 * BUILD" each.
+	 */
+	int (*tell)(struct build *b, const char *program, struct aq_str *lines,
+		    struct aq_err *err);
 	/* Unpack what b->lock says of conda packages into the package cache, and
 	 * link nothing; NULL: the client knows no such step.
 	 */
@@ -41,6 +46,8 @@ extern const struct dialect dialect_rattler, dialect_bundled;
 extern const struct dialect dialect_micromamba, dialect_mamba, dialect_conda;
 AQ_CHECK int client_solve(struct build *b, struct aq_str *lines,
 			  struct aq_err *err);
+AQ_CHECK int client_tell(struct build *b, struct aq_str *lines,
+			 struct aq_err *err);
 /* Whether the client can prefer the base's packages. */
 bool client_can_constrain(struct build *b);
 /* With its link scripts' effects, or without: scripts_run(). */

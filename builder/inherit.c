@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "builder/host.h"
 #include "builder/pip.h"
 #include "common/flock.h"
 #include "common/manifest.h"
@@ -94,10 +95,14 @@ static int check_spec(struct build *b, struct aq_matchspec *spec,
 int inherit_check(struct build *b, struct aq_err *err)
 {
 	cleanup_strv struct aq_strv channels = AQ_STRV_INIT(4096);
-	int rc = aq_sources_channels(b->req, b->conf, &channels, err);
+	struct aq_err why = { 0 };
+	int rc = host_check(b, b->base_manifest->lock, &why);
 	struct aq_matchspec python = { .name = (char[]){ "python" },
 				       .version = b->req->python };
 
+	if (rc)
+		return inherit_miss(err, why.text, "");
+	rc = aq_sources_channels(b->req, b->conf, &channels, err);
 	if (!rc)
 		rc = check_spec(b, &python, b->req->python, &channels, err);
 	for (size_t i = 0; !rc && i < b->req->conda.n; i++) {

@@ -198,7 +198,8 @@ static int serve(struct build *b, struct aq_err *err)
 
 	if (rc)
 		return rc;
-	rc = must_refresh(b) || b->again || b->is_fetch ? AQ_MISS : build_look_again(b, err);
+	rc = build_look_again(b, must_refresh(b) || b->again || b->is_fetch,
+			      err);
 	if (!rc && b->as_base)
 		rc = build_become_base(b, err);
 	if (rc != AQ_MISS) { /* or it was collected meanwhile */

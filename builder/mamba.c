@@ -56,15 +56,10 @@ static bool is_mamba(const char *program)
 	return strcmp(name_of(program), dialect_conda.name) != 0;
 }
 
-static void start(const struct build *b, struct command *cmd,
-		  const char *program, const char *pkgs)
+/* Where it keeps what, and no file that says so too. */
+static void set_up(const struct build *b, struct command *cmd,
+		   const char *program, const char *pkgs)
 {
-	secrets_for(&cmd->secrets, SECRETS_OF_CHANNELS, takes(program));
-	aq_strv_add(&cmd->argv, program);
-	aq_strv_add(&cmd->argv, "create");
-	aq_strv_add(&cmd->argv, "--yes");
-	aq_strv_add(&cmd->argv, "--json");
-	aq_strv_add(&cmd->argv, "--prefix");
 	aq_strv_add_fmt(&cmd->env, "CONDA_PKGS_DIRS=%s/%s", b->inside, pkgs);
 	aq_strv_add(&cmd->env, "CONDA_SAFETY_CHECKS=enabled");
 	aq_strv_add(&cmd->env, "CONDA_NOTIFY_OUTDATED_CONDA=false");
@@ -78,6 +73,18 @@ static void start(const struct build *b, struct command *cmd,
 	aq_strv_add_fmt(&cmd->env, "MAMBA_ROOT_PREFIX=%s/home/root", b->inside);
 	aq_strv_add(&cmd->env, "MAMBA_SAFETY_CHECKS=enabled");
 	aq_strv_add(&cmd->env, "MAMBA_SKIP_RUN_LINK_SCRIPTS=true");
+}
+
+static void start(const struct build *b, struct command *cmd,
+		  const char *program, const char *pkgs)
+{
+	secrets_for(&cmd->secrets, SECRETS_OF_CHANNELS, takes(program));
+	aq_strv_add(&cmd->argv, program);
+	aq_strv_add(&cmd->argv, "create");
+	aq_strv_add(&cmd->argv, "--yes");
+	aq_strv_add(&cmd->argv, "--json");
+	aq_strv_add(&cmd->argv, "--prefix");
+	set_up(b, cmd, program, pkgs);
 }
 
 /* 'y' or 'n', whether the request cannot be met; then why, a line or more each.  The
@@ -178,6 +185,28 @@ static int solve(struct build *b, const char *program, struct aq_str *lines,
 	return rc ? rc : records_from_json(b, &json, query, lines, err);
 }
 
+/* conda's [name, version, build], the mambas' "name=version=build". */
+static int tell(struct build *b, const char *program, struct aq_str *lines,
+		struct aq_err *err)
+{
+	static const char query[] =
+		"SELECT json_extract(value, '$[0]') || ' ' ||"
+		"  json_extract(value, '$[1]') || ' ' || json_extract(value, '$[2]')"
+		" FROM json_each(?1, '$.virtual_pkgs')"
+		" UNION ALL SELECT replace(value, '=', ' ')"
+		" FROM json_each(?1, '$.\"virtual packages\"')";
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
+	cleanup_str struct aq_str json = AQ_STR_INIT(JSON_MAX);
+	int rc;
+
+	aq_strv_add(&cmd.argv, program);
+	aq_strv_add(&cmd.argv, "info");
+	aq_strv_add(&cmd.argv, "--json");
+	set_up(b, &cmd, program, "home/resolve-only");
+	rc = create(b, &cmd, &json, "it fails", err);
+	return rc ? rc : records_from_json(b, &json, query, lines, err);
+}
+
 /* The lock as the file that clients call explicit. */
 static int write_explicit(struct build *b, char ret_inside[BUILD_PATH_MAX],
 			  struct aq_err *err)
@@ -241,18 +270,21 @@ static int link_prefix(struct build *b, const char *program,
 const struct dialect dialect_micromamba = {
 	.name = "micromamba",
 	.solve = solve,
+	.tell = tell,
 	.fetch = fetch,
 	.link = link_prefix,
 };
 const struct dialect dialect_mamba = {
 	.name = "mamba",
 	.solve = solve,
+	.tell = tell,
 	.fetch = fetch,
 	.link = link_prefix,
 };
 const struct dialect dialect_conda = {
 	.name = "conda",
 	.solve = solve,
+	.tell = tell,
 	.link = link_prefix,
 	.runs_scripts = true,
 	.needs_shells = true,

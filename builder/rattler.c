@@ -63,6 +63,24 @@ static int solve(struct build *b, const char *program, struct aq_str *lines,
 	return records_from_json(b, &json, query, lines, err);
 }
 
+static int tell(struct build *b, const char *program, struct aq_str *lines,
+		struct aq_err *err)
+{
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
+	int rc;
+
+	aq_strv_add(&cmd.argv, program);
+	aq_strv_add(&cmd.argv, "virtual-packages");
+	cmd.output = lines; /* "NAME=VERSION=BUILD" */
+	rc = run(b, &cmd, err);
+	if (rc || cmd.exit_code != 0)
+		return rc ? rc : run_failed(b, &cmd, "it fails", BUILD_FAULT, err);
+	for (char *p = lines->s; p && *p; p++)
+		if (*p == '=')
+			*p = ' ';
+	return 0;
+}
+
 static int link_prefix(struct build *b, const char *program,
 		       struct aq_err *err)
 {
@@ -93,6 +111,7 @@ static int link_prefix(struct build *b, const char *program,
 const struct dialect dialect_rattler = {
 	.name = "rattler",
 	.solve = solve,
+	.tell = tell,
 	.link = link_prefix,
 	.can_constrain = true,
 	.runs_scripts = true,

@@ -80,6 +80,19 @@ static int add_record(struct build *b, char *line, struct aq_err *err)
 		       line);
 }
 
+/* What is asked for of the node itself; of a layer, what its base needs. */
+static void add_needs(struct build *b)
+{
+	const struct aq_strv *base = b->kind == AQ_ENV_INHERITED ?
+		&b->base_manifest->lock->virtuals : NULL;
+
+	for (size_t i = 0; i < b->req->conda.n; i++)
+		if (aq_starts_with(b->req->conda.v[i], "__"))
+			aq_strv_add(&b->lock->virtuals, b->req->conda.v[i]);
+	for (size_t i = 0; base && i < base->n; i++)
+		aq_strv_add(&b->lock->virtuals, base->v[i]);
+}
+
 int records_to_lock(struct build *b, const char *lines, struct aq_err *err)
 {
 	cleanup_free char *copy = strdup(lines);
@@ -93,6 +106,8 @@ int records_to_lock(struct build *b, const char *lines, struct aq_err *err)
 		memcpy(b->lock->base, b->base.lock, sizeof(b->lock->base));
 		b->lock->python = strdup(b->base.full);
 	}
+	if (!rc)
+		add_needs(b);
 	for (char *line = strtok_r(copy, "\n", &save); line && !rc;
 	     line = strtok_r(NULL, "\n", &save))
 		rc = add_record(b, line, err);

@@ -17,6 +17,7 @@
 
 #include "builder/cgroup.h"
 #include "builder/held.h"
+#include "builder/host.h"
 #include "builder/run_inside.h"
 #include "builder/shared.h"
 #include "common/clock.h"
@@ -298,6 +299,8 @@ static void make_env(struct build *b, enum phase phase, bool fetches,
 	aq_strv_add(env, "PYTHONDONTWRITEBYTECODE=1");
 	aq_strv_add_fmt(env, "TMPDIR=%s/%s", b->inside,
 			is_client ? "tmp" : b->scratch);
+	if (is_client)
+		host_add_overrides(b, env);
 	if (!phase_form(phase)->has_network)
 		return;
 	if (*conf->ca_bundle) {

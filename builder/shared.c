@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "builder/host.h"
 #include "builder/inherit.h"
 #include "builder/shared_judge.h"
 #include "builder/shared_talk.h"
@@ -36,10 +37,11 @@ static enum aq_env_kind kind_of(const struct build *b,
 static int judge(struct build *b, const struct aq_lock *lock,
 		 struct aq_err *err)
 {
-	struct shared_host host;
+	struct aq_host host;
 	int rc;
 
-	shared_host_find(&host);
+	host_learn(b, lock);
+	aq_host_find(b->conf, &host);
 	rc = shared_judge(b->conf, b->req, &host,
 			  b->base_manifest ? b->base.lock : "", lock, err);
 	if (!rc && lock->base[0])

@@ -9,7 +9,7 @@
  *   shared_wheels.c   of wheels
  *   shared_archives_serve.c  the one for archives (PHASE_ARCHIVES)
  *   shared_dir.c      files; shared_claim.c shared_store.c
- *   shared_judge.c    whether a lock is one that this node may have; shared_host.c
+ *   shared_judge.c    whether a lock is one that this node may have
  *
  * Nothing of it makes a build fail: where the file system is missing, hangs or has
  * what cannot be believed, the node goes on alone and says so.

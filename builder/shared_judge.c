@@ -18,7 +18,7 @@ static const struct {
 struct judging {
 	const struct aq_conf *conf;
 	const struct aq_request *req;
-	const struct shared_host *host;
+	const struct aq_host *host;
 	const struct aq_strv *channels;
 	const struct aq_lock *lock;
 };
@@ -27,6 +27,16 @@ static int refuse(const char *what, const struct aq_lock_item *item,
 		  struct aq_err *err)
 {
 	return aq_fail(err, AQ_USER, "package '%s' %s", item->name, what);
+}
+
+/* What is not known to be here is not. */
+static int check_need(const struct judging *j, const char *need,
+		      struct aq_err *err)
+{
+	struct aq_err why = { 0 };
+
+	return aq_host_has(j->host, need, &why) ?
+		aq_fail(err, AQ_USER, "%s", why.text) : 0;
 }
 
 /* -- conda -- */
@@ -74,7 +84,7 @@ static int check_spec(const struct judging *j, const char *text,
 	if (rc || strchr(spec.name, '*'))
 		return rc;
 	if (aq_starts_with(spec.name, "__"))
-		return shared_host_has(j->host, text, err);
+		return check_need(j, text, err);
 	item = aq_lock_find(j->lock, AQ_LOCK_CONDA, spec.name);
 	if (!item)
 		return aq_fail(err, AQ_USER, "it lacks '%s'", text);
@@ -99,7 +109,7 @@ static int check_virtuals(const struct judging *j, struct aq_err *err)
 	int rc = 0;
 
 	for (size_t i = 0; !rc && i < j->lock->virtuals.n; i++)
-		rc = shared_host_has(j->host, j->lock->virtuals.v[i], err);
+		rc = check_need(j, j->lock->virtuals.v[i], err);
 	return rc;
 }
 
@@ -183,7 +193,7 @@ static int check_head(const struct aq_request *req, const char *base_lock,
 }
 
 int shared_judge(const struct aq_conf *conf, const struct aq_request *req,
-		 const struct shared_host *host, const char *base_lock,
+		 const struct aq_host *host, const char *base_lock,
 		 const struct aq_lock *lock, struct aq_err *err)
 {
 	cleanup_strv struct aq_strv channels = AQ_STRV_INIT(4096);

@@ -5,8 +5,8 @@
 #ifndef AQ_SHARED_JUDGE_H
 #define AQ_SHARED_JUDGE_H
 
-#include "builder/shared_host.h"
 #include "common/conf.h"
+#include "common/host.h"
 #include "common/lock.h"
 #include "common/request.h"
 
@@ -18,7 +18,7 @@
  */
 AQ_CHECK int shared_judge(const struct aq_conf *conf,
 			  const struct aq_request *req,
-			  const struct shared_host *host, const char *base_lock,
+			  const struct aq_host *host, const char *base_lock,
 			  const struct aq_lock *lock, struct aq_err *err);
 
 #endif

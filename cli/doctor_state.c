@@ -10,6 +10,7 @@
 #include "cli/doctor.h"
 #include "cli/env.h"
 #include "cli/units.h"
+#include "common/host.h"
 
 #define PATH_SIZE 4096
 #define COLLECT_DAYS 8 /* packaging/aq-gc.timer collects each day */
@@ -111,6 +112,31 @@ static void check_leftovers(struct doctor *d, struct aq_store *store)
 		doctor_say(d, DOCTOR_OK, NULL, "nothing is left over");
 }
 
+/* They stay until they fit again, or are collected. */
+static void check_fits(struct doctor *d, struct aq_store *store)
+{
+	cleanup_strv struct aq_strv names = AQ_STRV_INIT(AQ_STORE_ENVS_MAX);
+	struct aq_err why = { 0 }, last = { 0 };
+	const char *one = NULL;
+	struct aq_host host;
+	size_t n = 0;
+
+	if (aq_store_names(store, &names, &why) != 0)
+		return; /* said of the database */
+	aq_host_find(d->conf, &host);
+	for (size_t i = 0; i < names.n; i++)
+		if (aq_fit_env(d->conf, &host, names.v[i], &why) == AQ_USER) {
+			one = names.v[i];
+			last = why;
+			n++;
+		}
+	if (n)
+		doctor_say(d, DOCTOR_WARNING,
+			   "nothing, if the node is as it should be: requests get others, and these are back as soon as they fit",
+			   "%zu environments do not fit this node, %s for one: %s",
+			   n, one, last.text);
+}
+
 /* Every collection writes the index, whatever started it. */
 static void check_collected(struct doctor *d)
 {
@@ -148,5 +174,6 @@ void doctor_state(struct doctor *d)
 		return;
 	check_refs(d);
 	check_leftovers(d, store);
+	check_fits(d, store);
 	check_collected(d);
 }

@@ -12,6 +12,7 @@
 #include "cli/standing.h"
 #include "common/base.h"
 #include "common/explicit.h"
+#include "common/host.h"
 #include "common/manifest.h"
 
 /* Digits of a name that are told from a file's name; git takes as many. */
@@ -29,7 +30,7 @@ static bool looks_like_name(const char *text)
 				    strlen(text + n + 1));
 }
 
-/* The environment that serves the request in file 'path'. */
+/* The environment that serves the request in file 'path' on this node as it is now. */
 static int find_by_request(const struct cli *cli, struct aq_store *store,
 			   const char *path, struct aq_env **ret,
 			   struct aq_err *err)
@@ -38,6 +39,7 @@ static int find_by_request(const struct cli *cli, struct aq_store *store,
 	cleanup_request struct aq_request *req = NULL;
 	cleanup_free char *context = NULL;
 	struct aq_base base;
+	struct aq_fit fit = { 0 };
 	int rc = aq_request_read(path, cli->conf, &req, &warnings, err);
 
 	if (!rc && cli->is_isolated)
@@ -45,10 +47,16 @@ static int find_by_request(const struct cli *cli, struct aq_store *store,
 	if (!rc)
 		rc = aq_base_context(store, cli->conf, req, &context, &base,
 				     err);
-	if (!rc)
-		rc = aq_store_find(store, req->digest, context, req->canonical,
-				   ret, err);
-	if (rc == AQ_MISS)
+	if (rc)
+		return rc;
+	aq_fit_only(cli->conf, store, &fit);
+	rc = aq_store_find(store, req->digest, context, req->canonical, ret, err);
+	aq_store_find_only(store, NULL, NULL);
+	if (rc == AQ_MISS && *fit.unfit)
+		rc = aq_fail(err, AQ_MISS,
+			     "'%s' has no environment that fits this node ('%s': %s): 'aq build %s' makes it",
+			     path, fit.unfit, fit.why, path);
+	else if (rc == AQ_MISS)
 		rc = aq_fail(err, AQ_MISS,
 			     "'%s' has no environment yet: 'aq build %s' makes it",
 			     path, path);
@@ -71,6 +79,18 @@ static int find(const struct cli *cli, struct aq_store *store,
 	return aq_fail(err, AQ_MISS,
 		       "'%s' is no environment (key, name, or a beginning of it that is no other's) and no file",
 		       what);
+}
+
+/* What its lock needs of a node; 'why' this one has not, or "". */
+static void print_needs(const struct aq_lock *lock, const char *why)
+{
+	for (size_t i = 0; i < lock->virtuals.n; i++)
+		env_print_item(i ? "" : "needs", lock->virtuals.v[i]);
+	if (!*why)
+		return;
+	term_print_in(stdout, TERM_YELLOW, "            does not fit this node: ");
+	term_print(stdout, why);
+	putchar('\n');
 }
 
 static void print_packages(const struct aq_lock *lock)
@@ -105,7 +125,8 @@ static void print_times(const struct aq_env *env)
 }
 
 static void print_text(const struct aq_env *env, const char *prefix,
-		       const struct standing *s, const struct aq_manifest *m)
+		       const struct standing *s, const struct aq_manifest *m,
+		       const char *unfit)
 {
 	char own[UNITS_SIZE], shared[UNITS_SIZE];
 
@@ -127,6 +148,7 @@ static void print_text(const struct aq_env *env, const char *prefix,
 		return;
 	env_print_item("key", m->key);
 	env_print_item("digest", m->digest);
+	print_needs(m->lock, unfit);
 	print_packages(m->lock);
 }
 
@@ -165,7 +187,8 @@ static bool write_op(const struct aq_envop *op, void *arg)
 }
 
 static void write_json(const struct aq_env *env, const char *prefix,
-		       const struct standing *s, const struct aq_manifest *m)
+		       const struct standing *s, const struct aq_manifest *m,
+		       const char *unfit)
 {
 	struct json j;
 
@@ -180,6 +203,11 @@ static void write_json(const struct aq_env *env, const char *prefix,
 		json_text(&j, "key", m->key);
 		json_text(&j, "digest", m->digest);
 		json_text(&j, "request", m->canonical);
+		json_open(&j, "needs", '[');
+		for (size_t i = 0; i < m->lock->virtuals.n; i++)
+			json_text(&j, NULL, m->lock->virtuals.v[i]);
+		json_close(&j, ']');
+		json_text(&j, "unfit", *unfit ? unfit : NULL);
 		write_packages(&j, m->lock);
 	}
 	json_end(&j);
@@ -228,7 +256,8 @@ int cli_show(struct cli *cli)
 	cleanup_manifest struct aq_manifest *manifest = NULL;
 	cleanup_str struct aq_str prefix = AQ_STR_INIT(4096);
 	cleanup_standing struct standing standing = STANDING_INIT;
-	struct aq_err err = { 0 };
+	struct aq_err err = { 0 }, unfit = { 0 };
+	struct aq_host host;
 	int rc = env_open_store(cli, &store, &err);
 
 	if (!rc)
@@ -245,10 +274,12 @@ int cli_show(struct cli *cli)
 		term_print(stderr, err.text);
 		fputc('\n', stderr);
 	}
+	aq_host_find(cli->conf, &host);
+	if (aq_fit_env(cli->conf, &host, env->name, &unfit) != AQ_USER)
+		unfit.text[0] = '\0';
 	aq_str_add_fmt(&prefix, "%s/envs/%s", cli->conf->cache_dir, env->name);
-	if (cli->has_json)
-		write_json(env, aq_str_get(&prefix), &standing, manifest);
-	else
-		print_text(env, aq_str_get(&prefix), &standing, manifest);
+	(cli->has_json ? write_json : print_text)(env, aq_str_get(&prefix),
+						  &standing, manifest,
+						  unfit.text);
 	return CLI_OK;
 }

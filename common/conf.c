@@ -127,7 +127,7 @@ int aq_conf_load(const char *path, const char *node, struct aq_conf **ret,
 	if (!conf)
 		return aq_fail(err, AQ_SYS, "out of memory for the configuration");
 	conf->warnings.max = conf->find_links.max =
-		conf->bases.max = AQ_CONF_ITEMS_MAX;
+		conf->bases.max = conf->virtuals.max = AQ_CONF_ITEMS_MAX;
 	if (!path)
 		path = AQ_CONF_PATH;
 	rc = set_node(conf, node, err);
@@ -221,7 +221,8 @@ void aq_conf_free(struct aq_conf *conf)
 		if (key->type == AQ_CONF_TEXT || key->type == AQ_CONF_NAME ||
 		    key->type == AQ_CONF_FILE || key->type == AQ_CONF_DIR)
 			free(*(char **)aq_conf_field(conf, key));
-		else if (key->type == AQ_CONF_LIST)
+		else if (key->type == AQ_CONF_LIST ||
+			 key->type == AQ_CONF_VIRTUALS)
 			aq_strv_free(aq_conf_field(conf, key));
 	}
 	aq_conf_drop_channels(conf);

@@ -52,6 +52,7 @@ struct aq_conf {
 	char *shared_dir;  /* path (builder/shared_dir.h), or "" */
 
 	struct aq_strv bases; /* "3.11=FILE": for `aq base sync` */
+	struct aq_strv virtuals; /* "__cuda=12.4" (common/host.h) */
 	char *default_python; /* "3.12": for pip requirements without one */
 
 	uint64_t build_timeout; /* seconds; for one build, both phases */

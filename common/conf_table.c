@@ -54,6 +54,10 @@ const struct aq_conf_key aq_conf_keys[] = {
 	{ "base", AQ_CONF_LIST, offsetof(struct aq_conf, bases), "", 0,
 	  "PYTHON=FILE …",
 	  "the requests of the bases that 'aq base sync' makes" },
+	{ "virtual_packages", AQ_CONF_VIRTUALS,
+	  offsetof(struct aq_conf, virtuals), "", 0, "NAME=VERSION …",
+	  "what packages may take this node to have, instead of what the client "
+	  "detects: __cuda, __glibc, __linux, __archspec" },
 	{ "build_timeout", AQ_CONF_SECONDS,
 	  offsetof(struct aq_conf, build_timeout), "1800", SECONDS_MAX,
 	  "seconds", "after which a build is ended" },

@@ -16,6 +16,7 @@ enum aq_conf_type {
 	AQ_CONF_FILE,     /* char *, absolute path or "" */
 	AQ_CONF_LIST,     /* struct aq_strv, separated by white space */
 	AQ_CONF_CHANNELS, /* name=URL, separated by white space */
+	AQ_CONF_VIRTUALS, /* struct aq_strv, of NAME=VERSION[=BUILD] */
 	AQ_CONF_POLICY,   /* enum aq_policy[AQ_INPUT_N] */
 	AQ_CONF_SECONDS,  /* uint64_t */
 	AQ_CONF_SIZE,     /* uint64_t, bytes; 500M: powers of 1024 */

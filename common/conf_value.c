@@ -164,6 +164,42 @@ static int each_word(struct aq_conf *conf, const char *value,
 	return rc ? rc : list ? aq_strv_done(list, "the list", err) : 0;
 }
 
+/* Those that clients can be told of by CONDA_OVERRIDE_…; only of a driver they also know
+ * how to be told that there is none.
+ */
+static bool is_virtual(const char *word)
+{
+	static const char *const names[] = { "__cuda=", "__glibc=", "__linux=",
+					     "__archspec=1=" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const char *rest;
+
+		if (!aq_starts_with(word, names[i]))
+			continue;
+		rest = word + strlen(names[i]);
+		return strlen(rest) < 64 &&
+		       strspn(rest, "abcdefghijklmnopqrstuvwxyz0123456789_.-") ==
+			       strlen(rest) &&
+		       *rest != '-' && (*rest || i == 0);
+	}
+	return false;
+}
+
+static int set_virtuals(struct aq_strv *list, const char *value,
+			struct aq_err *err)
+{
+	int rc;
+
+	aq_strv_free(list);
+	rc = each_word(NULL, value, list, err);
+	for (size_t i = 0; !rc && i < list->n; i++)
+		if (!is_virtual(list->v[i]))
+			rc = aq_fail(err, AQ_USER, "'%s' is none of __cuda=VERSION (or __cuda= for none), __glibc=VERSION, __linux=VERSION, __archspec=1=NAME",
+				     list->v[i]);
+	return rc;
+}
+
 static int refuse_secret(const struct aq_conf_key *key, const char *url,
 			 struct aq_err *err)
 {
@@ -227,6 +263,8 @@ int aq_conf_set_value(struct aq_conf *conf, const struct aq_conf_key *key,
 	case AQ_CONF_CHANNELS:
 		aq_conf_drop_channels(conf);
 		return each_word(conf, value, NULL, err);
+	case AQ_CONF_VIRTUALS:
+		return set_virtuals(aq_conf_field(conf, key), value, err);
 	case AQ_CONF_POLICY:
 		return aq_policy_parse(value, aq_conf_field(conf, key), err);
 	case AQ_CONF_SECONDS:

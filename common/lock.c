@@ -353,6 +353,16 @@ static int parse_line(struct aq_lock *lock, char *line, struct aq_err *err)
 	return damaged(line, err);
 }
 
+void aq_lock_needs(const char *text, struct aq_strv *ret)
+{
+	static const char word[] = "virtual ";
+
+	for (const char *p = text; *p; p = aq_next_line(p))
+		if (aq_starts_with(p, word))
+			aq_strv_add_mem(ret, p + strlen(word),
+					strcspn(p, "\n") - strlen(word));
+}
+
 int aq_lock_parse(const char *text, size_t len, struct aq_lock **ret,
 		  struct aq_err *err)
 {

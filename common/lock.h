@@ -75,6 +75,9 @@ AQ_CHECK int aq_lock_finish(struct aq_lock *lock, struct aq_err *err);
 AQ_CHECK int aq_lock_parse(const char *text, size_t len, struct aq_lock **ret,
 			   struct aq_err *err);
 
+/* Append the virtual packages of a lock's text, which is not parsed else. */
+void aq_lock_needs(const char *text, struct aq_strv *ret);
+
 /* The package of that kind and name, whatever version; NULL: it has none. */
 const struct aq_lock_item *aq_lock_find(const struct aq_lock *lock,
 					enum aq_lock_kind kind,

@@ -3,6 +3,7 @@
 
 #include "common/answer_fill.h"
 #include "common/base.h"
+#include "common/host.h"
 #include "common/key.h"
 #include "common/store.h"
 
@@ -12,6 +13,7 @@ int aq_look_up(const struct aq_conf *conf, const struct aq_request *req,
 	cleanup_store struct aq_store *store = NULL;
 	cleanup_free char *context = NULL;
 	cleanup_env struct aq_env *env = NULL;
+	struct aq_fit fit;
 	char key[AQ_SHA256_HEX_SIZE];
 	struct aq_base base;
 	int rc = aq_store_open(conf, AQ_STORE_READ, &store, err);
@@ -20,6 +22,8 @@ int aq_look_up(const struct aq_conf *conf, const struct aq_request *req,
 		rc = aq_base_context(store, conf, req, &context, &base, err);
 	if (!rc)
 		rc = aq_key(req, context, key, err);
+	if (!rc)
+		aq_fit_only(conf, store, &fit);
 	if (!rc)
 		rc = aq_store_find(store, req->digest, context, req->canonical,
 				   &env, err);

@@ -10,9 +10,10 @@
 #include "common/request.h"
 
 /* Look 'req' up in conf->cache_dir and fill in 'answer' with resolution
- * "reused"; *ret_is_plain: its key was asked for outside of workflows before.
+ * "reused"; *ret_is_plain: its key was asked for outside of workflows before.  It
+ * fits this node as that is now (common/host.h).
  * Who wants what is found to stay takes a reference first.
- * Fails with AQ_MISS (not there), AQ_BUSY or AQ_CORRUPT (the cache: a miss
+ * Fails with AQ_MISS (not there, or it is not known whether it fits), AQ_BUSY or AQ_CORRUPT (the cache: a miss
  * too), AQ_SYS.
  */
 AQ_CHECK int aq_look_up(const struct aq_conf *conf,

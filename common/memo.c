@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/host.h"
 #include "common/io.h"
 #include "common/private.h"
 
@@ -46,6 +47,7 @@ void aq_memo_look(const struct aq_conf *conf, struct aq_memo_state *ret)
 	ret->inode = st.st_ino;
 	ret->size = st.st_size;
 	ret->modified = st.st_mtim;
+	ret->host = aq_host_stamp(AQ_HOST_DRIVER);
 	ret->is_known = true;
 }
 

@@ -14,7 +14,8 @@
 #include "common/request.h"
 
 /* What cache.db is: its file, and the counter that each of its commits moves
- * (https://www.sqlite.org/fileformat2.html, 1.3.10).
+ * (https://www.sqlite.org/fileformat2.html, 1.3.10); and what this node is
+ * (common/host.h), since an environment that fitted may fit no more.
  */
 struct aq_memo_state {
 	dev_t dev;
@@ -22,6 +23,7 @@ struct aq_memo_state {
 	off_t size;
 	struct timespec modified;
 	unsigned char counter[4];
+	uint64_t host;
 	bool is_known;
 };
 /* Not while this process has cache.db open: closing a descriptor of it ends SQLite's

@@ -242,6 +242,14 @@ struct found {
 	struct aq_env *env;
 };
 
+static int take_found(const struct aq_db_row *row, void *arg,
+		      struct aq_err *err)
+{
+	struct found *f = arg;
+
+	return read_whole(row, &f->env, err);
+}
+
 static int take_if_equal(const struct aq_db_row *row, void *arg,
 			 struct aq_err *err)
 {
@@ -253,39 +261,67 @@ static int take_if_equal(const struct aq_db_row *row, void *arg,
 	return read_whole(row, &f->env, err);
 }
 
+void aq_store_find_only(struct aq_store *store, aq_store_fits_fn fits,
+			void *arg)
+{
+	store->fits = fits;
+	store->fits_arg = arg;
+}
+
+/* One after the other, 'sql' with the number of those before it as ?3. */
+static int find_fitting(struct aq_store *store, const char *sql,
+			struct aq_db_value values[3], aq_db_each_fn *take,
+			struct found *f, struct aq_err *err)
+{
+	for (uint64_t before = 0;; before++) {
+		int rc;
+
+		values[2] = (struct aq_db_value)AQ_NUMBER(before);
+		rc = aq_db_run(store->db, sql, values, 3, take, f, err);
+		if (!rc && store->fits)
+			rc = store->fits(f->env->name, store->fits_arg, err);
+		if (!rc)
+			return 0;
+		aq_env_free(steal(&f->env));
+		if (rc != AQ_USER)
+			return rc;
+	}
+}
+
 int aq_store_find(struct aq_store *store, const char *digest,
 		  const char *context, const char *canonical,
 		  struct aq_env **ret, struct aq_err *err)
 {
-	const struct aq_db_value values[] = { AQ_TEXT(digest),
-					      AQ_TEXT(context) };
+	struct aq_db_value values[3] = { AQ_TEXT(digest), AQ_TEXT(context) };
 	struct found f = { .canonical = canonical };
-	int rc = aq_db_run(store->db,
-			   "SELECT " ENV_COLUMNS ", r.canonical FROM requests r"
-			   " JOIN keys k ON k.key = r.key"
-			   " JOIN environments e ON e.name = k.env"
-			   " WHERE r.digest = ?1 AND r.context = ?2"
-			   " ORDER BY k.seq DESC LIMIT 1",
-			   values, ARRAY_LEN(values), take_if_equal, &f, err);
+	int rc = find_fitting(store,
+			      "SELECT " ENV_COLUMNS ", r.canonical FROM requests r"
+			      " JOIN keys k ON k.key = r.key"
+			      " JOIN environments e ON e.name = k.env"
+			      " WHERE r.digest = ?1 AND r.context = ?2"
+			      " ORDER BY k.seq DESC LIMIT 1 OFFSET ?3",
+			      values, take_if_equal, &f, err);
 
-	if (rc) {
-		aq_env_free(f.env);
-		return rc;
-	}
-	*ret = f.env;
-	return 0;
+	if (!rc)
+		*ret = f.env;
+	return rc;
 }
 
 int aq_store_find_key(struct aq_store *store, const char *key,
 		      struct aq_env **ret, struct aq_err *err)
 {
-	const struct aq_db_value values[] = { AQ_TEXT(key) };
+	struct aq_db_value values[3] = { AQ_TEXT(key), AQ_NUMBER(0) }; /* no ?2 */
+	struct found f = { 0 };
+	int rc = find_fitting(store,
+			      "SELECT " ENV_COLUMNS " FROM keys k"
+			      " JOIN environments e ON e.name = k.env"
+			      " WHERE k.key = ?1"
+			      " ORDER BY k.seq DESC LIMIT 1 OFFSET ?3",
+			      values, take_found, &f, err);
 
-	return find_one(store,
-			"SELECT " ENV_COLUMNS " FROM keys k"
-			" JOIN environments e ON e.name = k.env WHERE k.key = ?1"
-			" ORDER BY k.seq DESC LIMIT 1",
-			values, 1, ret, err);
+	if (!rc)
+		*ret = f.env;
+	return rc;
 }
 
 int aq_store_find_lock(struct aq_store *store, const char *lock,

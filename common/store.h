@@ -126,6 +126,14 @@ AQ_CHECK int aq_store_find_lock(struct aq_store *store, const char *lock,
 AQ_CHECK int aq_store_find_name(struct aq_store *store, const char *name,
 				struct aq_env **ret, struct aq_err *err);
 
+/* From now on the first two find the one tied last of those for which 'fits' returns 0:
+ * with AQ_USER it is passed over, anything else they fail with.
+ */
+typedef int (*aq_store_fits_fn)(const char *env_name, void *arg,
+				struct aq_err *err);
+void aq_store_find_only(struct aq_store *store, aq_store_fits_fn fits,
+			void *arg);
+
 /* Whether there is one of exactly that name. */
 AQ_CHECK int aq_store_has_name(struct aq_store *store, const char *name,
 			       bool *ret, struct aq_err *err);
@@ -149,11 +157,16 @@ struct aq_binding {
 	const char *canonical;
 	/* asked for by a workflow; else plainly, which holds the key for good */
 	bool is_of_workflow;
+	/* an environment of the key that does not fit this node as it is, and keeps its
+	 * place before this one for when it does again; NULL or "": none
+	 */
+	const char *behind;
 };
 
 /* Commit a new environment (another of its name must not be there: AQ_BUSY; and
  * it must be that of its lock and generation: AQ_SYS) with its binding, in one
- * transaction; a remembered failure of the key goes.
+ * transaction; a remembered failure of the key goes.  What is tied to a key last is
+ * what it leads to, unless it is b->behind another.
  */
 AQ_CHECK int aq_store_commit(struct aq_store *store, const struct aq_env *env,
 			     const struct aq_binding *b, struct aq_err *err);

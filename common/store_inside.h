@@ -12,6 +12,8 @@ struct aq_store {
 	struct aq_db *db;
 	char cache_dir[STORE_PATH_SIZE];
 	uint64_t max_workflows; /* a user, as aq.conf has it */
+	aq_store_fits_fn fits;   /* aq_store_find_only(); or NULL */
+	void *fits_arg;
 };
 
 /* What aq_store_read_env() takes, of environments e; 'ops' is what to read as

@@ -66,15 +66,28 @@ int aq_store_insert(struct aq_db *db, const struct aq_env *e,
 			      err);
 }
 
-/* The last one tied to a key is the one that it gives from now on. */
-static int tie_key(struct aq_db *db, const char *env_name, const char *key,
-		   struct aq_err *err)
+/* The last one tied to a key is the one that it gives from now on; what is behind
+ * another takes its number, which moves up with all that are before it.
+ */
+static int tie_key(struct aq_db *db, const char *env_name,
+		   const struct aq_binding *b, struct aq_err *err)
 {
-	const struct aq_db_value values[] = { AQ_TEXT(key), AQ_TEXT(env_name) };
+	const struct aq_db_value values[] = { AQ_TEXT(b->key), AQ_TEXT(env_name),
+					      AQ_TEXT(b->behind ? b->behind : "") };
 	int rc = aq_db_run(db,
+			   "UPDATE keys SET seq = seq + 1 WHERE key = ?1"
+			   " AND ?2 != ?3 AND seq >= (SELECT seq FROM keys"
+			   "  WHERE key = ?1 AND env = ?3)",
+			   values, ARRAY_LEN(values), NULL, NULL, err);
+
+	if (rc)
+		return rc;
+	rc = aq_db_run(db,
 			   "INSERT INTO keys SELECT ?1, name,"
-			   "  (SELECT coalesce(max(seq), 0) + 1 FROM keys"
-			   "   WHERE key = ?1),"
+			   "  coalesce((SELECT seq - 1 FROM keys WHERE key = ?1"
+			   "    AND env = ?3 AND ?2 != ?3),"
+			   "   (SELECT coalesce(max(seq), 0) + 1 FROM keys"
+			   "    WHERE key = ?1)),"
 			   "  (SELECT coalesce(max(plain), 0) FROM keys"
 			   "   WHERE key = ?1)"
 			   " FROM environments WHERE name = ?2"
@@ -113,7 +126,7 @@ int aq_store_insert_binding(struct aq_db *db, const char *env_name,
 			    const struct aq_binding *b, struct aq_err *err)
 {
 	const struct aq_db_value key[] = { AQ_TEXT(b->key) };
-	int rc = tie_key(db, env_name, b->key, err);
+	int rc = tie_key(db, env_name, b, err);
 
 	if (!rc && !b->is_of_workflow)
 		rc = aq_store_mark_plain(db, b->key, err);

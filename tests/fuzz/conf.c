@@ -73,6 +73,7 @@ static void add_value(struct aq_str *out, const struct aq_conf *c,
 		add_text(out, *(const char *const *)field, is_dir);
 		break;
 	case AQ_CONF_LIST:
+	case AQ_CONF_VIRTUALS:
 		add_list(out, (const struct aq_strv *)field);
 		break;
 	case AQ_CONF_CHANNELS:

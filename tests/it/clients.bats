@@ -64,6 +64,28 @@ client_builds() {
 # it links in a place of its own, home and all
 @test "conda resolves, links and refuses" { client_builds conda 1; }
 
+@test "each says what the node has, and is told what it has not" {
+  local client file
+  "$AQ_LIB/make-package" "$IT_DIR/own" needy 1.0 --depends __archspec --depends '__cuda >=12' >/dev/null
+  echo "channels = conda-forge=$AQ_CHANNEL own=file://$IT_DIR/own" >>"$AQ_CONF"
+  file=$(it_file needy.yaml <<<'{channels: [own], dependencies: [needy]}')
+  for client in micromamba mamba conda; do
+    it_forget
+    be "$client"
+    sed -i '/^virtual_packages/d' "$AQ_CONF"
+    run ! aq --node n1 build "$file"
+    echo "virtual_packages = __cuda=12.4" >>"$AQ_CONF"
+    run -0 aq --node n1 build --refresh "$file"
+    run -0 cat "$IT_DIR/nodes/n1/run/host"
+    assert_contains "${lines[0]}" "asked"
+    assert_contains "$output" $'\n'"__archspec 1 "
+    assert_contains "$output" $'\n'"__cuda 12.4 0"
+    run -0 aq --node n1 build --json "$file"
+    assert_equal "$(jq -r .resolution <<<"$output")" reused
+  done
+  sed -i '/^virtual_packages/d' "$AQ_CONF"
+}
+
 # what conda and the mambas record, byte-code that they did not make
 @test "a package for any Python: its byte-code is made, and its files are found" {
   local client file prefix

@@ -61,6 +61,7 @@ static void every_key_is_read(void **state)
 		   "channels = a=https://x/y#z/ b=file:///srv/ch\n"
 		   "find_links = /w1 /w2\n"
 		   "build_timeout = 7\n"
+		   "virtual_packages = __cuda= __archspec=1=x86_64_v3\n"
 		   "no_such = 1\n");
 	assert_int_equal(aq_conf_load(path, "n1", &conf, &err), 0);
 	assert_string_equal(conf->cache_dir, "/srv/n1/aq");
@@ -73,9 +74,10 @@ static void every_key_is_read(void **state)
 	assert_null(aq_conf_channel(conf, "c"));
 	assert_int_equal(conf->find_links.n, 2);
 	assert_int_equal(conf->build_timeout, 7);
+	assert_int_equal(conf->virtuals.n, 2);
 	assert_string_equal(conf->client, "auto");
 	assert_int_equal(conf->warnings.n, 1);
-	assert_non_null(strstr(conf->warnings.v[0], ":8: unknown key 'no_such'"));
+	assert_non_null(strstr(conf->warnings.v[0], ":9: unknown key 'no_such'"));
 }
 
 static void bad_values_name_their_line(void **state)
@@ -94,6 +96,11 @@ static void bad_values_name_their_line(void **state)
 	expect_refused("find_links = /w https://u@h/w\n", "'find_links'");
 	expect_refused("credentials = aq.credentials\n", "absolute");
 	expect_refused("nonsense\n", "key = value");
+	expect_refused("virtual_packages = __cuda\n", "'__cuda' is none of");
+	expect_refused("virtual_packages = __cuda=12 __glibc=\n", "'__glibc='");
+	expect_refused("virtual_packages = __archspec=zen4\n", "__archspec=1=NAME");
+	expect_refused("virtual_packages = __cuda=-x\n", "'__cuda=-x'");
+	expect_refused("virtual_packages = __unix=1\n", "'__unix=1'");
 	expect_refused("builder_user = a b\n", "account");
 }
 

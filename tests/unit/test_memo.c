@@ -13,6 +13,7 @@
 #include "common/job.h"
 #include "common/clock.h"
 #include "common/hit.h"
+#include "common/host.h"
 #include "common/io.h"
 #include "common/layout.h"
 #include "common/lookup.h"
@@ -187,6 +188,25 @@ static void another_configuration_makes_it_unknown(void **state)
 	n.conf->stamp++;
 	assert_int_equal(recall(&n), AQ_MISS);
 	n.conf->stamp--;
+	assert_int_equal(recall(&n), 0);
+	end(&n);
+}
+
+/* A driver came or left. */
+static void another_node_makes_it_unknown(void **state)
+{
+	struct aq_memo_state before;
+	struct node n;
+
+	begin(&n, state);
+	aq_memo_look(n.conf, &before);
+	assert_int_equal(before.host, aq_host_stamp(AQ_HOST_DRIVER));
+	assert_int_equal(look_up(&n), 0);
+	before.host++;
+	aq_memo_keep(n.conf, &before, n.req, n.answer);
+	assert_int_equal(recall(&n), AQ_MISS);
+	before.host--;
+	aq_memo_keep(n.conf, &before, n.req, n.answer);
 	assert_int_equal(recall(&n), 0);
 	end(&n);
 }
@@ -376,6 +396,7 @@ int main(void)
 		TEST(what_is_kept_is_found),
 		TEST(another_commit_makes_it_unknown),
 		TEST(another_configuration_makes_it_unknown),
+		TEST(another_node_makes_it_unknown),
 		TEST(another_database_makes_it_unknown),
 		TEST(what_is_gone_is_unknown),
 		TEST(damage_makes_it_unknown),

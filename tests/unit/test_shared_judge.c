@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* builder/shared_judge.c, shared_host.c: which locks of others a node takes. */
+/* builder/shared_judge.c: which locks of others a node takes. */
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
@@ -20,7 +20,9 @@ static const char *const whole = "aq-request 1\npython 3.9.*\nchannel conda-forg
 #define NUMPY "conda " CONDA "/noarch/numpy-1.26-0.conda " SHA " numpy 1.26 0\n"
 #define SAMTOOLS "conda https://mirror.example/bioconda/noarch/samtools-1-0.conda " SHA " samtools 1 0\n"
 
-static const struct shared_host host = { "2.31", "5.10.0" };
+static const struct aq_host host = {
+	.text = "__glibc 2.31 0\n__linux 5.10.0 0\n__unix 0 0\n",
+};
 
 static void expect_judged_for(const char *request, const char *items,
 			      const char *why)
@@ -120,17 +122,6 @@ static void what_a_lock_needs_this_node_has(void **state)
 	expect_judged_for(ASKS("__cuda"), NUMPY, "of which this node cannot tell");
 }
 
-static void a_node_is_what_clients_say_it_is(void **state)
-{
-	struct shared_host found;
-
-	(void)state;
-	shared_host_find(&found);
-	assert_int_equal(shared_host_has(&found, "__glibc >=2.17", NULL), 0);
-	assert_int_equal(shared_host_has(&found, "__linux >=3", NULL), 0);
-	assert_int_equal(shared_host_has(&found, "__linux >=99", NULL), AQ_USER);
-}
-
 static void wheels_of_find_links_and_of_pypi(void **state)
 {
 	char *links[] = { (char[]){ "/srv/wheels/" },
@@ -170,7 +161,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_lock_is_what_this_node_could_have),
 		cmocka_unit_test(what_a_lock_needs_this_node_has),
-		cmocka_unit_test(a_node_is_what_clients_say_it_is),
 		cmocka_unit_test(wheels_of_find_links_and_of_pypi),
 	};
 
