@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # What packages need of a node, their virtual packages: a driver leaves, is another, and
 # comes back, by aq.conf, or with a boot and by what the client detects.
-# shellcheck disable=SC2154 # bats sets stderr
+# shellcheck disable=SC2154,SC2016,SC2030,SC2031 # bats sets stderr; programs for other
+# shells; and runs each test in a subshell
 
 load lib
 
@@ -87,13 +88,12 @@ asked() { it_calls n1 | grep -c "^tell" || :; }
 }
 
 @test "who looks up asks nobody: once a boot a builder does, for all" {
-  local n
   has_driver 12.4
   gets created 2.0
-  for n in 1 2 3; do gets reused 2.0; done
+  for _ in 1 2 3; do gets reused 2.0; done
   assert_equal "$(asked)" 1
   has_driver 12.5
-  for n in 1 2 3; do gets reused 2.0; done
+  for _ in 1 2 3; do gets reused 2.0; done
   assert_equal "$(asked)" 2
   # what needs no driver needs no client
   DEMO=$(it_small)
