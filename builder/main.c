@@ -35,7 +35,9 @@
 #include "common/text.h"
 #include "common/worker.h"
 
-/* The answer's memory, or NULL: not started as it should be. */
+/* The answer's memory, or NULL: not started as it should be, or by another version's
+ * plugin, that was in slurmstepd already when this one was installed.
+ */
 static struct aq_answer *map_answer(void)
 {
 	struct aq_answer *a;
@@ -46,7 +48,7 @@ static struct aq_answer *map_answer(void)
 		return NULL;
 	a = mmap(NULL, sizeof(*a), PROT_READ | PROT_WRITE, MAP_SHARED,
 		 AQ_BUILDER_FD_ANSWER, 0);
-	return a == MAP_FAILED ? NULL : a;
+	return a == MAP_FAILED || a->magic != AQ_ANSWER_MAGIC ? NULL : a;
 }
 
 static int read_request(struct aq_str *ret, struct aq_err *err)

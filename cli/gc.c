@@ -270,5 +270,7 @@ int cli_gc(struct cli *cli)
 	rc = collect_all(&c, &err);
 	summarise(&c);
 	aq_claims_free(&c.claims);
+	if (rc == AQ_MISS) /* of a newer version */
+		err.class = AQ_SYS;
 	return rc ? cli_fail(&err) : code;
 }

@@ -36,6 +36,7 @@ static int make_answer(int *ret_fd, struct aq_answer **ret, struct aq_err *err)
 		   0);
 	if (mem == MAP_FAILED)
 		return aq_fail_errno(err, "cannot make room for the answer");
+	aq_answer_begin(mem);
 	*ret = mem;
 	*ret_fd = steal_fd(&fd);
 	return 0;
@@ -148,7 +149,7 @@ static int judge(const struct aq_answer *a, struct aq_err *err)
 {
 	if (!aq_answer_is_sound(a))
 		return aq_fail(err, AQ_SYS,
-			       "the build ended without a word (was it killed?): try again, the next one starts afresh");
+			       "the build ended without a word (was it killed, or slurm-aq upgraded just then?): try again, the next one starts afresh");
 	if (a->class == AQ_OK)
 		return 0;
 	if (a->log[0] && !strstr(a->text, a->log))

@@ -8,6 +8,12 @@
 
 #define IS_TERMINATED(array) (memchr(array, '\0', sizeof(array)) != NULL)
 
+void aq_answer_begin(struct aq_answer *a)
+{
+	memset(a, 0, sizeof(*a));
+	a->magic = AQ_ANSWER_MAGIC;
+}
+
 bool aq_answer_is_sound(const struct aq_answer *a)
 {
 	return a->magic == AQ_ANSWER_MAGIC &&

@@ -33,6 +33,11 @@ struct aq_answer {
 	char ops[AQ_ENVOPS_MAX];      /* what to do to the task's environment */
 };
 
+/* Make 'a' empty: nothing is found out yet.  Who fills it, a program of its own that
+ * may be of another version, sees by the magic whether it knows this layout.
+ */
+void aq_answer_begin(struct aq_answer *a);
+
 /* Whether 'a' is complete and within its bounds: magic, done, every text
  * terminated, ops well formed.  Pure; any process.
  */

@@ -87,7 +87,7 @@ static int identify(struct aq_db *db, const struct aq_db_kind *kind,
 		return aq_fail(err, AQ_CORRUPT, "another program's database");
 	if (version > kind->version)
 		return aq_fail(err, AQ_MISS,
-			       "written by a newer version of this software (schema %llu, this one knows %u): it is left alone",
+			       "it is a newer version's (schema %llu, this one knows %u), and is left alone: if slurm-aq is being upgraded here try again, else install that version",
 			       (unsigned long long)version, kind->version);
 	if (version == kind->version)
 		return 0;

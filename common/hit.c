@@ -87,6 +87,6 @@ int aq_hit(struct aq_stage *stage, struct aq_err *err)
 			     AQ_MISS : find(stage, conf, NULL);
 	if (!rc)
 		return 0;
-	memset(stage->answer, 0, sizeof(*stage->answer));
+	aq_answer_begin(stage->answer);
 	return AQ_MISS; /* no text: it is nothing for the log */
 }

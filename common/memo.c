@@ -88,7 +88,7 @@ int aq_memo_read(const struct aq_conf *conf, const char *canonical, size_t len,
 	    strnlen(ret_digest, AQ_LEASE_DIGEST_SIZE) < AQ_LEASE_DIGEST_SIZE &&
 	    !aq_answer_is_gone(ret))
 		return 0;
-	memset(ret, 0, sizeof(*ret));
+	aq_answer_begin(ret);
 	return aq_fail(err, AQ_MISS, "the memo is damaged, or its environment gone");
 }
 

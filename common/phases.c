@@ -287,7 +287,7 @@ int aq_phase_stage(struct aq_stage *stage, struct aq_err *err)
 		rc = look_up(stage, conf, req, err);
 	}
 	if (rc == AQ_MISS) /* the builder's */
-		memset(stage->answer, 0, sizeof(*stage->answer));
+		aq_answer_begin(stage->answer);
 	return rc;
 }
 

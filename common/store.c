@@ -117,6 +117,12 @@ int aq_store_open(const struct aq_conf *conf, enum aq_store_mode mode,
 	snprintf(path, sizeof(path), "%s/cache.db", conf->cache_dir);
 	kind.populate = populate;
 	rc = aq_db_open(path, &kind, &how, &store->db, err);
+	if (rc == AQ_MISS && mode >= AQ_STORE_BUILD) {
+		/* of a newer version: what is built could not be committed */
+		rc = AQ_SYS;
+		if (err)
+			err->class = AQ_SYS;
+	}
 	if (rc)
 		return rc;
 	*ret = steal(&store);

@@ -97,8 +97,8 @@ struct aq_store;
  * make it, filled from the manifests (common/manifest.h); a damaged or foreign
  * one is first set aside as cache.db.corrupt-N.
  * Waits at most AQ_STORE_BUSY_MS (the last two: AQ_STORE_PATIENCE_MS) for locks,
- * over the handle's whole life, then AQ_BUSY.  AQ_MISS in any mode:
- * written by a newer version (said in err->text).
+ * over the handle's whole life, then AQ_BUSY.  AQ_MISS (the last two: AQ_SYS,
+ * since nothing can be built for it): written by a newer version (said in err->text).
  * A reader too may have to roll back what a killed writer left.
  */
 #define AQ_STORE_BUSY_MS 1000 /* half of a hook's worker's time */

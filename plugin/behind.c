@@ -37,7 +37,7 @@ int rim_library_load(struct rim_library *ret, struct aq_err *err)
 	};
 
 	if (!lib)
-		return aq_fail(err, AQ_SYS, "cannot load the library: %s",
+		return aq_fail(err, AQ_SYS, "cannot load the library: %s: if slurm-aq was upgraded just then try again, else install it anew here",
 			       dlerror());
 	for (size_t i = 0; i < ARRAY_LEN(symbols); i++) {
 		void *address = dlsym(lib, symbols[i].name);

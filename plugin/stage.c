@@ -99,6 +99,7 @@ struct aq_answer *rim_make_answer(int *ret_fd)
 		      fd, 0);
 	if (answer == MAP_FAILED)
 		return NULL;
+	aq_answer_begin(answer);
 	*ret_fd = steal_fd(&fd);
 	return answer;
 }
@@ -176,7 +177,7 @@ static int look_up(struct rim_step *step, struct aq_err *err)
 	/* a busy cache is a miss: the builder looks again, and has the time */
 	if (rc == AQ_SYS && err->errnum == ETIMEDOUT) {
 		/* it may have been killed between answer and commit */
-		memset(step->answer, 0, sizeof(*step->answer));
+		aq_answer_begin(step->answer);
 		return AQ_MISS;
 	}
 	return rc;

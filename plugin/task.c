@@ -422,7 +422,7 @@ void rim_task_enter(spank_t sp, struct rim_step *step)
 		restore_early_signals(old);
 	}
 	if (!aq_answer_is_sound(a))
-		fail_task(step, "the build of the environment ended without a word (was it killed?): submit again; the next one starts afresh");
+		fail_task(step, "the build of the environment ended without a word (was it killed, or slurm-aq upgraded just then?): submit again; the next one starts afresh");
 	if (a->class != AQ_OK && is_verbose(sp))
 		say(a->class == AQ_USER ? AQ_SAYS_REQUEST : AQ_SAYS_NODE);
 	if (a->class != AQ_OK)

@@ -245,7 +245,7 @@ int main(int argc, char **argv)
 	s.answer = mmap(NULL, sizeof(*s.answer), PROT_READ | PROT_WRITE,
 			MAP_SHARED, AQ_BUILDER_FD_ANSWER, 0);
 	n = read(AQ_BUILDER_FD_REQUEST, text, sizeof(text));
-	if (s.answer == MAP_FAILED || n < 0)
+	if (s.answer == MAP_FAILED || s.answer->magic != AQ_ANSWER_MAGIC || n < 0)
 		return 3;
 	rc = is_personal ? aq_conf_load_personal(conf_path, &conf, &err) :
 			   aq_conf_load(conf_path, NULL, &conf, &err);

@@ -78,7 +78,7 @@ int main(int argc, char **argv)
 	static struct aq_err err;
 	int rc;
 
-	if (answer == MAP_FAILED || argc < 3)
+	if (answer == MAP_FAILED || answer->magic != AQ_ANSWER_MAGIC || argc < 3)
 		return 2;
 	dprintf(AQ_BUILDER_FD_PROGRESS, "standing in\n");
 	rc = aq_conf_load(argv[2], NULL, &conf, &err);

@@ -286,7 +286,7 @@ static const char *judge(const struct node *n, bool was_newer, bool has_rows)
 	cleanup_free char *aside =
 		path_below(n->conf->cache_dir, "cache.db.corrupt-1");
 	const struct seen *s = n->seen;
-	bool is_left_alone = s->opened == AQ_MISS;
+	bool is_left_alone = s->opened == AQ_SYS;
 
 	if (s->is_wrong)
 		return "another environment than was asked for";
