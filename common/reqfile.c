@@ -43,10 +43,40 @@ static int open_file(const char *path, int *ret_fd, struct aq_err *err)
 	return 0;
 }
 
-int aq_file_read(const char *path, bool regular, size_t *budget,
+static int fail_budget(const struct aq_file_budget *budget, struct aq_err *err)
+{
+	if (budget->bytes > AQ_REQUEST_FILE_MAX)
+		return aq_fail(err, AQ_USER,
+			       "is over %zu KiB: write what it needs into a "
+			       "req.yaml",
+			       budget->bytes / 1024);
+	return aq_fail(err, AQ_USER,
+		       "is over %d KiB with what it includes (%d KiB of pip's "
+		       "'--hash' options aside): a request is smaller",
+		       AQ_REQUEST_FILE_MAX / 1024,
+		       AQ_REQUEST_HASHES_MAX / 1024);
+}
+
+/* Take off what a file of 'len' bytes, which say 'text', has. */
+static int spend(struct aq_file_budget *budget, size_t len, const char *text,
+		 struct aq_err *err)
+{
+	size_t hashes = budget->hashes ? reqfile_hashes_len(text) : 0;
+
+	if (hashes > len) /* never: UTF-16 is the longer */
+		hashes = len;
+	if (hashes > budget->hashes || len - hashes > budget->bytes)
+		return fail_budget(budget, err);
+	budget->bytes -= len - hashes;
+	budget->hashes -= hashes;
+	return 0;
+}
+
+int aq_file_read(const char *path, bool regular, struct aq_file_budget *budget,
 		 struct aq_str *out, struct stat *ret_st, struct aq_err *err)
 {
-	cleanup_str struct aq_str raw = AQ_STR_INIT(*budget);
+	size_t max = budget->bytes + budget->hashes;
+	cleanup_str struct aq_str raw = AQ_STR_INIT(max);
 	cleanup_close int fd = -1;
 	struct stat st;
 	int rc;
@@ -66,23 +96,15 @@ int aq_file_read(const char *path, bool regular, size_t *budget,
 	if (strcmp(path, "-") != 0 &&
 	    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) < 0)
 		return aq_fail_errno(err, "cannot read it");
-	rc = aq_text_read(fd, *budget, &raw, err);
-	if (rc == AQ_USER && *budget > AQ_REQUEST_FILE_MAX)
-		return aq_fail(err, AQ_USER,
-			       "is over %zu KiB: write what it needs into a "
-			       "req.yaml",
-			       *budget / 1024);
+	rc = aq_text_read(fd, max, &raw, err);
 	if (rc == AQ_USER)
-		return aq_fail(err, AQ_USER,
-			       "is over %d KiB with what it includes: a "
-			       "request is smaller",
-			       AQ_REQUEST_FILE_MAX / 1024);
+		return fail_budget(budget, err);
 	if (rc)
 		return rc;
-	*budget -= raw.len;
 	if (ret_st)
 		*ret_st = st;
-	return aq_text_decode(aq_str_get(&raw), raw.len, out, err);
+	rc = aq_text_decode(aq_str_get(&raw), raw.len, out, err);
+	return rc ? rc : spend(budget, raw.len, aq_str_get(out), err);
 }
 
 /* A wheel's file is what it is now: its hash becomes part of the request. */
@@ -268,7 +290,8 @@ static void include(struct aq_pip *pip, struct aq_place at, const char *name,
 		    bool constraint)
 {
 	cleanup_str struct aq_str path = AQ_STR_INIT(INCLUDE_PATH_MAX);
-	cleanup_str struct aq_str text = AQ_STR_INIT(2 * AQ_REQUEST_FILE_MAX);
+	cleanup_str struct aq_str text = AQ_STR_INIT(
+		2 * (AQ_REQUEST_FILE_MAX + AQ_REQUEST_HASHES_MAX));
 	const char *slash = strrchr(at.file, '/');
 	char show[AQ_SHOW_SIZE];
 	struct aq_err err;

@@ -15,6 +15,12 @@
 
 #define AQ_INCLUDE_DEPTH_MAX 8 /* files that include each other */
 
+/* What may still be read, all files of a request together. */
+struct aq_file_budget {
+	size_t bytes;
+	size_t hashes; /* bytes of --hash options besides: they are dropped */
+};
+
 /* Where the lines go. */
 struct aq_pip {
 	struct aq_strv *requirements; /* normalised, in the order read */
@@ -24,7 +30,7 @@ struct aq_pip {
 	struct aq_problems *problems;
 	struct aq_strv *warnings; /* what has no effect */
 	bool has_told_hashes;	  /* once, not for every package */
-	size_t budget; /* bytes that may still be read, all files together */
+	struct aq_file_budget budget;
 
 	struct { /* the files being read: one that includes itself */
 		dev_t dev;
@@ -49,13 +55,13 @@ void aq_pip_requirement(struct aq_pip *pip, struct aq_place at,
 void aq_pip_text(struct aq_pip *pip, const char *file, char *text);
 
 /* Read 'path' ("-": standard input) whole, as UTF-8, into 'out', taking its
- * size off *budget.  With 'regular' anything but a regular file is refused.
+ * size off 'budget'.  With 'regular' anything but a regular file is refused.
  * Returns 0, or AQ_USER or AQ_SYS with a text that says what is wrong with the
  * file without naming it.  'ret_st' may be NULL.
  */
 struct stat;
-AQ_CHECK int aq_file_read(const char *path, bool regular, size_t *budget,
-			  struct aq_str *out, struct stat *ret_st,
-			  struct aq_err *err);
+AQ_CHECK int aq_file_read(const char *path, bool regular,
+			  struct aq_file_budget *budget, struct aq_str *out,
+			  struct stat *ret_st, struct aq_err *err);
 
 #endif

@@ -13,4 +13,9 @@ const char *reqfile_option_value(const char *text, const char *name);
 /* Take a line that begins with '-', but for -r and -c. */
 void reqfile_option(struct aq_pip *pip, struct aq_place at, const char *text);
 
+/* Bytes of 'text' that are --hash options, with the white space, and the ends of lines
+ * that are continued, before each.  Pure.
+ */
+size_t reqfile_hashes_len(const char *text);
+
 #endif

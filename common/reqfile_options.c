@@ -116,6 +116,28 @@ static void refuse_option(struct aq_pip *pip, struct aq_place at,
 			   (int)strcspn(aq_show(text, show), " \t="), show);
 }
 
+size_t reqfile_hashes_len(const char *text)
+{
+	static const char option[] = "--hash", blank[] = " \t\r\n";
+	const char *end = text, *at = text;
+	size_t n = 0;
+
+	while ((at = strstr(at, option))) {
+		const char *begin = at;
+
+		at += strlen(option);
+		if (begin == text || !strchr(blank, begin[-1]) || !*at ||
+		    !strchr("= \t", *at))
+			continue;
+		while (begin > end && strchr(" \t\r\n\\", begin[-1]))
+			begin--;
+		at += strspn(at, "= \t");
+		end = at += strcspn(at, blank);
+		n += (size_t)(end - begin);
+	}
+	return n;
+}
+
 void reqfile_option(struct aq_pip *pip, struct aq_place at, const char *text)
 {
 	const char *names = reqfile_option_value(text, "--no-binary");

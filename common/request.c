@@ -185,7 +185,8 @@ static int finish(struct aq_reading *r, struct aq_err *err)
 }
 
 /* 'text' is cut. */
-static int read_request(const char *name, char *text, size_t len, size_t budget,
+static int read_request(const char *name, char *text, size_t len,
+			struct aq_file_budget budget,
 			const struct aq_conf *conf, struct aq_request **ret,
 			struct aq_strv *warnings, struct aq_err *err)
 {
@@ -219,10 +220,16 @@ int aq_request_read(const char *path, const struct aq_conf *conf,
 		    struct aq_request **ret, struct aq_strv *warnings,
 		    struct aq_err *err)
 {
-	cleanup_str struct aq_str text = AQ_STR_INIT(2 * AQ_SCRIPT_FILE_MAX);
+	cleanup_str struct aq_str text =
+		AQ_STR_INIT(2 * (AQ_SCRIPT_FILE_MAX + AQ_REQUEST_HASHES_MAX));
 	const char *name = strcmp(path, "-") == 0 ? "<stdin>" : path;
-	bool is_script = kind_by_name(name) == AQ_REQUEST_SCRIPT;
-	size_t budget = is_script ? AQ_SCRIPT_FILE_MAX : AQ_REQUEST_FILE_MAX;
+	enum aq_request_kind kind = kind_by_name(name);
+	struct aq_file_budget budget = {
+		.bytes = kind == AQ_REQUEST_SCRIPT ? AQ_SCRIPT_FILE_MAX :
+						     AQ_REQUEST_FILE_MAX,
+		.hashes = kind == AQ_REQUEST_REQUIREMENTS ?
+				  AQ_REQUEST_HASHES_MAX : 0,
+	};
 	char file[AQ_SHOW_PATH_SIZE];
 	int rc = aq_file_read(path, false, &budget, &text, NULL, err);
 
@@ -230,6 +237,8 @@ int aq_request_read(const char *path, const struct aq_conf *conf,
 		aq_fail_prefix(err, "%s:1:1", aq_show_path(name, file));
 		return rc;
 	}
+	if (kind != AQ_REQUEST_REQUIREMENTS) /* but it may include such */
+		budget.hashes = AQ_REQUEST_HASHES_MAX;
 	aq_str_add(&text, ""); /* an empty file's is a string too */
 	rc = aq_str_done(&text, "a request", err);
 	return rc ? rc :
@@ -252,6 +261,8 @@ int aq_request_read_text(const char *name, const char *mem, size_t len,
 		aq_fail_prefix(err, "%s:1:1", aq_show_path(name, file));
 		return rc;
 	}
-	return read_request(name, text.s, text.len, AQ_REQUEST_FILE_MAX, conf,
-			    ret, warnings, err);
+	return read_request(name, text.s, text.len,
+			    (struct aq_file_budget){ AQ_REQUEST_FILE_MAX,
+						     AQ_REQUEST_HASHES_MAX },
+			    conf, ret, warnings, err);
 }

@@ -21,6 +21,10 @@
 #define AQ_REQUEST_CANONICAL_MAX (30 * 1024)
 /* A request file with everything it includes by -r and -c. */
 #define AQ_REQUEST_FILE_MAX (64 * 1024)
+/* And what pip's --hash options in requirements files take besides: 200 packages with
+ * a hash of each of their wheels have 300 KiB of it.
+ */
+#define AQ_REQUEST_HASHES_MAX (1024 * 1024)
 
 /* What a file is, by its name alone; but what has "@EXPLICIT" in its first line of
  * contents is a lock file, unless its name ends with ".py".

@@ -65,7 +65,7 @@ static void include_that_is_no_file_is_not_opened(void **state)
 {
 	cleanup_str struct aq_str out = AQ_STR_INIT(16);
 	cleanup_close int watched = watch();
-	size_t budget = AQ_REQUEST_FILE_MAX;
+	struct aq_file_budget budget = { .bytes = AQ_REQUEST_FILE_MAX };
 	struct aq_err err = { 0 };
 
 	(void)state;
