@@ -36,7 +36,9 @@ bool active_is_conda(const char *prefix)
 
 /* -- which one -- */
 
-/* "PREFIX/bin/python3.11", wherever its links lead: PREFIX and 3.11. */
+/* "PREFIX/bin/python3.11", wherever its links lead: PREFIX and 3.11.  What is no Python
+ * by its name, but will choose one, has neither: its directory is in 'ret_prefix'.
+ */
 static bool find_python(const char *bin, char ret_prefix[PATH_MAX],
 			char ret_version[16])
 {
@@ -53,6 +55,10 @@ static bool find_python(const char *bin, char ret_prefix[PATH_MAX],
 		slash = strrchr(ret_prefix, '/');
 		if (sscanf(slash + 1, "python3.%u", &minor) == 1)
 			snprintf(ret_version, 16, "3.%u", minor % 1000);
+		if (!strstr(slash + 1, "py")) { /* mise's: mise */
+			snprintf(ret_prefix, PATH_MAX, "%s", bin);
+			return true;
+		}
 		*slash = '\0';
 		slash = strrchr(ret_prefix, '/');
 		if (slash)
@@ -118,9 +124,9 @@ static int take_bin(struct active *a, const char *bin, bool only_environments,
 	/* a pyenv's, which chooses one when it runs */
 	if (!a->python[0] && !active_is_conda(prefix))
 		return aq_fail(err, AQ_USER,
-			       "the Python in '%s' does not show which one it "
-			       "is: give the directory that its 'sys.prefix' "
-			       "names",
+			       "the Python in '%s' is chosen when it runs (by "
+			       "pyenv?): write aq freeze \"$(python3 -c 'import "
+			       "sys; print(sys.prefix)')\"",
 			       aq_show_path(real, show));
 	return take(a, prefix,
 		    active_is_conda(prefix) ? ACTIVE_CONDA : ACTIVE_OTHER, err);

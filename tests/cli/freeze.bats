@@ -77,7 +77,18 @@ dependencies:
   printf '#!/bin/sh\n' >shims/python3
   chmod 755 shims/python3
   PATH=$PWD/shims:$PWD/other/bin:$PATH run -1 --separate-stderr aq freeze
-  [[ $stderr == "aq: the Python in '$PWD/shims' does not show which one it is: give the directory that its 'sys.prefix' names" ]]
+  [[ $stderr == "aq: the Python in '$PWD/shims' is chosen when it runs (by pyenv?): write aq freeze \"\$(python3 -c 'import sys; print(sys.prefix)')\"" ]]
+  # what it says to write does it
+  printf '#!/bin/sh\necho %q\n' "$PWD/venv" >shims/python3
+  PATH=$PWD/shims:$PATH run -0 bash -c "${stderr#*: write }"
+  has "$output" "  - python=3.10"
+  # mise's are links to itself
+  mkdir -p local/bin local/lib/python3.8
+  touch local/lib/python3.8/os.py
+  cp /bin/true local/bin/mise
+  ln -sf "$PWD/local/bin/mise" shims/python3
+  PATH=$PWD/shims:$PWD/other/bin:$PATH run -1 --separate-stderr aq freeze
+  has "$stderr" "the Python in '$PWD/shims' is chosen when it runs"
   run -1 --separate-stderr aq freeze "$PWD/home"
   has "$stderr" "'$PWD/home' is no environment: neither conda's nor Python's"
   run -1 --separate-stderr env PATH="$BUILD" "$BUILD/aq" freeze
