@@ -48,8 +48,9 @@ struct aq_db_how {
  * SQLite's own locks do not protect a file that is renamed
  * (https://www.sqlite.org/howtocorrupt.html, 2.4).  Its directory may be reached by links, the file
  * itself may be none.
- * AQ_MISS: not there or not set up (AQ_DB_READ), or of a newer version (said
- * in err->text; it is left alone).  AQ_BUSY: locked for longer than
+ * AQ_DB_READ makes none, but brings one of an older version up to date all the same.
+ * AQ_MISS: not there, not set up, or older and not to be written (AQ_DB_READ), or of a
+ * newer version (said in err->text; it is left alone).  AQ_BUSY: locked for longer than
  * how->busy_ms.  AQ_CORRUPT: damaged, not a database, or another program's.
  * AQ_SYS: not ours (the effective user's), or open to others.
  */

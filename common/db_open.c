@@ -73,6 +73,23 @@ static int read_marks(struct aq_db *db, uint32_t ours, uint64_t *id,
 	return aq_db_end(db, rc, err);
 }
 
+/* A reader is who meets it first after many an upgrade, and would else find nothing
+ * until somebody writes.  Where that cannot be done it is a miss.
+ */
+static int migrate_to_read(struct aq_db *db, const struct aq_db_kind *kind,
+			   struct aq_err *err)
+{
+	int rc = set_pragma(db, "query_only", 0, err);
+
+	if (!rc)
+		rc = migrate(db, kind, NULL, err);
+	if (!rc)
+		rc = set_pragma(db, "query_only", 1, err);
+	if (rc == AQ_SYS)
+		rc = aq_fail(err, AQ_MISS, "an older version's, which cannot be brought up to date");
+	return rc;
+}
+
 /* Whose it is and of which version; brings it up to date. */
 static int identify(struct aq_db *db, const struct aq_db_kind *kind,
 		    const struct aq_db_how *how, struct aq_err *err)
@@ -91,8 +108,10 @@ static int identify(struct aq_db *db, const struct aq_db_kind *kind,
 			       (unsigned long long)version, kind->version);
 	if (version == kind->version)
 		return 0;
-	if (how->mode == AQ_DB_READ)
+	if (how->mode == AQ_DB_READ && !version)
 		return aq_fail(err, AQ_MISS, "not set up yet");
+	if (how->mode == AQ_DB_READ)
+		return migrate_to_read(db, kind, err);
 	return migrate(db, kind, how->arg, err);
 }
 

@@ -55,6 +55,24 @@ load lib
   aq gc
 }
 
+@test "a newer version's cache is left alone, and whoever needs it is told" {
+  local verb before db
+  aq build req.yaml
+  db=$(aq list --json | jq -r .cache_dir)/cache.db
+  printf '\0\0\0\143' | dd of="$db" bs=1 seek=60 conv=notrunc status=none # user_version: 99
+  before=$(sha256sum "$db")
+  for verb in list stats verify 'verify --repair' gc 'gc --dry-run' 'show req.yaml' 'build req.yaml' 'explain req.yaml'; do
+    # shellcheck disable=SC2086 # words
+    run -3 --separate-stderr aq $verb
+    has "$stderr" "cache.db': it is a newer version's (schema 99, this one knows "
+    has "$stderr" "), and is left alone: if slurm-aq is being upgraded here try again, else install that version"
+  done
+  run -125 --separate-stderr aq run req.yaml -- true
+  has "$stderr" "it is a newer version's"
+  [[ $(grep -c resolving <<<"$stderr") -le 1 ]] # it is not tried again
+  [[ $(sha256sum "$db") == "$before" && ! -e $db.corrupt-1 ]]
+}
+
 @test "stats of nothing is zeros, and makes nothing" {
   run -0 --separate-stderr aq stats
   has "$output" "look-ups      0"

@@ -150,7 +150,7 @@ static int build(struct stand_in *s, struct aq_err *err)
 	if (!rc)
 		rc = make_lock(key, base, &lock, err);
 	if (!rc)
-		rc = aq_store_open(s->conf, AQ_STORE_WRITE, &store, err);
+		rc = aq_store_open(s->conf, AQ_STORE_BUILD, &store, err);
 	if (rc)
 		return rc;
 	binding.context = context;
