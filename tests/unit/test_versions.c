@@ -179,7 +179,21 @@ static void so_does_a_reader_of_it(void **state)
 	aq_db_close(db);
 }
 
-/* Readers and writers. */
+/* Where who is about to migrate says so, and waits for all others. */
+static int here[2] = { -1, -1 }, go[2] = { -1, -1 };
+
+int __real_aq_db_begin(struct aq_db *db, struct aq_err *err);
+int __wrap_aq_db_begin(struct aq_db *db, struct aq_err *err);
+int __wrap_aq_db_begin(struct aq_db *db, struct aq_err *err)
+{
+	char c = 0;
+
+	if (here[1] >= 0 && (write(here[1], &c, 1) != 1 || read(go[0], &c, 1) != 0))
+		_exit(99);
+	return __real_aq_db_begin(db, err);
+}
+
+/* Readers and writers, each of which has seen an older version. */
 static void one_of_many_migrates(void **state)
 {
 	const struct aq_conf *conf = *state;
@@ -189,12 +203,26 @@ static void one_of_many_migrates(void **state)
 
 	fill(conf);
 	before = rows_of_store(conf);
+	assert_int_equal(pipe(here), 0);
+	assert_int_equal(pipe(go), 0);
 	for (size_t i = 0; i < ARRAY_LEN(pids); i++) {
 		pids[i] = fork();
 		assert_true(pids[i] >= 0);
-		if (pids[i] == 0)
+		if (pids[i] == 0) {
+			close(go[1]);
 			_exit(open_next(conf, i % 2 ? AQ_DB_READ : AQ_DB_WRITE,
 					&db, NULL));
+		}
+	}
+	for (size_t i = 0; i < ARRAY_LEN(pids); i++) {
+		char c;
+
+		assert_int_equal(read(here[0], &c, 1), 1);
+	}
+	for (size_t i = 0; i < 2; i++) {
+		close(go[i]); /* now */
+		close(here[i]);
+		here[i] = go[i] = -1;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(pids); i++) {
 		int status = -1;
