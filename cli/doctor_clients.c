@@ -40,8 +40,9 @@ static const struct floor {
 	{ "conda", "26.5.2", "CVE-2026-53940" },
 };
 
+/* 'besides': what else there is to say of it. */
 static void check_version(struct doctor *d, const char *name,
-			  const char *program)
+			  const char *program, const char *besides)
 {
 	const char *const argv[] = { program, "--version", NULL };
 	cleanup_str struct aq_str out = AQ_STR_INIT(VERSION_MAX);
@@ -71,9 +72,7 @@ static void check_version(struct doctor *d, const char *name,
 		return;
 	}
 	doctor_say(d, DOCTOR_OK, NULL, "%s %s (%s)%s", name, version, program,
-		   client_is_alone(name) ?
-			   "; it links what it fetches before that can be looked at, so environments share no packages: aq-rattler, micromamba and mamba do" :
-			   "");
+		   besides);
 }
 
 void doctor_client(struct doctor *d)
@@ -84,7 +83,10 @@ void doctor_client(struct doctor *d)
 
 	if (client_choose(d->conf->client, &name, program, sizeof(program),
 			  &err) == 0)
-		check_version(d, name, program);
+		check_version(d, name, program,
+			      client_is_alone(name) ?
+				      "; it links what it fetches before that can be looked at, so environments share no packages: aq-rattler, micromamba and mamba do" :
+				      "");
 	else
 		doctor_say(d, DOCTOR_ERROR,
 			   "install micromamba or mamba in /usr/bin or /usr/local/bin, or py-rattler for the bundled client",
@@ -283,7 +285,7 @@ void doctor_pip(struct doctor *d)
 
 	check_policy(d, has_uv);
 	if (has_uv)
-		check_version(d, "uv", program);
+		check_version(d, "uv", program, "");
 	else if (strcmp(conf->pip_client, "pip") == 0)
 		doctor_say(d, DOCTOR_OK, NULL, "each environment's own pip installs wheels; before 26.1.2 it lets them write outside (CVE-2026-8643)");
 	else
