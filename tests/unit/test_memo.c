@@ -118,7 +118,7 @@ static int recall(struct node *n)
 		assert_string_equal(digest, n->req->digest);
 		assert_memory_equal(a, n->answer, sizeof(*a));
 	} else {
-		assert_int_equal(a->magic, 0);
+		assert_int_equal(a->done, 0);
 	}
 	free(a);
 	return rc;
