@@ -9,9 +9,10 @@ readonly CLEAN_SECONDS=2
 
 setup() {
   export IT_PROCTRACK=${BATS_TEST_DESCRIPTION##*/}
-  # cgroups of the machine are shared: names that no other cluster has
-  it_up --nodes 1 --proctrack "$IT_PROCTRACK" --node-name "c$$n"
-  NODE=c$$n1
+  local word
+  word=$(it_word)
+  it_up --nodes 1 --proctrack "$IT_PROCTRACK" --node-name "$word"
+  NODE=${word}1
   it_begin
 }
 teardown() {

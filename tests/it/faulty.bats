@@ -16,15 +16,8 @@ setup() {
   rm -rf "${IT_DIR:?}/lib" "${IT_DIR:?}/run" "${IT_DIR:?}/run-public"
 }
 
-# somebody_works: a builder of ours, or what one has started; the accounts are those
-# of every cluster of the machine, whose builds have other directories.
-somebody_works() {
-  local pid
-  for pid in $(pgrep -u "$AQ_BUILDER_USER,$AQ_PROBE_USER"); do
-    ! tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" | grep -qF "$IT_DIR/" || return 0
-  done
-  pgrep -f -- "^[^ ]*aq-builder .*$IT_DIR/" >/dev/null
-}
+# somebody_works: a builder, or what one has started.
+somebody_works() { pgrep -u "$AQ_BUILDER_USER,$AQ_PROBE_USER" >/dev/null || pgrep -x aq-builder >/dev/null; }
 
 # build_with FAULT [RUN'S OPTION]
 build_with() {

@@ -76,6 +76,28 @@ sum() {
   [[ $(wc -l <"$BATS_TEST_TMPDIR/made") == 2 ]]
 }
 
+@test "what nobody has used for days goes from the cache; nothing else does" {
+  AQ_CACHE=$BATS_TEST_TMPDIR/cache
+  made() { touch "$1/made"; }
+  local name
+  for name in check-old check-new check-locked; do cache_get "$name" made; done
+  mkdir -p "$AQ_CACHE"/{install-unnoted,somebodys,build/old}
+  cache_used build/old
+  touch -d "4 days ago" "$AQ_CACHE"/somebodys "$AQ_CACHE"/locks/{check-old,check-locked,build-old}
+  exec 9>>"$AQ_CACHE/locks/check-locked"
+  flock 9
+  cache_tidy 9>&-
+  [[ ! -e $AQ_CACHE/check-old && ! -e $AQ_CACHE/build/old ]]
+  [[ -d $AQ_CACHE/check-new && -d $AQ_CACHE/check-locked && -d $AQ_CACHE/somebodys ]]
+  # it was not known when that was used last
+  [[ -d $AQ_CACHE/install-unnoted && -e $AQ_CACHE/locks/install-unnoted ]]
+  # to ask for it is to use it
+  exec 9>&-
+  cache_get check-locked false
+  cache_tidy
+  [[ -d $AQ_CACHE/check-locked ]]
+}
+
 @test "a recipe's name follows its files and their content" {
   mkdir "$BATS_TEST_TMPDIR/recipe"
   echo a >"$BATS_TEST_TMPDIR/recipe/file"

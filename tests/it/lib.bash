@@ -14,7 +14,7 @@
 #   AQ_IT_SLURM     prefix of the Slurm to run (/usr)
 #   AQ_IT_CLIENT    another conda client for aq.conf
 #   AQ_IT_KEEP      any value: leave a failed file's directory in place
-#   AQ_IT_DIRS      a file that gets the names of the directories made
+#   AQ_IT_IN        where the directories of clusters are made (/var/tmp)
 
 bats_require_minimum_version 1.5.0
 
@@ -32,9 +32,9 @@ readonly IT_JOB_SECONDS=120 # a job with a build in it, on a loaded machine
 it_up() {
   [[ $EUID -eq 0 ]] || skip "a private Slurm needs root"
   local install tools channel client
-  IT_DIR=$(mktemp -d /var/tmp/aq-it.XXXXXX)
+  it_is_apart
+  IT_DIR=$(mktemp -d "${AQ_IT_IN:-/var/tmp}/aq-it.XXXXXX")
   export IT_DIR
-  [[ -z ${AQ_IT_DIRS-} ]] || echo "$IT_DIR" >>"$AQ_IT_DIRS"
   install=${AQ_IT_INSTALL:-$AQ_CACHE/install-$(cache_recipe "=$AQ_LIB")}
   [[ -n ${AQ_IT_INSTALL-} ]] || "$AQ_LIB/install-tree" "$install"
   tools=$("$AQ_LIB/get-tools")
@@ -50,6 +50,18 @@ it_up() {
   install -d -o "$AQ_TEST_USER" -g "$AQ_TEST_USER" "$IT_SUBMIT"
 }
 
+# it_is_apart: tests look for processes, and kill what they find.
+it_is_apart() {
+  [[ ${AQ_APART-} == yes ]] || {
+    echo "start it with tests/lib/apart: tests look for processes, and kill what they find" >&2
+    return 1
+  }
+}
+
+# it_word: a letter and digits that no other cluster has, for what is the machine's, as
+# control groups are.
+it_word() { echo "a${SRANDOM}x"; }
+
 # it_needs_bundled WHY: skip where AQ_IT_CLIENT is another client.
 it_needs_bundled() { [[ ${AQ_IT_CLIENT-aq-rattler} == *aq-rattler ]] || skip "with aq-rattler alone: $1"; }
 
@@ -57,10 +69,10 @@ it_needs_bundled() { [[ ${AQ_IT_CLIENT-aq-rattler} == *aq-rattler ]] || skip "wi
 # what aq alone can show.
 it_alone() {
   [[ $EUID -eq 0 ]] || skip "needs root, for the accounts of a node's builds"
+  it_is_apart
   need_accounts
-  IT_DIR=$(mktemp -d /var/tmp/aq-it.XXXXXX)
+  IT_DIR=$(mktemp -d "${AQ_IT_IN:-/var/tmp}/aq-it.XXXXXX")
   chmod 755 "$IT_DIR"
-  [[ -z ${AQ_IT_DIRS-} ]] || echo "$IT_DIR" >>"$AQ_IT_DIRS"
   IT_INSTALL=${AQ_IT_INSTALL:-$AQ_CACHE/install-$(cache_recipe "=$AQ_LIB")}
   [[ -n ${AQ_IT_INSTALL-} ]] || "$AQ_LIB/install-tree" "$IT_INSTALL"
   mkdir "$IT_DIR/bin"
@@ -258,7 +270,7 @@ it_holds() { [[ $(it_refs "$1" "env = '$2'") -gt 0 ]]; }
 it_held() { it_leases "$1" env "job = $2 AND env != ''" | head -n 1; }
 
 # it_slurmd NODE: the pid of its slurmd.
-it_slurmd() { pgrep -f "^[^ ]*slurmd -N $1\$" | while read -r pid; do ! tr '\0' '\n' <"/proc/$pid/environ" | grep -qxF "AQ_CLUSTER=$IT_DIR" || echo "$pid"; done; }
+it_slurmd() { pgrep -f "^[^ ]*slurmd -N $1\$"; }
 
 # it_kill_node NODE SIGNAL: its slurmd, not what that started.
 it_kill_node() {
@@ -333,18 +345,11 @@ it_builders() {
   done
 }
 
-# it_watchers: the pids of what tasks of this cluster wait with; others have the same
-# account, and another install.
-it_watchers() {
-  local pid
-  for pid in $(pgrep -u "$AQ_TEST_USER" -x aq-watch); do
-    [[ $(readlink "/proc/$pid/exe") != "$IT_INSTALL/libexec/slurm-aq/aq-watch" ]] || echo "$pid"
-  done
-}
+# it_watchers: the pids of what tasks wait with.
+it_watchers() { pgrep -u "$AQ_TEST_USER" -x aq-watch; }
 
-# it_stepds STEP: the pids of slurmstepd's of that step (a regular expression),
-# but for a chroot's that is tested meanwhile.
-it_stepds() { pgrep --ns $$ --nslist mnt -f "^slurmstepd: \\[$1\\]"; }
+# it_stepds STEP: the pids of slurmstepd's of that step (a regular expression).
+it_stepds() { pgrep -f "^slurmstepd: \\[$1\\]"; }
 
 # it_has_workers NODE: whether there is a builder, or anything that one of
 # them started: both accounts do nothing but build.  Clusters share them, so

@@ -7,9 +7,10 @@
 load lib
 
 setup_file() {
-  # control groups of the machine are shared: a name that no other cluster has
-  it_up --proctrack cgroup --node-name "l$$n"
-  export NODE=l$$n1
+  local word
+  word=$(it_word)
+  it_up --proctrack cgroup --node-name "$word"
+  export NODE=${word}1
   it_wheels
   it_file base.yaml <<<'{channels: [conda-forge], dependencies: [python=3.9, pip]}' >/dev/null
   aq --node "$NODE" base add 3.9 --file "$IT_SUBMIT/base.yaml"

@@ -7,19 +7,21 @@ readonly AQ_OTHER_USER=aqtest2   # another user, who must not be harmed
 readonly AQ_BUILDER_USER=_aqbuild
 readonly AQ_PROBE_USER=_aqprobe
 
-# need_accounts: make those that are missing.
+# need_accounts: make those that are missing, with numbers of at most AQ_SYS_UID_MAX where
+# that is set.
 need_accounts() {
-  local user
+  local user numbers=()
+  [[ -z ${AQ_SYS_UID_MAX-} ]] || numbers=(-K "SYS_UID_MAX=$AQ_SYS_UID_MAX" -K "SYS_GID_MAX=$AQ_SYS_UID_MAX")
   for user in "$AQ_TEST_USER" "$AQ_OTHER_USER"; do
     getent passwd "$user" >/dev/null && continue
     echo "  creating the account $user" >&2
-    useradd --system --user-group --create-home --home-dir "/var/lib/$user" \
+    useradd "${numbers[@]}" --system --user-group --create-home --home-dir "/var/lib/$user" \
       --shell /bin/bash "$user"
   done
   for user in "$AQ_BUILDER_USER" "$AQ_PROBE_USER"; do
     getent passwd "$user" >/dev/null && continue
     echo "  creating the account $user" >&2
-    useradd --system --user-group --no-create-home --home-dir /nonexistent \
+    useradd "${numbers[@]}" --system --user-group --no-create-home --home-dir /nonexistent \
       --shell /usr/sbin/nologin "$user"
   done
 }

@@ -21,6 +21,11 @@ cache_recipe() {
   done | sha256sum | cut -c1-16
 }
 
+# cache_used NAME : it is used now, which the time of its lock says.
+cache_used() {
+  (umask 022 && mkdir -p "$AQ_CACHE/locks" && touch "$AQ_CACHE/locks/${1//\//-}")
+}
+
 # cache_get NAME COMMAND... : print the path of cache entry NAME; where it is
 # missing, run COMMAND... DIR first.  DIR becomes the entry, by rename, only
 # when COMMAND succeeds; of several at once one builds and the others wait.
@@ -28,30 +33,44 @@ cache_recipe() {
 cache_get() {
   local name=$1 target="$AQ_CACHE/$1" temporary status=0
   shift
+  cache_used "$name"
+  exec {cache_lock}>>"$AQ_CACHE/locks/$name"
+  flock "$cache_lock"
   if [[ ! -e $target ]]; then
-    (umask 022 && mkdir -p "$AQ_CACHE/locks")
-    exec {cache_lock}>"$AQ_CACHE/locks/$name"
-    flock "$cache_lock"
-    if [[ ! -e $target ]]; then
-      rm -rf "$AQ_CACHE/.$name".* # of one that was killed
-      temporary=$(mktemp -d "$AQ_CACHE/.$name.XXXXXX")
-      chmod 755 "$temporary"
-      (umask 022 && "$@" "$temporary") >&2 {cache_lock}>&- || status=$?
-      if ((status == 0)); then
-        mv -T "$temporary" "$target"
-      else
-        rm -rf "$temporary"
-        echo "could not make $name (exit $status)" >&2
-      fi
+    rm -rf "$AQ_CACHE/.$name".* # of one that was killed
+    temporary=$(mktemp -d "$AQ_CACHE/.$name.XXXXXX")
+    chmod 755 "$temporary"
+    (umask 022 && "$@" "$temporary") >&2 {cache_lock}>&- || status=$?
+    if ((status == 0)); then
+      mv -T "$temporary" "$target"
+    else
+      rm -rf "$temporary"
+      echo "could not make $name (exit $status)" >&2
     fi
-    exec {cache_lock}>&-
   fi
+  exec {cache_lock}>&-
   ((status)) || echo "$target"
   return "$status"
 }
 
-# cache_trim PREFIX KEEP : remove entries that begin with PREFIX but KEEP, not
-# used for a week (another checkout may still use its own).
-cache_trim() {
-  find "$AQ_CACHE" -maxdepth 1 -name "$1*" ! -name "$2" -mtime +7 -exec rm -rf {} +
+# A run lasts hours, not days; what is asked for again is made again, in minutes.
+readonly CACHE_DAYS=3
+
+# cache_tidy : remove what nobody has used for CACHE_DAYS: of recipes that have changed
+# since, of checkouts that are no more.  Entries of the names that are given here alone.
+cache_tidy() {
+  local entry name
+  for entry in "$AQ_CACHE"/{channel,check,chroot,install,snakemake,tools}-* "$AQ_CACHE"/build/*; do
+    [[ -d $entry && ! -L $entry ]] || continue
+    name=${entry#"$AQ_CACHE"/}
+    # of before it was noted: from now on
+    [[ -e $AQ_CACHE/locks/${name//\//-} ]] || cache_used "$name"
+    (
+      # who uses it notes that first, and looks whether it is there under the lock
+      exec 9>>"$AQ_CACHE/locks/${name//\//-}"
+      flock -n 9 && [[ -n $(find "$AQ_CACHE/locks/${name//\//-}" -mtime "+$((CACHE_DAYS - 1))") ]] || exit 0
+      echo "  removing $name, not used for $CACHE_DAYS days" >&2
+      rm -rf --one-file-system "$entry"
+    )
+  done
 }

@@ -5,6 +5,8 @@
 #
 # NAME | in ./check, with fixed seeds | in ./check --long
 # FAULT_*, CALLS_STRIDE: every so many calls one fails; POWER_*: at every so many writes
+# FILE_SECONDS: a file of tests/it that takes longer hangs; with --long faults.bats tries 31
+# times as many faults, and takes hours
 AQ_COUNTS='
 PAIRS        100000   2000000
 ENVOPS        20000   1000000
@@ -32,6 +34,7 @@ DRAIN_EVERY       6         1
 SHARED            1        10
 SNAKEMAKE         0         1
 RPM               0         1
+FILE_SECONDS    900     14400
 '
 readonly AQ_COUNTS
 
