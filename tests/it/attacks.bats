@@ -101,10 +101,18 @@ all_through() { ! grep -v ' through$' >&2; }
   done
 }
 
-# open_copy NODE: its files as the attacker's own, as if nothing were closed.
+# open_copy NODE: its files as the attacker's own, as if nothing were closed; of environments
+# and of what builds work with, which are large, what is tried.
 open_copy() {
+  local lib=$IT_DIR/nodes/$1/lib name
   OPEN=$IT_DIR/open-$1
-  cp -aL "$IT_DIR/nodes/$1" "$OPEN" 2>/dev/null || : # links that lead nowhere
+  mkdir -p "$OPEN/lib/envs" "$OPEN/lib/work"/{pkgs,wheels,probe}
+  # links that lead nowhere
+  cp -aL "$IT_DIR/nodes/$1"/{run,run-public,aq.*} "$OPEN" 2>/dev/null || :
+  for name in $(ls -A "$lib"); do
+    [[ $name == envs || $name == work ]] || cp -aL "$lib/$name" "$OPEN/lib"
+  done
+  cp -aL "$(<"$IT_DIR/victim-$1")" "$OPEN/lib/envs"
   touch "$OPEN/run/leases/1.0.4294967295.$1"         # its own has ended
   chown -hR "$AQ_TEST_USER:" "$OPEN"
   chmod -R u+rwX "$OPEN"
