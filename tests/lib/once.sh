@@ -10,17 +10,17 @@ AQ_ONCE='
 channel          what clients make of a bad network; what they are told path has
 clients          dialects, which a stand-in reads
 harness          the scripts of the tests
-inherit          pip requirements over a base: uv, and the Python of environments; path and
-                 examples inherit there
+inherit          pip requirements over a base: uv, and the Python of environments; aq,
+                 fetch, gc, secrets and steps inherit too
 layers           as inherit, damaged
 lock             text, which the client reads
 packages         what archives bring into the package cache, which clients fill
 reflinks         a file system of the kernel
-scripts          link scripts, which the client runs in the cage that cage and private have
 seal             what packages bring, a file each; each build of the other files is sealed
-shared           files between nodes; fetch has the same path, faults its calls
+shared           files between nodes; what fetch builds is from there
 shared_archives  as shared
-verify           files of environments against what their packages say; faults ends with it
+verify           files of environments against what packages say; each run of faults and
+                 power ends with it
 '
 readonly AQ_ONCE
 
