@@ -104,16 +104,16 @@ all_through() { ! grep -v ' through$' >&2; }
 # open_copy NODE: its files as the attacker's own, as if nothing were closed; of environments
 # and of what builds work with, which are large, what is tried.
 open_copy() {
-  local lib=$IT_DIR/nodes/$1/lib name
+  local lib=$IT_DIR/nodes/$1/lib file
   OPEN=$IT_DIR/open-$1
   mkdir -p "$OPEN/lib/envs" "$OPEN/lib/work"/{pkgs,wheels,probe}
   # links that lead nowhere
   cp -aL "$IT_DIR/nodes/$1"/{run,run-public,aq.*} "$OPEN" 2>/dev/null || :
-  for name in $(ls -A "$lib"); do
-    [[ $name == envs || $name == work ]] || cp -aL "$lib/$name" "$OPEN/lib"
+  for file in "$lib"/*; do
+    [[ $file == */envs || $file == */work ]] || cp -aL "$file" "$OPEN/lib"
   done
   cp -aL "$(<"$IT_DIR/victim-$1")" "$OPEN/lib/envs"
-  touch "$OPEN/run/leases/1.0.4294967295.$1"         # its own has ended
+  touch "$OPEN/run/leases/1.0.4294967295.$1" # its own has ended
   chown -hR "$AQ_TEST_USER:" "$OPEN"
   chmod -R u+rwX "$OPEN"
 }

@@ -7,7 +7,7 @@ bats_require_minimum_version 1.5.0
 
 setup() {
   LIB=$BATS_TEST_DIRNAME/../lib
-  for part in tap counts wait cache accounts cluster; do
+  for part in tap counts wait cache accounts cluster once namespaces; do
     # shellcheck source=/dev/null
     . "$LIB/$part.sh"
   done
@@ -113,4 +113,30 @@ sum() {
   [[ $output == *"holds something else"* ]]
   mkdir "$BATS_TEST_TMPDIR/new"
   cluster_is_usable_dir "$BATS_TEST_TMPDIR/new"
+}
+
+@test "what runs apart sees nobody else, has its own ports and disk, and ends with its command" {
+  [[ $EUID -eq 0 ]] || skip "namespaces need root"
+  mkdir -m 1777 "$BATS_TEST_TMPDIR/disk"
+  sleep 301 3>&- &
+  # shellcheck disable=SC2016 # its own
+  run -3 "$LIB/apart" --disk "$BATS_TEST_TMPDIR/disk" bash -c '
+    ! pgrep -f "^sleep 301" || exit 1
+    [[ $(ip -o link | wc -l) -eq 1 ]] || exit 1
+    touch "$0/file" && [[ $(stat -c %a "$0") == 1777 ]] || exit 1
+    setsid sleep 302 3>&- &
+    until pgrep -f "^sleep 302"; do sleep 0.02; done
+    exit 3' "$BATS_TEST_TMPDIR/disk"
+  pgrep -f "^sleep 301"
+  run ! pgrep -f "^sleep 302"
+  run ! grep "$BATS_TEST_TMPDIR" /proc/self/mountinfo
+  kill "$!"
+}
+
+@test "what is run on one Debian alone are files of tests/it" {
+  cd "$BATS_TEST_DIRNAME/../.."
+  local once
+  once=$(comm -13 <(files_elsewhere short) <(files_elsewhere long))
+  [[ $once == *tests/it/harness.bats* ]]
+  [[ $(wc -l <<<"$once") -eq $(grep -c '^[a-z]' <<<"$AQ_ONCE") ]]
 }
