@@ -123,6 +123,7 @@ sum() {
   run -3 "$LIB/apart" --disk "$BATS_TEST_TMPDIR/disk" bash -c '
     ! pgrep -f "^sleep 301" || exit 1
     [[ $(ip -o link | wc -l) -eq 1 ]] || exit 1
+    ! mountpoint -q "$0" || [[ $(stat -fc %T "$0") == ext2/ext3 ]] || exit 1
     touch "$0/file" && [[ $(stat -c %a "$0") == 1777 ]] || exit 1
     setsid sleep 302 3>&- &
     until pgrep -f "^sleep 302"; do sleep 0.02; done
