@@ -203,14 +203,14 @@ is_ended() {
 @test "a package that unpacks to more than it may is ended, and the disk comes back" {
   local evil=$IT_DIR/evil
   mkdir -m 755 "$evil"
-  "$AQ_LIB/make-package" "$evil" aq-bomb 1.0 --bulk 1024
+  "$AQ_LIB/make-package" "$evil" aq-bomb 1.0 --bulk 512
   (($(stat -c %s "$evil"/noarch/aq-bomb-1.0-0.tar.bz2) < 100000))
   echo "channels = conda-forge=$AQ_CHANNEL evil=file://$evil" >>"$IT_DIR/etc/aq.conf"
   is_ended "$(it_file bomb.yaml <<<'{channels: [evil], dependencies: [aq-bomb]}')"
 }
 
 @test "a wheel that unpacks to more than it may is ended, and the disk comes back" {
-  it_wheel aq-wheel-bomb 1.0 --bulk 1024
+  it_wheel aq-wheel-bomb 1.0 --bulk 512
   is_ended "$(it_file wheel-bomb.yaml <<<'{channels: [conda-forge], dependencies: [python=3.9, {pip: [aq-wheel-bomb]}]}')"
 }
 
@@ -223,7 +223,7 @@ import sys, pathlib
 p = pathlib.Path(sys.argv[1]) / "noarch" / "repodata.json"
 text = p.read_text().rstrip()
 with p.open("w") as f:
-    f.write(text + " " * (300 << 20))
+    f.write(text + " " * (200 << 20))
 PY
   it_serve "$evil"
   echo "channels = conda-forge=$AQ_CHANNEL big=http://127.0.0.1:$PORT" >>"$IT_DIR/etc/aq.conf"
