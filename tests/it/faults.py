@@ -15,6 +15,7 @@ import sqlite3
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 KINDS = [
@@ -73,6 +74,15 @@ def bases() -> set[str]:
     return {b["name"] for b in listed}
 
 
+def wait_for_what_goes_on(conf: str) -> None:
+    """A builder that has answered, and the collector that it starts."""
+    deadline = time.monotonic() + SECONDS
+    while run(["pgrep", "-f", f"^aq(-builder)? .*{conf}"]).returncode == 0:
+        if time.monotonic() > deadline:
+            raise WrongError("it goes on for ever")
+        time.sleep(0.02)
+
+
 def heal(cache: Path) -> None:
     """As after any other run: nothing is damaged, and nothing lies about for ever.
 
@@ -124,6 +134,7 @@ def main(conf: str, program: str, kind: str, every: str, later: str = "") -> int
                 failed += 1
                 forget_failures(cache)
                 must(*mine)
+                wait_for_what_goes_on(conf)
                 heal(cache)
     except WrongError as wrong:
         print(f"{kind}, call {n}: {wrong}")
