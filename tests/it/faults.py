@@ -74,10 +74,15 @@ def bases() -> set[str]:
     return {b["name"] for b in listed}
 
 
+def goes_on(conf: str | Path) -> bool:
+    """Whether there is a builder, that may have answered, or the collector that it starts."""
+    return run(["pgrep", "-f", f"^aq(-builder)? .*{conf}"]).returncode == 0
+
+
 def wait_for_what_goes_on(conf: str) -> None:
-    """A builder that has answered, and the collector that it starts."""
+    """Until nothing does."""
     deadline = time.monotonic() + SECONDS
-    while run(["pgrep", "-f", f"^aq(-builder)? .*{conf}"]).returncode == 0:
+    while goes_on(conf):
         if time.monotonic() > deadline:
             raise WrongError("it goes on for ever")
         time.sleep(0.02)

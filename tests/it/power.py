@@ -29,7 +29,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from faults import WrongError, bases, forget_failures, heal, must, run
+from faults import WrongError, bases, forget_failures, goes_on, heal, must, run
 from power_log import Write, lose, read_flushes, read_log, write_to
 
 SECONDS = 60  # until what goes on after an answer is over, on a loaded machine
@@ -208,8 +208,8 @@ class Cache:
                 os.fsync(file.fileno())
 
     def is_quiet(self) -> bool:
-        """No builder goes on after its answer."""
-        return run(["pgrep", "-f", f"^aq-builder .*{self.conf}"]).returncode == 1
+        """No builder goes on after its answer, nor its collector."""
+        return not goes_on(self.conf)
 
     def findings(self) -> list[dict[str, str]]:
         """What is damaged: not what waits for the next builder or collector."""
@@ -315,7 +315,6 @@ class Trial:
         self.image, self.log, self.cut = (self.dir / n for n in ("image", "log", "cut"))
         self.disk = Path(os.environ["IT_INSTALL"], "tests/disk")
         self.size, self.mkfs = FILE_SYSTEMS[file_system]
-        conf.write_text(conf.read_text() + "".join(f"{x}\n" for x in self.operation.limits))
         self.cache = Cache(conf)
         self.cache.dir.mkdir(exist_ok=True)
         self.known: dict[str, Files] = {}
@@ -338,6 +337,10 @@ class Trial:
             for verb in self.operation.before:
                 self.cache.do(verb, promises, lambda: None)
             self.learn()
+            wait_until("nobody builds", self.cache.is_quiet)
+        # builders collect, too
+        conf = self.cache.conf
+        conf.write_text(conf.read_text() + "".join(f"{x}\n" for x in self.operation.limits))
         return promises
 
     def record(self, promises: Promises) -> None:
