@@ -409,13 +409,15 @@ static int serve_privately(struct build *b, struct aq_conf **conf,
 	return serve_in_domain(b, err);
 }
 
-/* A collection leaves what one of us holds, which no epilog asks for again. */
+/* A collection passes over what one of us holds.  Of what a workflow had left no epilog
+ * need ask again, as the next one does of limits.
+ */
 static void collect_what_we_held(const struct build *b)
 {
 	cleanup_refs struct aq_refs *refs = NULL;
 
 	if (!b->is_personal && aq_refs_open(b->conf, &refs, NULL) == 0)
-		(void)!aq_collect_start_if_due(b->conf, b->uid, refs, NULL);
+		(void)!aq_collect_start_if_left(b->conf, refs, NULL);
 }
 
 /* What is fetched goes there. */

@@ -227,5 +227,8 @@ uint64_t aq_collect_last(const struct aq_conf *conf);
  */
 AQ_CHECK int aq_collect_start_if_due(const struct aq_conf *conf, uint32_t uid,
 				     struct aq_refs *refs, struct aq_err *err);
+/* The same if something was left that 'refs' do not hold, whatever the limits. */
+AQ_CHECK int aq_collect_start_if_left(const struct aq_conf *conf,
+				      struct aq_refs *refs, struct aq_err *err);
 
 #endif

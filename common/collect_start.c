@@ -69,17 +69,10 @@ __attribute__((noreturn)) static void collect(const struct aq_conf *conf)
 	_exit(1);
 }
 
-int aq_collect_start_if_due(const struct aq_conf *conf, uint32_t uid,
-			    struct aq_refs *refs,
-			    struct aq_err *err)
+static int start(const struct aq_conf *conf, struct aq_err *err)
 {
-	bool is_wanted = false;
-	pid_t pid;
-	int rc = is_due(conf, uid, refs, &is_wanted, err);
+	pid_t pid = fork();
 
-	if (rc || !is_wanted)
-		return rc;
-	pid = fork();
 	if (pid < 0)
 		return aq_fail_errno(err, "cannot start 'aq gc'");
 	if (pid == 0)
@@ -87,4 +80,27 @@ int aq_collect_start_if_due(const struct aq_conf *conf, uint32_t uid,
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	return 0;
+}
+
+int aq_collect_start_if_due(const struct aq_conf *conf, uint32_t uid,
+			    struct aq_refs *refs,
+			    struct aq_err *err)
+{
+	bool is_wanted = false;
+	int rc = is_due(conf, uid, refs, &is_wanted, err);
+
+	return rc || !is_wanted ? rc : start(conf, err);
+}
+
+int aq_collect_start_if_left(const struct aq_conf *conf, struct aq_refs *refs,
+			     struct aq_err *err)
+{
+	cleanup_store struct aq_store *store = NULL;
+	bool is_wanted = false;
+	int rc = aq_store_open(conf, AQ_STORE_READ, &store, err);
+
+	if (!rc)
+		rc = aq_store_has_left(store, refs, &is_wanted, err);
+	aq_store_close(steal(&store)); /* before a fork */
+	return rc || !is_wanted ? rc : start(conf, err);
 }
