@@ -222,7 +222,7 @@ static int add_specifier(const char *text, size_t len, struct aq_str *out,
 	char show[AQ_SHOW_SIZE];
 	bool is_any;
 
-	if (op == 3)
+	if (aq_starts_with(text, "===")) /* which any text may follow */
 		return aq_fail(err, AQ_USER,
 			       "'%s' compares text: write '==' and a version "
 			       "of Python",

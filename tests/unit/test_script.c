@@ -274,8 +274,8 @@ static void requires_python_is_condas_condition(void **state)
 		{ ">=3.9,", ">=3.9" },
 		{ "", "*" },
 	};
-	static const char *const refused[] = { "3.11", ">=x", "===3.11", ">=3 <4",
-					       "^3.11", "3.11.*" };
+	static const char *const refused[] = { "3.11", ">=x", "===3.11", "===!.1",
+					       ">=3 <4", "^3.11", "3.11.*" };
 	struct aq_err err;
 
 	(void)state;
