@@ -126,12 +126,12 @@ static int cut_name(struct aq_match *p, char *s)
 }
 
 /* White space in runs of one, and none beside an operator: what is left
- * divides version and build.
+ * divides version and build, which a version in parentheses may end before.
  */
 static void tidy_spaces(char *s)
 {
 	char *out = s;
-	static const char ops[] = "=<>!~,|()";
+	static const char ops[] = "=<>!~,|()", joins[] = "=<>!~,|(";
 
 	for (const char *in = s; *in; in++) {
 		if (*in != ' ' && *in != '\t') {
@@ -140,7 +140,7 @@ static void tidy_spaces(char *s)
 		}
 		while (in[1] == ' ' || in[1] == '\t')
 			in++;
-		if (out > s && in[1] && !strchr(ops, out[-1]) &&
+		if (out > s && in[1] && !strchr(joins, out[-1]) &&
 		    !strchr(ops, in[1]))
 			*out++ = ' ';
 	}

@@ -71,6 +71,8 @@ static void test_versions(void **state)
 		{ "numpy >1,<2|>3", "numpy >1,<2|>3" },
 		{ "numpy (>1|==0.5),<2", "numpy <2,(==0.5|>1)" },
 		{ "numpy ((>1,(<2)))", "numpy >1,<2" },
+		{ "numpy >=3, ( <4 | !=3 ) py3", "numpy >=3,(<4|!=3) py3" },
+		{ "numpy (<4|!=3)=py3", "numpy <4|!=3 py3" },
 		{ "numpy >1|*", "numpy" },
 		{ "numpy >1,*", "numpy >1" },
 		{ "numpy>1,>1", "numpy >1" },
