@@ -221,6 +221,9 @@ static int refuse_secrets(const struct aq_conf_key *key, const char *value,
 
 	if (strcmp(key->name, "proxy") == 0)
 		return 0;
+	/* a path, whatever is in it; %n may stand for anything */
+	if ((key->type == AQ_CONF_DIR || key->type == AQ_CONF_FILE) && *value == '/')
+		return 0;
 	if (key->type == AQ_CONF_TEXT)
 		rc = refuse_secret(key, value, err);
 	for (; !rc && *(value += strspn(value, " \t"));

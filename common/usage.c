@@ -128,9 +128,11 @@ static int add_entry(const struct aq_walk_entry *e, void *arg,
 
 	if (e->is_end)
 		return 0;
-	if (t->is_begun && e->st->st_dev != t->dev)
+	/* overlayfs says another device of files than of directories */
+	if (t->is_begun && S_ISDIR(e->st->st_mode) && e->st->st_dev != t->dev)
 		return AQ_WALK_SKIP;
-	t->dev = e->st->st_dev;
+	if (!t->is_begun)
+		t->dev = e->st->st_dev;
 	t->is_begun = true;
 	return aq_usage_add(t->usage, e->dirfd, e->name, e->st) ?
 		0 : aq_fail(err, AQ_SYS, "out of memory");

@@ -224,7 +224,8 @@ static int look(const struct aq_walk_entry *e, void *arg, struct aq_err *err)
 						 "a mount point");
 		return AQ_WALK_SKIP;
 	}
-	l->dev = e->st->st_dev;
+	if (!*e->path) /* overlayfs says another of files than of directories */
+		l->dev = e->st->st_dev;
 	if (!aq_usage_add(&l->usage, e->dirfd, e->name, e->st))
 		return aq_fail(err, AQ_SYS, "out of memory");
 	return l->contents ? verify_contents_look(l->contents, e, err) : 0;

@@ -34,6 +34,7 @@ DRAIN_EVERY       6         1
 SHARED            1        10
 SNAKEMAKE         0         1
 RPM               0         1
+FRESH_CHECK       0         1
 FILE_SECONDS    900     14400
 '
 readonly AQ_COUNTS
