@@ -72,7 +72,7 @@ bench_end() {
 
 # bench_up [OPTION]...: of cluster_up
 bench_up() {
-  need_packages build slurm munge tools channel || return
+  need_packages build slurm munge tools || return
   tools=$("$lib/get-tools") || return
   channel=$("$lib/get-channel") || return
   install=$AQ_CACHE/install-$(cache_recipe "=$(readlink -f "$bench_here/../..")" "=/usr") || return
