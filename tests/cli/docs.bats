@@ -98,3 +98,7 @@ shown() {
 @test "docs/environment-files.md: of each class a small file is what it says" {
   python3 -B "$TOP/tests/cli/file_classes.py" samples "$TOP"
 }
+
+@test "docs/scale.md: its tables are the model's" {
+  diff <(python3 -B "$TOP/tests/bench/model" --table | grep '^|') <(sed -n '/^## The model/,/^## Measured/p' "$TOP/docs/scale.md" | grep '^|')
+}
