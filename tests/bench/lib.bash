@@ -34,6 +34,8 @@ readonly SETTLE_SECONDS=300 # byte-code of everything at the lowest priority, on
 # shellcheck disable=SC2034 # for the scripts
 declare -A us kb times
 clusters=() # directories of those that bench_end ends
+servers=()  # process ids that it ends, too
+others=()   # and directories that it removes
 
 bench_options() {
   runs=3
@@ -63,10 +65,12 @@ bench_begin() {
 bench_end() {
   local status=$? one
   trap - EXIT
+  for one in "${servers[@]}"; do kill "$one" || :; done
   for one in "${clusters[@]}"; do
     cluster_down "$one" || status=1
     rm -rf "$one"
   done
+  rm -rf "${others[@]}"
   exit "$status"
 }
 

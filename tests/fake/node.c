@@ -26,7 +26,7 @@ static int remove_one(const char *path, const struct stat *st, int type,
 	return remove(path);
 }
 
-static void remove_tree(const char *path)
+void node_remove_tree(const char *path)
 {
 	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
@@ -48,9 +48,9 @@ bool node_has(const char *name)
 
 void node_forget(void)
 {
-	remove_tree("lib");
-	remove_tree("run");
-	remove_tree("run-public");
+	node_remove_tree("lib");
+	node_remove_tree("run");
+	node_remove_tree("run-public");
 }
 
 static int count_holding(uint32_t job, const char *name, const char *digest,
@@ -142,6 +142,6 @@ int node_teardown(void **state)
 	(void)state;
 	fake_free();
 	assert_int_equal(chdir("/"), 0);
-	remove_tree(dir);
+	node_remove_tree(dir);
 	return 0;
 }

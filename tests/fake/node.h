@@ -14,6 +14,8 @@ int node_teardown(void **state);
 
 /* Empty its cache and run directory. */
 void node_forget(void);
+/* With all that is in it. */
+void node_remove_tree(const char *path);
 /* Write file NAME. */
 void node_write(const char *name, const char *text);
 bool node_has(const char *name);
