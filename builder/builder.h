@@ -313,6 +313,10 @@ const char *limits_look_at_disk(struct build *b, enum phase phase, bool is_over)
 /* -- say.c -- */
 /* A line for the user, for other waiters and for the log. */
 void say(struct build *b, const char *fmt, ...) AQ_PRINTF(2, 3);
+/* How much of what was said last is done, for a bar in the terminal of who waits: a line
+ * "[DONE/OF]".  To a step nothing, whose tasks print each line.
+ */
+void say_done(struct build *b, unsigned int done, unsigned int of);
 /* What a program says, to the log alone, as text that can be read: no control
  * characters, a line for each state of a progress bar.
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* aq-rattler, the bundled client: see its --help for what it takes and prints.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "builder/dialect.h"
@@ -27,8 +28,12 @@ static void start(const struct build *b, struct command *cmd,
 
 static void on_line(struct build *b, const char *line)
 {
+	unsigned int done, of;
+
 	if (aq_starts_with(line, "progress: "))
 		say(b, "%s", line + strlen("progress: "));
+	else if (sscanf(line, "done: %6u %6u", &done, &of) == 2)
+		say_done(b, done, of);
 }
 
 static int solve(struct build *b, const char *program, struct aq_str *lines,

@@ -39,6 +39,15 @@ void say(struct build *b, const char *fmt, ...)
 	write_line(b->log_fd, line, len);
 }
 
+void say_done(struct build *b, unsigned int done, unsigned int of)
+{
+	char line[64];
+	int len = snprintf(line, sizeof(line), "[%u/%u]\n", done, of);
+
+	if (!b->step)
+		write_line(b->progress_fd, line, (size_t)len);
+}
+
 void say_to_log(const struct build *b, const char *text, size_t len)
 {
 	cleanup_free char *copy = b->log_fd < 0 ? NULL : malloc(len + 1);

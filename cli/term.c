@@ -10,6 +10,7 @@
 #include "common/text.h"
 
 #define QUIET_MS 1000     /* what takes less shows nothing */
+#define BAR_COLUMNS 20
 #define COLUMNS_DEFAULT 80
 #define COLUMNS_MIN 20
 #define LINE_MAX_BYTES 4096 /* a builder's lines have 512 at most */
@@ -97,12 +98,29 @@ size_t term_columns(FILE *out)
 	return size.ws_col < COLUMNS_MIN ? COLUMNS_MIN : size.ws_col;
 }
 
+/* "[DONE/OF]": how much of the last line's is done. */
+static bool take_done(struct term_progress *p, const char *text)
+{
+	unsigned int done, of;
+	int end = 0;
+
+	if (sscanf(text, "[%6u/%6u]%n", &done, &of, &end) < 2 || !end ||
+	    text[end] || done > of)
+		return false;
+	p->done = done;
+	p->of = of;
+	return true;
+}
+
 static void end_line(struct term_progress *p)
 {
 	const char *text = aq_str_get(&p->line);
 
-	if (p->line.len && p->is_moving) {
+	if (take_done(p, text)) {
+		/* a bar's, where there is one */
+	} else if (p->line.len && p->is_moving) {
 		snprintf(p->last, sizeof(p->last), "%s", text);
+		p->of = 0;
 	} else if (p->line.len) {
 		fputs("aq: ", stderr);
 		term_print(stderr, text);
@@ -122,6 +140,21 @@ void term_progress_add(struct term_progress *p, const char *mem, size_t len)
 	}
 }
 
+/* Returns how many columns it takes, of 'room'. */
+static size_t print_bar(const struct term_progress *p, size_t room)
+{
+	unsigned int full;
+
+	if (!p->of || room < 2 * BAR_COLUMNS)
+		return 0;
+	full = p->done * BAR_COLUMNS / p->of;
+	fputc('[', stderr);
+	for (unsigned int i = 0; i < BAR_COLUMNS; i++)
+		fputc(i < full ? '#' : '-', stderr);
+	fputs("] ", stderr);
+	return BAR_COLUMNS + 3;
+}
+
 void term_progress_tick(struct term_progress *p)
 {
 	int64_t ms = aq_now_ms() - p->start_ms;
@@ -136,6 +169,7 @@ void term_progress_tick(struct term_progress *p)
 				 "|/-\\"[p->frame++ % 4],
 				 (long long)(ms / 1000));
 	fputs(head, stderr);
+	room -= print_bar(p, room);
 	/* what is not ASCII takes at most four columns, as \xNN */
 	while (text < end && room >= 4) {
 		room -= *text & 0x80 ? 4 : 1;

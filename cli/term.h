@@ -39,10 +39,11 @@ struct term_progress {
 	int64_t start_ms;   /* CLOCK_MONOTONIC */
 	struct aq_str line; /* what has no newline yet */
 	char last[256];
+	unsigned int done, of; /* of what was said last; of 0: not known */
 };
 
 void term_progress_begin(struct term_progress *p);
-/* Bytes as they come from a builder. */
+/* Bytes as they come from a builder: lines, and "[DONE/OF]" (builder/builder.h: say_done). */
 void term_progress_add(struct term_progress *p, const char *mem, size_t len);
 /* Time has passed: call it every TERM_TICK_MS. */
 #define TERM_TICK_MS 100

@@ -9,6 +9,7 @@
  *   refuse       the request cannot be met, with hostile text in the reason
  *   die          the builder is killed
  *   wait:FILE    progress is said, then FILE is waited for, unless nobody waits any more
+ *   third:FILE   the same, and that a third of it is done
  *   inherit:LOCK it is, on the environment of that lock
  *   for:UID      it is, for that user
  *   outlive:FILE writes FILE when it sees that nobody waits any more
@@ -184,11 +185,12 @@ static int build(struct stand_in *s, struct aq_err *err)
 }
 
 /* As long as somebody waits for us. */
-static void wait_for_file(const char *path)
+static void wait_for_file(const char *path, const char *done)
 {
 	struct pollfd p = { .fd = AQ_BUILDER_FD_ALIVE, .events = POLLIN };
 
 	say("waiting for a test\n");
+	say(done);
 	while (access(path, F_OK) < 0)
 		if (poll(&p, 1, TICK_MS) > 0)
 			_exit(1);
@@ -216,7 +218,9 @@ static int behave(struct stand_in *s, struct aq_err *err)
 	if (strcmp(how, "die") == 0)
 		raise(SIGKILL);
 	if (aq_starts_with(how, "wait:"))
-		wait_for_file(how + strlen("wait:"));
+		wait_for_file(how + strlen("wait:"), "");
+	if (aq_starts_with(how, "third:"))
+		wait_for_file(how + strlen("third:"), "[4/12]\n");
 	if (aq_starts_with(how, "outlive:"))
 		outlive(how + strlen("outlive:"));
 	return build(s, err);

@@ -52,6 +52,28 @@ shows() { screen | grep -qE -- "$1"; }
   lacks "$(screen)" waiting
 }
 
+@test "what can be counted has a bar, and none in a pipe or where it has no room" {
+  request "third:$PWD/go"
+  open_terminal
+  types 'clear; aq build req.yaml'
+  wait_for shows '^[-/|\\] +[0-9]+ s  \[#{6}-{14}\] waiting for a test$'
+  touch go
+  wait_for shows '^<0>$'
+  tmux -S "$SOCKET" kill-server
+  sed -i s/numpy/numpy2/ req.yaml
+  aq build req.yaml 2>said
+  [[ $(<said) == *"aq: waiting for a test"* ]]
+  lacks "$(<said)" 4/12
+  rm go
+  WIDTH=45
+  sed -i s/numpy2/numpy3/ req.yaml
+  open_terminal
+  types 'clear; aq build req.yaml'
+  wait_for shows '^[-/|\\] +[0-9]+ s  waiting for a test$'
+  touch go
+  wait_for shows '^<0>$'
+}
+
 @test "colours are a terminal's alone" {
   aq build req.yaml
   open_terminal
