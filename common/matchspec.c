@@ -27,11 +27,19 @@ bool aq_matchspec_is_special(const struct aq_matchspec *spec)
 	       spec->build_number || spec->md5 || spec->sha256;
 }
 
-/* "numpy-1.2-0.conda": one word, so that a version may end as it likes. */
+/* "numpy-1.2-0.conda": its name, since a version may end as it likes. */
 static bool is_archive(const char *s)
 {
-	return !s[strcspn(s, " \t=<>!~[(")] &&
-	       (aq_ends_with(s, ".conda") || aq_ends_with(s, ".tar.bz2"));
+	static const char *const ends[] = { ".conda", ".tar.bz2" };
+	size_t len = strcspn(s, " \t=<>!~[(");
+
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		size_t n = strlen(ends[i]);
+
+		if (len >= n && strncasecmp(s + len - n, ends[i], n) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* What is no package spec at all, though people write it. */

@@ -131,6 +131,7 @@ struct rim_step {
 	int answer_fd;
 	uint64_t look_up_us; /* that looking it up took */
 	int lease_fd;
+	bool is_lease_in_memory; /* where no disk can hang */
 	int request_fd;
 	int progress[2]; /* read by tasks, written by the builder */
 	int alive[2];    /* read by the builder, held open by tasks */

@@ -19,9 +19,18 @@
 
 /* -- the lease's descriptor, from the worker to slurmstepd -- */
 
+/* Where no disk can hang; asking a file system may itself. */
+static bool is_in_memory(int fd)
+{
+	struct statfs st;
+
+	return fstatfs(fd, &st) == 0 && st.f_type == TMPFS_MAGIC;
+}
+
+/* With a byte: whether it is in memory. */
 static void send_fd(int socket, int fd)
 {
-	char byte = 0;
+	char byte = is_in_memory(fd);
 	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
 	union {
 		struct cmsghdr header;
@@ -45,9 +54,9 @@ static void send_fd(int socket, int fd)
 }
 
 /* The descriptor that the worker sent, or -1; never waits. */
-static int receive_fd(int socket)
+static int receive_fd(int socket, bool *ret_is_in_memory)
 {
-	char byte;
+	char byte = 0;
 	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
 	union {
 		struct cmsghdr header;
@@ -66,6 +75,7 @@ static int receive_fd(int socket)
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
 	    c->cmsg_len == CMSG_LEN(sizeof(int)))
 		memcpy(&fd, CMSG_DATA(c), sizeof(int));
+	*ret_is_in_memory = byte != 0;
 	return fd;
 }
 
@@ -171,7 +181,7 @@ static int look_up(struct rim_step *step, struct aq_err *err)
 	work.socket = sockets[1];
 	rc = aq_worker_run(stage_work, &work, AQ_WORKER_DEADLINE_MS,
 			   work.socket, err);
-	step->lease_fd = receive_fd(sockets[0]);
+	step->lease_fd = receive_fd(sockets[0], &step->is_lease_in_memory);
 	close(sockets[0]);
 	close(sockets[1]);
 	if (rc == AQ_OK && !aq_answer_is_sound(step->answer))
@@ -359,16 +369,6 @@ static int release_work(void *arg, struct aq_err *err)
 	return aq_lease_end(step->lease_fd, err);
 }
 
-/* Where no disk can hang.  A worker would cost more than all else of a release: it is a
- * copy of slurmstepd.
- */
-static bool is_in_memory(int fd)
-{
-	struct statfs st;
-
-	return fstatfs(fd, &st) == 0 && st.f_type == TMPFS_MAGIC;
-}
-
 void rim_release(struct rim_step *step)
 {
 	static struct aq_err err;
@@ -378,7 +378,8 @@ void rim_release(struct rim_step *step)
 	close_build(step);
 	if (step->lease_fd < 0)
 		return;
-	rc = is_in_memory(step->lease_fd) ?
+	/* a worker, a copy of slurmstepd, costs more than all else of a release */
+	rc = step->is_lease_in_memory ?
 		     release_work(step, &err) :
 		     aq_worker_run(release_work, step, AQ_WORKER_DEADLINE_MS,
 				   step->lease_fd, &err);

@@ -150,6 +150,7 @@ static void test_refused(void **state)
 		{ "numpy; sys_platform", "environment marker" },
 		{ "./numpy.conda", "is a file or URL" },
 		{ "numpy-1.2-0.conda", "is a file or URL" },
+		{ "Numpy-1.2-0.Tar.bz2 *", "is a file or URL" },
 		{ "https://a.example/numpy-1-0.conda", "is a file or URL" },
 		{ "*", "'*' in its name" },
 		{ "num*", "'*' in its name" },
