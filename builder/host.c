@@ -8,7 +8,6 @@
 #include "builder/dialect.h"
 #include "common/clock.h"
 #include "common/flock.h"
-#include "common/host.h"
 
 /* That a client may take: conda looks for a driver in a process of its own. */
 #define ASK_SECONDS 30
@@ -66,16 +65,17 @@ void host_ask(struct build *b, bool is_anew)
 		say(b, "cannot remember what this node has: %s", err.text);
 }
 
-void host_learn(struct build *b, const struct aq_lock *lock)
+void host_find(struct build *b, const struct aq_lock *lock, struct aq_host *ret)
 {
-	struct aq_host host;
+	int rc = 0;
 
-	aq_host_find(b->conf, &host);
-	for (size_t i = 0; i < lock->virtuals.n; i++)
-		if (aq_host_has(&host, lock->virtuals.v[i], NULL) == AQ_MISS) {
-			host_ask(b, false);
-			return;
-		}
+	aq_host_find(b->conf, ret);
+	for (size_t i = 0; rc != AQ_MISS && i < lock->virtuals.n; i++)
+		rc = aq_host_has(ret, lock->virtuals.v[i], NULL);
+	if (rc != AQ_MISS)
+		return;
+	host_ask(b, false);
+	aq_host_find(b->conf, ret);
 }
 
 int host_check(struct build *b, const struct aq_lock *lock, struct aq_err *err)
@@ -83,8 +83,7 @@ int host_check(struct build *b, const struct aq_lock *lock, struct aq_err *err)
 	struct aq_host host;
 	int rc = 0;
 
-	host_learn(b, lock);
-	aq_host_find(b->conf, &host);
+	host_find(b, lock, &host);
 	for (size_t i = 0; rc != AQ_USER && i < lock->virtuals.n; i++)
 		rc = aq_host_has(&host, lock->virtuals.v[i], err);
 	return rc == AQ_USER && !host.is_silent ? rc : 0;

@@ -8,13 +8,16 @@
 #define AQ_BUILDER_HOST_H
 
 #include "builder/builder.h"
+#include "common/host.h"
 
 /* Ask the client, unless somebody has while we waited for our turn; 'is_anew': in any
  * case, once a builder.
  */
 void host_ask(struct build *b, bool is_anew);
-/* If it is not known whether this node has what 'lock' needs. */
-void host_learn(struct build *b, const struct aq_lock *lock);
+/* What this node has; the client is asked if it is not known whether that is what 'lock'
+ * needs.
+ */
+void host_find(struct build *b, const struct aq_lock *lock, struct aq_host *ret);
 /* AQ_USER: 'lock' needs what this node has not. */
 AQ_CHECK int host_check(struct build *b, const struct aq_lock *lock,
 			struct aq_err *err);

@@ -40,8 +40,7 @@ static int judge(struct build *b, const struct aq_lock *lock,
 	struct aq_host host;
 	int rc;
 
-	host_learn(b, lock);
-	aq_host_find(b->conf, &host);
+	host_find(b, lock, &host);
 	rc = shared_judge(b->conf, b->req, &host,
 			  b->base_manifest ? b->base.lock : "", lock, err);
 	if (!rc && lock->base[0])
