@@ -30,6 +30,9 @@
  *                cage.h identity.c; held.c redacts what it says
  *   cgroup.c     what all programs of a build may take together
  *
+ * A part that others call has a header of its name; the rest of them, and what all
+ * have, is here.
+ *
  * A private build (common/private.h) is in a cage as any, and its job's user is
  * both identities: what it runs is that user's, and so are the caches.
  *
@@ -83,16 +86,6 @@ enum build_verdict {
 	BUILD_REFUSED, /* the request cannot be met: failure_ttl */
 	BUILD_ENDED,   /* signal, cancel, time-out, limit: never */
 	BUILD_NOT_KEPT, /* remembered already, or a word in aq.conf: never */
-};
-
-/* What a program of a build is for: what it may see, and as whom (cage.h). */
-enum phase {
-	PHASE_CLIENT, /* resolves, fetches, links; or an interpreter with -I -S */
-	PHASE_LAYER,  /* our code, on what packages brought */
-	PHASE_PIP,    /* the prefix's own program installs into it */
-	PHASE_PROBE,  /* the prefix's own programs are tried */
-	PHASE_SHARED, /* our code, on files of shared_dir */
-	PHASE_ARCHIVES, /* the same, and on those of the caches */
 };
 
 struct build {
@@ -209,107 +202,6 @@ struct build {
 	} room; /* room.c */
 };
 
-struct command;
-struct cgroup;
-
-/* -- cage.c -- */
-/* Make the place for builds below work/ and clean up what an interrupted one
- * of ours left.
- */
-AQ_CHECK int cage_prepare(struct build *b, struct aq_err *err);
-/* From the next cage_prepare() on the committed environment 'name' is to be seen;
- * take away the place for it.
- */
-void cage_show(struct build *b, const char *name);
-void cage_hide(const struct build *b, const char *name);
-/* As whom a phase's programs run. */
-const struct identity *phase_identity(const struct build *b, enum phase phase);
-/* As run() of a command of PHASE_PIP, to which the prefix's directories are given
- * meanwhile; its files stay whose they are.
- */
-AQ_CHECK int cage_run_pip(struct build *b, struct command *cmd,
-			  struct aq_err *err);
-/* Away with what programs left in their scratch. */
-void cage_clean(const struct build *b);
-/* From here on what clients see of work/ is a new one of this build's own, in which
- * the client makes the prefix, until cage_end_alone(): no path leads from there to
- * another build, and what was unpacked there goes with it.  For a client that links
- * what nobody has looked at.
- */
-AQ_CHECK int cage_begin_alone(struct build *b, struct aq_err *err);
-AQ_CHECK int cage_end_alone(struct build *b, struct aq_err *err);
-/* Write the file STEM.KEY.SUFFIX that a program in the cage is to read; its
- * path there.
- */
-AQ_CHECK int cage_pass_file(struct build *b, const char *stem,
-			    const char *suffix, const char *text, size_t len,
-			    char ret_inside[BUILD_PATH_MAX],
-			    struct aq_err *err);
-
-/* -- run.c -- */
-#define RUN_ARGS_MAX 8192
-#define RUN_TAIL_LINES 20 /* of the output, for the user */
-
-struct command {
-	struct aq_strv argv;
-	struct aq_strv env;      /* added to the constructed one */
-	enum phase phase;
-	bool hides_shells;       /* a client that would run link scripts */
-	const char *input;       /* standard input; NULL: none */
-	size_t input_len;
-	struct aq_str *output;   /* standard output; NULL: to the log */
-	/* for each line of standard error; NULL: only to the log */
-	void (*on_line)(struct build *b, const char *line);
-	struct secrets secrets; /* see secrets_for(); none unless it is called */
-	struct aq_str errors; /* what it wrote to standard error, its end */
-	int exit_code;        /* or 128 + signal */
-};
-#define COMMAND_INIT(phase_)                                                   \
-	{ .argv = AQ_STRV_INIT(RUN_ARGS_MAX), .env = AQ_STRV_INIT(64),         \
-	  .phase = (phase_), .errors = AQ_STR_INIT(64 * 1024) }
-void command_free(struct command *cmd);
-#define cleanup_command __attribute__((cleanup(command_free)))
-
-/* Run it in the cage until it ends.  Returns 0 if it could be run, whatever its
- * exit code; AQ_SYS otherwise: not started, over the deadline, cancelled, over
- * its output's cap, b->verdict is then BUILD_ENDED; or what secrets_take() and
- * secrets_judge() say.  A cage that cannot be had is BUILD_FAULT, the node's.
- * Whatever it left running is killed.  What it says is redacted (common/redact.h),
- * but for cmd->output.
- */
-AQ_CHECK int run(struct build *b, struct command *cmd, struct aq_err *err);
-
-/* Call 'fn' in a child in the cage, its text to 'output'. */
-AQ_CHECK int run_function(struct build *b, enum phase phase,
-			  int (*fn)(void *arg, struct aq_str *out,
-				    struct aq_err *err),
-			  void *arg, struct aq_str *output, struct aq_err *err);
-
-/* Fail with 'what' and the last lines of the command's errors. */
-int run_failed(struct build *b, const struct command *cmd, const char *what,
-	       enum build_verdict verdict, struct aq_err *err);
-/* Whether what a client wrote, 'text', has one of the NULL-terminated 'patterns'. */
-bool run_says(const char *text, const char *const patterns[]);
-
-/* -- limits.c -- */
-/* Whether others of the phase's account have so many processes that what failed may
- * have failed for want of one more.
- */
-bool limits_are_used_up(const struct build *b, enum phase phase);
-/* A program ended, which did not do what it should: the limit of the build's control
- * group that it met meanwhile, or NULL.
- */
-const char *limits_met(struct build *b, enum phase phase);
-/* A program failed and said 'text': the limit that this tells of, or NULL. */
-const char *limits_say(struct build *b, enum phase phase, int exit_code,
-		       const char *text);
-/* The build is over: nothing is left of its control group. */
-void limits_end(struct build *b);
-/* Why the running program must be ended, or NULL; 'is_over': it has ended by
- * itself, and the build must not go on.
- */
-const char *limits_look_at_disk(struct build *b, enum phase phase, bool is_over);
-
 /* -- say.c -- */
 /* A line for the user, for other waiters and for the log. */
 void say(struct build *b, const char *fmt, ...) AQ_PRINTF(2, 3);
@@ -326,39 +218,6 @@ void say_end(struct build *b);
 /* Pass on what the builder whose turn it is says; '*at' is where we are. */
 void say_others(struct build *b, size_t *at);
 
-/* -- outcome.c -- */
-/* AQ_RESOLUTION's word, for a look-up that came out like that. */
-const char *outcome_resolution(enum aq_tally_what outcome);
-/* That of a build. */
-enum aq_tally_what outcome_of_kind(enum aq_env_kind kind);
-/* 'env' was just built and committed: note what it took, and what inheriting
- * saved.
- */
-void outcome_note_build(struct build *b, struct aq_store *store,
-			const struct aq_env *env);
-/* The steps that wait for 'env' hold it, and nothing else, from now on; until
- * this is written they hold all that serves their digest.  Count it, and what
- * was noted of a build, and say it.
- */
-void outcome_found(struct build *b, const struct aq_env *env,
-		   enum aq_tally_what outcome);
-/* Count a failure of class 'rc'. */
-void outcome_failed(struct build *b, int rc);
-
-/* -- turn.c -- */
-AQ_CHECK int turn_take(struct build *b, struct aq_err *err);
-/* The next one's turn, if there is one. */
-void turn_leave(struct build *b);
-/* Whether nobody waits for this build any more, or room_is_crossed(). */
-bool turn_is_over(void *build);
-/* From now on another build of b->lock, which we wait for, goes on for us; until
- * the descriptor is closed that is returned, or -1.
- */
-int turn_want_lock(const struct build *b);
-void turn_unwant_lock(const struct build *b, int *fd);
-/* Whether nobody of our own step does. */
-bool turn_is_step_gone(const struct build *b);
-
 /* -- records.c -- */
 /* Parse "conda …", "wheel …", "virtual …" lines into b->lock (hostile). */
 AQ_CHECK int records_to_lock(struct build *b, const char *lines,
@@ -368,99 +227,10 @@ AQ_CHECK int records_from_json(struct build *b, const struct aq_str *json,
 			       const char *query, struct aq_str *lines,
 			       struct aq_err *err);
 
-/* -- pip.c -- */
-/* Resolve the pip requirements over what b->lock has of conda: append wheels. */
-AQ_CHECK int pip_solve(struct build *b, struct aq_str *lines,
-		       struct aq_err *err);
-/* The same over b->base: only what it lacks.  AQ_MISS as uv_solve_over_base().
- */
-AQ_CHECK int pip_solve_over_base(struct build *b, struct aq_str *lines,
-				 struct aq_err *err);
-AQ_CHECK int pip_install(struct build *b, struct aq_err *err);
-/* Whether the wheels of a whole prefix fit what is with them, as `pip check`
- * has it; as probe_user.  AQ_USER: they do not.  A layer fits by how it was
- * resolved.
- */
-AQ_CHECK int pip_check(struct build *b, struct aq_err *err);
-
 /* -- probe.c -- */
 /* Capture activation into 'ret_ops', check. */
 AQ_CHECK int probe(struct build *b, struct aq_str *ret_ops,
 		   struct aq_err *err);
-
-/* -- seal.c -- */
-struct sizes {
-	/* bytes on disk; what hard links or reflinks elsewhere hold is shared */
-	uint64_t own, shared;
-};
-/* Judge the prefix, and close it to everybody: AQ_USER, and b->verdict, if it has
- * what no environment may have.  b->sealed is the directory that was judged.
- */
-AQ_CHECK int seal(struct build *b, struct sizes *ret, struct aq_err *err);
-/* Whether b->name in the directory 'envs' is what was judged: whoever survived in
- * work/envs could have put another there.  AQ_SYS: it is not.
- */
-AQ_CHECK int seal_is_of(const struct build *b, int envs, struct aq_err *err);
-/* Once conda's packages are linked, before wheels are installed. */
-AQ_CHECK int seal_note_metadata(struct build *b, struct aq_err *err);
-/* Once they are, before anything of them runs: what was noted is still so, and
- * nothing says more than the lock.  seal() looks once more.
- */
-AQ_CHECK int seal_check_metadata(struct build *b, struct aq_err *err);
-/* Note what the committed environment 'm', at b->prefix, holds by now, byte-code
- * too: its sizes, and what no package's record speaks for (common/sums.h).
- * Reading all that takes longer than a layer's build: for when nobody waits.
- */
-AQ_CHECK int seal_note(const struct build *b, struct aq_manifest *m,
-		       struct aq_err *err);
-
-/* -- prefix.c -- */
-/* The prefix 'name' with what b->lock has of conda packages, or an empty layer;
- * away with what was there.
- */
-AQ_CHECK int prefix_start(struct build *b, const char *name,
-			  struct aq_err *err);
-AQ_CHECK int prefix_drop(struct build *b, struct aq_err *err);
-/* Open it where it is built. */
-AQ_CHECK int prefix_open(const struct build *b, int *ret_fd,
-			 struct aq_err *err);
-/* Call 'fn' with such a prefix, which is then dropped. */
-AQ_CHECK int prefix_try(struct build *b,
-			int (*fn)(struct build *b, void *arg,
-				  struct aq_err *err),
-			void *arg, struct aq_err *err);
-/* Drop what builds of b->lock left that were killed between manifest and row,
- * under generations before 'generation'.  Its lock is held: nobody builds there.
- */
-AQ_CHECK int prefix_drop_earlier(struct build *b, uint32_t generation,
-				 struct aq_err *err);
-/* From work/envs, where it was built, to its place: the very directory that was
- * sealed, or AQ_SYS.
- */
-AQ_CHECK int prefix_move_in(struct build *b, struct aq_err *err);
-
-/* -- room.c -- */
-/* Before a build: while less than min_free is free, collect what can go.  In
- * vain is no failure, and nobody who collects already is waited for.
- */
-void room_prepare(struct build *b);
-/* A try begins. */
-void room_start(struct build *b);
-/* Whether it has taken what min_free keeps, and must be ended; to be asked while
- * it runs.  What was less before it began it is not held to.
- */
-bool room_is_crossed(struct build *b);
-/* It failed: note whether for want of room, before it is cleaned up. */
-void room_note(struct build *b, const struct aq_err *err);
-/* It was ended for what it wrote: that goes from the package caches too, unless
- * somebody else builds; else with the next collection.
- */
-void room_give_back(struct build *b);
-/* If it was, collect: true, there is more room than before, and it is worth
- * another try; else 'err', if that is of room, says what is full.  The lock
- * `caches` must not be held.
- */
-bool room_make(struct build *b, struct aq_err *err);
 
 /* -- resolve.c -- */
 /* b->lock, of the cheapest kind that the request admits: a layer over the base,

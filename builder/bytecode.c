@@ -12,6 +12,9 @@
 
 #include "builder/bytecode_inside.h"
 #include "builder/caches.h"
+#include "builder/cage.h"
+#include "builder/run.h"
+#include "builder/seal.h"
 #include "common/base.h"
 #include "common/clock.h"
 #include "common/flock.h"

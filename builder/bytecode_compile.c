@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "builder/bytecode_inside.h"
+#include "builder/run.h"
 
 static const char script[] =
 	"import csv, hashlib, importlib.util, json, os, py_compile, re, shutil, sys\n"

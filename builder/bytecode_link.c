@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "builder/bytecode_inside.h"
+#include "builder/cage.h"
+#include "builder/run.h"
 #include "common/io.h"
 #include "common/sha256.h"
 

@@ -12,6 +12,7 @@
 
 #include "builder/cage.h"
 #include "builder/packages.h"
+#include "builder/prefix.h"
 #include "common/io.h"
 #include "common/walk.h"
 

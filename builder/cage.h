@@ -5,8 +5,7 @@
  *   cage.c      what lies below work/ for it
  *   confine.c   the phases, and how a child becomes one
  *   mounts.c    what it sees
- *   limits.c    how much it may take; limits_disk.c, and limits_group.c for all
- *               of a build
+ *   limits.h    how much it may take
  *   landlock.c  where it may write, once more
  *
  * A child goes through it in three steps, each of which returns NULL, or what
@@ -18,7 +17,40 @@
 
 #include <sys/stat.h>
 
-#include "builder/builder.h"
+#include "builder/run.h"
+
+/* Make the place for builds below work/ and clean up what an interrupted one
+ * of ours left.
+ */
+AQ_CHECK int cage_prepare(struct build *b, struct aq_err *err);
+/* From the next cage_prepare() on the committed environment 'name' is to be seen;
+ * take away the place for it.
+ */
+void cage_show(struct build *b, const char *name);
+void cage_hide(const struct build *b, const char *name);
+/* As whom a phase's programs run. */
+const struct identity *phase_identity(const struct build *b, enum phase phase);
+/* As run() of a command of PHASE_PIP, to which the prefix's directories are given
+ * meanwhile; its files stay whose they are.
+ */
+AQ_CHECK int cage_run_pip(struct build *b, struct command *cmd,
+			  struct aq_err *err);
+/* Away with what programs left in their scratch. */
+void cage_clean(const struct build *b);
+/* From here on what clients see of work/ is a new one of this build's own, in which
+ * the client makes the prefix, until cage_end_alone(): no path leads from there to
+ * another build, and what was unpacked there goes with it.  For a client that links
+ * what nobody has looked at.
+ */
+AQ_CHECK int cage_begin_alone(struct build *b, struct aq_err *err);
+AQ_CHECK int cage_end_alone(struct build *b, struct aq_err *err);
+/* Write the file STEM.KEY.SUFFIX that a program in the cage is to read; its
+ * path there.
+ */
+AQ_CHECK int cage_pass_file(struct build *b, const char *stem,
+			    const char *suffix, const char *text, size_t len,
+			    char ret_inside[BUILD_PATH_MAX],
+			    struct aq_err *err);
 
 /* What a phase may do; all the rest it may not. */
 struct phase_form {
@@ -79,21 +111,6 @@ AQ_CHECK bool mounts_each_open(const struct build *b,
 			       const struct phase_form *form,
 			       bool (*fn)(const char *path, void *arg),
 			       void *arg);
-
-/* -- limits.c -- */
-AQ_CHECK bool limits_set(const struct build *b, const struct phase_form *form);
-/* A control group for the build, the first time, and as many processes in it as the
- * phase may have.  What cannot be had of it is said in the log, and rlimits of
- * limits_set() stand in for it.
- */
-void limits_begin(struct build *b, const struct phase_form *form);
-uint64_t limits_processes(const struct phase_form *form); /* a phase may have */
-/* What a build may write, 'most' bytes at most. */
-uint64_t limits_disk(const struct build *b, uint64_t most);
-/* The supervisor: the kernel ends its programs before it. */
-void limits_keep_from_oom(void);
-/* The kernel ends a build before it ends a job. */
-void limits_offer_to_oom(void);
 
 /* -- landlock.c -- */
 /* True also where the kernel has none. */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "builder/cage.h"
 #include "builder/packages.h"
 #include "builder/shared.h"
 #include "common/io.h"

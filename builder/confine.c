@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "builder/cage.h"
+#include "builder/limits.h"
 
 /* Package code runs as soon as an interpreter of its prefix does, so no phase
  * that runs one may write a cache, and none that has a cache runs one.

@@ -5,7 +5,7 @@
 #ifndef AQ_DIALECT_H
 #define AQ_DIALECT_H
 
-#include "builder/builder.h"
+#include "builder/run.h"
 
 struct dialect {
 	const char *name; /* as in aq.conf, and its program's name */

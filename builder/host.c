@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "builder/caches.h"
+#include "builder/cage.h"
 #include "builder/dialect.h"
+#include "builder/limits.h"
 #include "common/clock.h"
 #include "common/flock.h"
 

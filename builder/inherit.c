@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "builder/cage.h"
 #include "builder/host.h"
 #include "builder/pip.h"
 #include "common/flock.h"

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "builder/inherit.h"
+#include "builder/run.h"
 #include "common/io.h"
 
 #define DEPTH_MAX 16 /* of directories that base and layer both have */

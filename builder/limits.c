@@ -11,6 +11,7 @@
 
 #include "builder/cage.h"
 #include "builder/cgroup.h"
+#include "builder/limits.h"
 #include "cli/units.h"
 #include "common/io.h"
 

@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 
 #include "builder/cage.h"
+#include "builder/limits.h"
 #include "cli/units.h"
 #include "common/clock.h"
 #include "common/walk.h"

@@ -7,6 +7,7 @@
 
 #include "builder/cage.h"
 #include "builder/cgroup.h"
+#include "builder/limits.h"
 #include "cli/units.h"
 #include "common/flock.h"
 

@@ -27,6 +27,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "builder/cage.h"
 #include "builder/dialect.h"
 #include "builder/packages.h"
 

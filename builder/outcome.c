@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "builder/builder.h"
+#include "builder/outcome.h"
 #include "cli/units.h"
 #include "common/clock.h"
 #include "common/refs.h"

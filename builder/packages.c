@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "builder/run.h"
 #include "common/flock.h"
 #include "common/io.h"
 #include "common/walk.h"

@@ -11,8 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "builder/cage.h"
 #include "builder/inherit.h"
 #include "builder/pip.h"
+#include "builder/prefix.h"
 #include "builder/shared.h"
 #include "common/io.h"
 

@@ -1,10 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between pip.c, which chooses, and uv.c. */
+/* pip requirements: pip.c chooses who meets them, itself or uv.c. */
 #ifndef AQ_BUILDER_PIP_H
 #define AQ_BUILDER_PIP_H
 
-#include "builder/builder.h"
+#include "builder/run.h"
 
+/* Resolve the pip requirements over what b->lock has of conda: append wheels. */
+AQ_CHECK int pip_solve(struct build *b, struct aq_str *lines,
+		       struct aq_err *err);
+/* The same over b->base: only what it lacks.  AQ_MISS as uv_solve_over_base().
+ */
+AQ_CHECK int pip_solve_over_base(struct build *b, struct aq_str *lines,
+				 struct aq_err *err);
+AQ_CHECK int pip_install(struct build *b, struct aq_err *err);
+/* Whether the wheels of a whole prefix fit what is with them, as `pip check`
+ * has it; as probe_user.  AQ_USER: they do not.  A layer fits by how it was
+ * resolved.
+ */
+AQ_CHECK int pip_check(struct build *b, struct aq_err *err);
+
+/* -- between pip.c and uv.c -- */
 /* Requirements and constraints of one resolution, in bytes. */
 #define PIP_TEXT_MAX (4 * 1024 * 1024)
 

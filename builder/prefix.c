@@ -12,6 +12,8 @@
 
 #include "builder/dialect.h"
 #include "builder/inherit.h"
+#include "builder/prefix.h"
+#include "builder/seal.h"
 #include "common/collect.h"
 #include "common/io.h"
 

@@ -10,6 +10,9 @@
 
 #include "builder/activation.h"
 #include "builder/builder.h"
+#include "builder/pip.h"
+#include "builder/prefix.h"
+#include "builder/run.h"
 #include "common/db.h"
 #include "common/io.h"
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "builder/order.h"
+#include "builder/turn.h"
 #include "common/flock.h"
 #include "common/grow.h"
 #include "common/io.h"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "builder/builder.h"
+#include "builder/run.h"
 #include "common/db.h"
 #include "common/redact.h"
 

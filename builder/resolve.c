@@ -5,6 +5,7 @@
 
 #include "builder/dialect.h"
 #include "builder/inherit.h"
+#include "builder/pip.h"
 #include "common/matchspec.h"
 
 #define LINES_MAX AQ_LOCK_MAX

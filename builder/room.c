@@ -8,6 +8,8 @@
 #include <sys/statvfs.h>
 
 #include "builder/builder.h"
+#include "builder/room.h"
+#include "builder/run.h"
 #include "common/clock.h"
 #include "common/collect.h"
 #include "common/flock.h"

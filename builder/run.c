@@ -18,8 +18,10 @@
 #include "builder/cgroup.h"
 #include "builder/held.h"
 #include "builder/host.h"
+#include "builder/limits.h"
 #include "builder/run_inside.h"
 #include "builder/shared.h"
+#include "builder/turn.h"
 #include "common/clock.h"
 #include "common/redact.h"
 

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "builder/prefix.h"
+#include "builder/seal.h"
 #include "builder/seal_inside.h"
 #include "common/flock.h"
 #include "common/io.h"

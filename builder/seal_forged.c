@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "builder/inherit.h"
+#include "builder/prefix.h"
+#include "builder/seal.h"
 #include "builder/seal_inside.h"
 #include "common/io.h"
 

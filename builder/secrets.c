@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "builder/builder.h"
+#include "builder/run.h"
 #include "common/credentials.h"
 #include "common/io.h"
 #include "common/redact.h"

@@ -6,7 +6,7 @@
 #ifndef AQ_SHARED_TALK_H
 #define AQ_SHARED_TALK_H
 
-#include "builder/builder.h"
+#include "builder/run.h"
 #include "builder/shared_serve.h"
 
 enum shared_heard {

@@ -6,7 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "builder/cage.h"
 #include "builder/inherit.h"
+#include "builder/prefix.h"
+#include "builder/run.h"
 #include "common/flock.h"
 #include "common/io.h"
 

@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "builder/queue.h"
+#include "builder/room.h"
+#include "builder/turn.h"
 #include "common/flock.h"
 #include "common/io.h"
 #include "common/job.h"

@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "builder/cage.h"
 #include "builder/dialect.h"
 #include "builder/inherit.h"
 #include "builder/known.h"
 #include "builder/pip.h"
+#include "builder/prefix.h"
 #include "builder/pylock.h"
 #include "builder/shared.h"
 #include "common/direct.h"

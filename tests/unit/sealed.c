@@ -15,6 +15,8 @@
 #include "common/walk.h"
 #include "tests/unit/sealed.h"
 #include "builder/inherit.h"
+#include "builder/prefix.h"
+#include "builder/seal.h"
 
 /* -- what seal.c has of the others -- */
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "builder/packages.h"
+#include "builder/run.h"
 #include "common/io.h"
 
 #define DIR "aq-x-1.0-0"

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "builder/queue.h"
+#include "builder/room.h"
 #include "common/job.h"
 #include "tests/unit/cachedir.h"
 

@@ -14,6 +14,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "builder/seal.h"
 #include "builder/seal_inside.h"
 #include "common/io.h"
 #include "common/walk.h"

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "builder/seal.h"
 #include "builder/seal_inside.h"
 #include "common/io.h"
 #include "tests/unit/sealed.h"

@@ -15,6 +15,7 @@
 #include "common/walk.h"
 #include "tests/unit/sealed.h"
 #include "builder/inherit.h"
+#include "builder/seal.h"
 
 /* -- links -- */
 

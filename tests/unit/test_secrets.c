@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "builder/builder.h"
+#include "builder/run.h"
 #include "builder/secrets.h"
 
 /* What a build is told whose program has said 'said'; "": that was something else. */
