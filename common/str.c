@@ -2,7 +2,6 @@
 #include "common/str.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,21 +64,33 @@ void aq_str_add_char(struct aq_str *s, char c)
 	aq_str_add_mem(s, &c, 1);
 }
 
+/* The text, which is the caller's; NULL: out of memory. */
+static char *format(int *broken, const char *fmt, va_list ap) AQ_PRINTF(2, 0);
+static char *format(int *broken, const char *fmt, va_list ap)
+{
+	char *text;
+
+	if (vasprintf(&text, fmt, ap) >= 0)
+		return text;
+	*broken = *broken ? *broken : ENOMEM;
+	return NULL;
+}
+
+void aq_str_add_vfmt(struct aq_str *s, const char *fmt, va_list ap)
+{
+	cleanup_free char *text = format(&s->broken, fmt, ap);
+
+	if (text)
+		aq_str_add(s, text);
+}
+
 void aq_str_add_fmt(struct aq_str *s, const char *fmt, ...)
 {
-	cleanup_free char *text = NULL;
 	va_list ap;
-	int n;
 
 	va_start(ap, fmt);
-	n = vasprintf(&text, fmt, ap);
+	aq_str_add_vfmt(s, fmt, ap);
 	va_end(ap);
-	if (n < 0) {
-		text = NULL;
-		s->broken = s->broken ? s->broken : ENOMEM;
-		return;
-	}
-	aq_str_add_mem(s, text, (size_t)n);
 }
 
 void aq_str_truncate(struct aq_str *s, size_t len)
@@ -168,17 +179,12 @@ void aq_strv_add_fmt(struct aq_strv *v, const char *fmt, ...)
 {
 	cleanup_free char *text = NULL;
 	va_list ap;
-	int n;
 
 	va_start(ap, fmt);
-	n = vasprintf(&text, fmt, ap);
+	text = format(&v->broken, fmt, ap);
 	va_end(ap);
-	if (n < 0) {
-		text = NULL;
-		v->broken = v->broken ? v->broken : ENOMEM;
-		return;
-	}
-	aq_strv_add_mem(v, text, (size_t)n);
+	if (text)
+		aq_strv_add(v, text);
 }
 
 static int by_bytes(const void *a, const void *b)

@@ -8,6 +8,7 @@
 #ifndef AQ_STR_H
 #define AQ_STR_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,6 +34,8 @@ void aq_str_add(struct aq_str *s, const char *text);
 void aq_str_add_mem(struct aq_str *s, const void *mem, size_t len);
 void aq_str_add_char(struct aq_str *s, char c);
 void aq_str_add_fmt(struct aq_str *s, const char *fmt, ...) AQ_PRINTF(2, 3);
+void aq_str_add_vfmt(struct aq_str *s, const char *fmt, va_list ap)
+	AQ_PRINTF(2, 0);
 
 /* Cut to 'len' bytes (no effect if it is shorter). */
 void aq_str_truncate(struct aq_str *s, size_t len);

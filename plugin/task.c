@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +59,7 @@ static const char *node_name(void)
  */
 #define SAY_MS 1000
 #define SAY_AGAIN_MS 10
+#define SAY_MAX (2 * AQ_ERR_TEXT_MAX) /* bytes at once: one error, and where it was met */
 
 static void wake_up(int sig)
 {
@@ -99,17 +99,14 @@ static void put(int fd, const char *fmt, ...) AQ_PRINTF(2, 3);
 static void put(int fd, const char *fmt, ...)
 {
 	static bool is_stuck;
-	cleanup_free char *text = NULL;
+	cleanup_str struct aq_str text = AQ_STR_INIT(SAY_MAX);
 	va_list ap;
-	int len;
 
 	va_start(ap, fmt);
-	len = vasprintf(&text, fmt, ap);
+	aq_str_add_vfmt(&text, fmt, ap);
 	va_end(ap);
-	if (len < 0)
-		text = NULL;
-	else if (!write_within(fd, text, (size_t)len,
-			       is_stuck ? SAY_AGAIN_MS : SAY_MS))
+	if (!write_within(fd, aq_str_get(&text), text.len,
+			  is_stuck ? SAY_AGAIN_MS : SAY_MS))
 		is_stuck = true;
 }
 
