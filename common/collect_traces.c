@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,19 +39,16 @@ static bool is_of_a_key(const char *name)
 	return false;
 }
 
-/* Nobody has it, by flock(2) or by fcntl(2) as want- is. */
 static int drop_lock(const char *name, void *arg, struct aq_err *err)
 {
-	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	const int *dir = arg;
 	cleanup_close int fd = -1;
 
 	(void)err;
 	if (is_of_a_key(name))
 		fd = openat(*dir, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
-	    fcntl(fd, F_OFD_SETLK, &all) == 0 && aq_is_still(fd, *dir, name))
-		(void)unlinkat(*dir, name, 0);
+	if (fd >= 0)
+		aq_flock_remove(*dir, name, fd);
 	return 0;
 }
 

@@ -126,14 +126,22 @@ int aq_flock_wait(const struct aq_conf *conf, const char *name,
 	return rc;
 }
 
+void aq_flock_remove(int dirfd, const char *name, int fd)
+{
+	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+	    fcntl(fd, F_OFD_SETLK, &all) == 0 && aq_is_still(fd, dirfd, name))
+		(void)unlinkat(dirfd, name, 0);
+}
+
 void aq_flock_drop(const struct aq_conf *conf, const char *name, int *fd)
 {
 	cleanup_close int dirfd = -1;
 
 	if (*fd >= 0 && geteuid() == 0 &&
-	    open_locks(conf, &dirfd, NULL) == 0 &&
-	    flock(*fd, LOCK_EX | LOCK_NB) == 0 && aq_is_still(*fd, dirfd, name))
-		(void)unlinkat(dirfd, name, 0);
+	    open_locks(conf, &dirfd, NULL) == 0)
+		aq_flock_remove(dirfd, name, *fd);
 	aq_close_fd(fd);
 }
 

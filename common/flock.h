@@ -37,6 +37,11 @@ AQ_CHECK int aq_flock_wait(const struct aq_conf *conf, const char *name,
 			   bool (*is_cancelled)(void *arg), void *arg,
 			   int *ret_fd, struct aq_err *err);
 
+/* Remove the file 'name' of the lock 'fd', open to read and write, if nobody else holds
+ * it: by flock(2), or by fcntl(2) as one of builder/turn.c's.
+ */
+void aq_flock_remove(int dirfd, const char *name, int fd);
+
 /* Give up *fd, the lock 'name' in whatever mode (-1: nothing), and remove its file if
  * nobody else holds it: there is one for each key that is asked for, and in memory.
  * Who waits for it opens it again.  In a cache of one's own it stays, which other hosts
