@@ -10,75 +10,43 @@
 
 bool builder_options_read(int argc, char **argv, struct builder_options *ret)
 {
-	static const struct option known[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "node", required_argument, NULL, 'n' },
-		{ "personal", no_argument, NULL, 'p' },
-		{ "prefetch", required_argument, NULL, 'd' },
-		{ "private", no_argument, NULL, 'o' },
-		{ "base", required_argument, NULL, 'b' },
-		{ "explain", no_argument, NULL, 'e' },
-		{ "fetch", required_argument, NULL, 'f' },
-		{ "refresh", required_argument, NULL, 'r' },
-		{ "again", required_argument, NULL, 'a' },
-		{ "step", required_argument, NULL, 's' },
-		{ "uid", required_argument, NULL, 'u' },
-		{ "workflow", required_argument, NULL, 'w' },
-		{ "nodes", required_argument, NULL, 'N' },
-		{ 0 },
+	struct builder_options o = { 0 };
+	const struct {
+		const char *name;
+		const char **value; /* or, of one that has none */
+		bool *is_given;
+	} table[] = {
+		{ "config", &o.conf_path, NULL },
+		{ "node", &o.node, NULL },
+		{ "personal", NULL, &o.is_personal },
+		{ "prefetch", &o.prefetch, NULL },
+		{ "private", NULL, &o.is_private },
+		{ "base", &o.as_base, NULL },
+		{ "explain", NULL, &o.is_explain },
+		{ "fetch", &o.fetch, NULL },
+		{ "refresh", &o.refresh, NULL },
+		{ "again", &o.again, NULL },
+		{ "step", &o.step, NULL },
+		{ "uid", &o.uid, NULL },
+		{ "workflow", &o.workflow, NULL },
+		{ "nodes", &o.nodes, NULL },
 	};
-	int c;
+	struct option known[ARRAY_LEN(table) + 1] = { 0 };
+	int rc, at = 0;
 
-	*ret = (struct builder_options){ 0 };
-	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			ret->conf_path = optarg;
-			break;
-		case 'n':
-			ret->node = optarg;
-			break;
-		case 'p':
-			ret->is_personal = true;
-			break;
-		case 'b':
-			ret->as_base = optarg;
-			break;
-		case 'e':
-			ret->is_explain = true;
-			break;
-		case 'f':
-			ret->fetch = optarg;
-			break;
-		case 'r':
-			ret->refresh = optarg;
-			break;
-		case 'a':
-			ret->again = optarg;
-			break;
-		case 's':
-			ret->step = optarg;
-			break;
-		case 'u':
-			ret->uid = optarg;
-			break;
-		case 'w':
-			ret->workflow = optarg;
-			break;
-		case 'N':
-			ret->nodes = optarg;
-			break;
-		case 'd':
-			ret->prefetch = optarg;
-			break;
-		case 'o':
-			ret->is_private = true;
-			break;
-		default:
-			return false;
-		}
-	}
-	return optind == argc;
+	for (size_t i = 0; i < ARRAY_LEN(table); i++)
+		known[i] = (struct option){
+			.name = table[i].name,
+			.has_arg = table[i].value ? required_argument :
+						    no_argument,
+		};
+	while ((rc = getopt_long(argc, argv, "", known, &at)) == 0)
+		if (table[at].value)
+			*table[at].value = optarg;
+		else
+			*table[at].is_given = true;
+	*ret = o;
+	return rc == -1 && optind == argc;
 }
 
 void builder_options_apply(const struct builder_options *o, struct aq_step *step,

@@ -13,7 +13,7 @@
 #include "common/refs.h"
 #include "common/worker.h"
 
-#define ARGS_MAX 32 /* all that there are, and NULL, are 27 */
+#define ARGS_MAX 32 /* all that there are are 26 */
 /* The descriptors are first moved above these, so that none overwrites
  * another.
  */
@@ -26,79 +26,63 @@ static char *const builder_env[] = { "PATH=/usr/local/sbin:/usr/local/bin:"
 				     "/usr/sbin:/usr/bin:/sbin:/bin",
 				     "LANG=C.UTF-8", NULL };
 
-static const char *workflow_text(const struct aq_workflow *w)
+/* NULL: it is not given. */
+static void add(struct aq_strv *args, const char *name, const char *value)
 {
-	static char text[AQ_BUILD_WORKFLOW_SIZE];
-	char variable[AQ_WORKFLOW_TEXT_SIZE];
-
-	aq_workflow_print(w, variable);
-	snprintf(text, sizeof(text), "%u/%s", w->uid, variable);
-	return text;
+	if (!value)
+		return;
+	aq_strv_add(args, name);
+	aq_strv_add(args, value);
 }
 
-static void make_args(const struct aq_build_start *s, char *args[ARGS_MAX])
+static void add_number(struct aq_strv *args, const char *name, uint32_t value)
 {
-	static char job[16], prefetch[16], uid[16], step[40], nodes[16];
-	size_t n = 0;
+	aq_strv_add(args, name);
+	aq_strv_add_fmt(args, "%u", value);
+}
 
-	args[n++] = "aq-builder";
-	if (s->conf_path) {
-		args[n++] = "--config";
-		args[n++] = (char *)s->conf_path;
-	}
-	if (s->node) {
-		args[n++] = "--node";
-		args[n++] = (char *)s->node;
-	}
+/* What it is to do, and for whom. */
+static void add_purpose(struct aq_strv *args, const struct aq_build_start *s)
+{
 	if (s->is_personal)
-		args[n++] = "--personal";
-	if (s->prefetch) {
-		snprintf(prefetch, sizeof(prefetch), "%u", s->prefetch);
-		args[n++] = "--prefetch";
-		args[n++] = prefetch;
-	}
+		aq_strv_add(args, "--personal");
+	if (s->prefetch)
+		add_number(args, "--prefetch", s->prefetch);
 	if (s->is_private)
-		args[n++] = "--private";
-	if (s->as_base) {
-		args[n++] = "--base";
-		args[n++] = (char *)s->as_base;
-	}
+		aq_strv_add(args, "--private");
+	add(args, "--base", s->as_base);
 	if (s->is_explain)
-		args[n++] = "--explain";
-	if (s->fetch) {
-		args[n++] = "--fetch";
-		args[n++] = (char *)s->fetch;
-	}
-	if (s->is_refresh) {
-		snprintf(job, sizeof(job), "%u", s->job);
-		args[n++] = "--refresh";
-		args[n++] = job;
-	}
-	if (s->again) {
-		args[n++] = "--again";
-		args[n++] = (char *)s->again;
-	}
+		aq_strv_add(args, "--explain");
+	add(args, "--fetch", s->fetch);
+	if (s->is_refresh)
+		add_number(args, "--refresh", s->job);
+	add(args, "--again", s->again);
+}
+
+static int make_args(const struct aq_build_start *s, struct aq_strv *args,
+		     struct aq_err *err)
+{
+	char workflow[AQ_WORKFLOW_TEXT_SIZE];
+
+	aq_strv_add(args, "aq-builder");
+	add(args, "--config", s->conf_path);
+	add(args, "--node", s->node);
+	add_purpose(args, s);
 	if (s->step) {
-		snprintf(step, sizeof(step), "%u.%u.%u", s->step->job,
-			 s->step->step, s->step->het);
-		args[n++] = "--step";
-		args[n++] = step;
+		aq_strv_add(args, "--step");
+		aq_strv_add_fmt(args, "%u.%u.%u", s->step->job, s->step->step,
+				s->step->het);
 	}
-	if (s->nodes) {
-		snprintf(nodes, sizeof(nodes), "%u", s->nodes);
-		args[n++] = "--nodes";
-		args[n++] = nodes;
-	}
-	if (s->uid) {
-		snprintf(uid, sizeof(uid), "%u", s->uid);
-		args[n++] = "--uid";
-		args[n++] = uid;
-	}
+	if (s->nodes)
+		add_number(args, "--nodes", s->nodes);
+	if (s->uid)
+		add_number(args, "--uid", s->uid);
 	if (s->workflow && s->workflow->name[0]) {
-		args[n++] = "--workflow";
-		args[n++] = (char *)workflow_text(s->workflow);
+		aq_workflow_print(s->workflow, workflow);
+		aq_strv_add(args, "--workflow");
+		aq_strv_add_fmt(args, "%u/%s", s->workflow->uid, workflow);
 	}
-	args[n] = NULL;
+	return aq_strv_done(args, "the builder's arguments", err);
 }
 
 /* Put the descriptors at their places and close all others.  'report' goes
@@ -226,12 +210,14 @@ static int hear_of_start(int fd, const struct aq_build_start *s,
 int aq_build_spawn(const struct aq_build_start *start, struct aq_err *err)
 {
 	cleanup_close int in = -1;
-	char *args[ARGS_MAX], *kept[5];
+	cleanup_strv struct aq_strv args = AQ_STRV_INIT(ARGS_MAX);
+	char *kept[5];
 	char *const *env = builder_env;
 	int report[2];
 	pid_t pid;
 
-	make_args(start, args);
+	if (make_args(start, &args, err) != 0)
+		return AQ_SYS;
 	if (start->is_personal)
 		env = personal_env(kept);
 	if (pipe2(report, O_CLOEXEC) < 0)
@@ -241,7 +227,7 @@ int aq_build_spawn(const struct aq_build_start *start, struct aq_err *err)
 	if (pid == 0) {
 		pid = fork();
 		if (pid == 0)
-			grandchild(start, args, env, report[1]);
+			grandchild(start, args.v, env, report[1]);
 		_exit(pid < 0);
 	}
 	close(report[1]);

@@ -58,9 +58,6 @@ struct aq_build_start {
 	int answer_fd, request_fd, progress_fd, alive_fd;
 };
 
-/* UID/WORKFLOW as text. */
-#define AQ_BUILD_WORKFLOW_SIZE (AQ_WORKFLOW_TEXT_SIZE + 12)
-
 /* Until it has been executed: a busy node's disk takes seconds, and a task that cannot
  * be ended in UnkillableStepTimeout (60 s) drains its node.
  */
