@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What test_history.c compares the cache with: who runs in what, and, in
- * history_asked.c, who asks for what.
+ * history_asked.c, who asks for what.  history_build.c builds it.
  */
 #ifndef AQ_HISTORY_H
 #define AQ_HISTORY_H
@@ -66,5 +66,12 @@ void note_workflow(struct model *m, struct aq_refs *refs,
 		   const struct aq_workflow *w, int request);
 void remove_workflow(struct model *m);
 void take_notes(struct model *m);
+
+/* What the model's step 's' is called elsewhere. */
+struct aq_step step_of(const struct model *m, const struct step *s);
+/* Where the environment 'env' is; the caller frees it. */
+char *prefix_of(const struct model *m, const char *env);
+/* As a builder does, for everybody who waits for request 'n', or as `aq build`. */
+void build(struct model *m, unsigned int n);
 
 #endif

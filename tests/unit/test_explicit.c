@@ -449,17 +449,12 @@ static void damaged_files_are_told(void **state)
 	for (unsigned long i = 0; i < n; i++) {
 		cleanup_request struct aq_request *req = NULL, *again = NULL;
 		cleanup_str struct aq_str text = AQ_STR_INIT(AQ_LOCK_MAX);
-		struct aq_strv warnings = AQ_STRV_INIT(64);
 		struct aq_err err;
 		int rc;
 
 		aq_explicit_print(lock, NULL, &text);
 		disturb(&text);
-		assert_int_equal(ftruncate(fd, 0), 0);
-		assert_int_equal(pwrite(fd, text.s, text.len, 0), text.len);
-		rc = aq_request_read(path, &example_conf, &req, &warnings,
-				     &err);
-		aq_strv_free(&warnings);
+		rc = read_text(text.s, text.len, &req, &err);
 		if (rc) {
 			assert_int_equal(rc, AQ_USER);
 			assert_true(aq_starts_with(err.text, path));

@@ -2,85 +2,9 @@
 /* common/request.c: from a file to a request. */
 #include "tests/unit/unit.h"
 
-#include <dirent.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "common/request.h"
-#include "common/str.h"
-#include "tests/unit/example_conf.h"
-
-#define TEXT_AND_SIZE(literal) literal, sizeof(literal) - 1
-
-static char dir[] = "/tmp/test-request-XXXXXX";
-
-static void write_file(const char *name, const char *text, size_t len)
-{
-	char path[256];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	f = fopen(path, "w");
-	assert_non_null(f);
-	assert_int_equal(fwrite(text, 1, len, f), len);
-	fclose(f);
-}
-
-/* Read 'text' as req.yaml; the request, or NULL with what was wrong. */
-static struct aq_request *read_text(const char *text, struct aq_strv *warnings,
-				    struct aq_err *err)
-{
-	struct aq_request *req = NULL;
-	char path[256];
-
-	write_file("req.yaml", text, strlen(text));
-	snprintf(path, sizeof(path), "%s/req.yaml", dir);
-	return aq_request_read(path, &example_conf, &req, warnings, err) ? NULL
-									 : req;
-}
-
-/* The canonical form of 'text', which is right. */
-static void expect(const char *text, const char *canonical)
-{
-	struct aq_strv warnings = AQ_STRV_INIT(64);
-	cleanup_request struct aq_request *req = NULL, *again = NULL;
-	struct aq_err err;
-
-	req = read_text(text, &warnings, &err);
-	if (!req)
-		fail_msg("%s", err.text);
-	assert_string_equal(req->canonical, canonical);
-	if (aq_request_parse(req->canonical, req->canonical_len, &example_conf,
-			     &again, &err))
-		fail_msg("parse: %s", err.text);
-	assert_string_equal(again->digest, req->digest);
-	assert_string_equal(again->canonical, req->canonical);
-	aq_strv_free(&warnings);
-}
-
-/* 'text' is refused with exactly 'message' ("%" stands for the file). */
-static void expect_refused(const char *text, const char *message)
-{
-	struct aq_strv warnings = AQ_STRV_INIT(64);
-	cleanup_str struct aq_str want = AQ_STR_INIT(8192);
-	cleanup_request struct aq_request *req = NULL;
-	struct aq_err err;
-
-	req = read_text(text, &warnings, &err);
-	aq_strv_free(&warnings);
-	if (req)
-		fail_msg("accepted as %s", req->canonical);
-	for (; *message; message++)
-		if (aq_starts_with(message, "%/"))
-			aq_str_add(&want, dir);
-		else if (aq_starts_with(message, "%:"))
-			aq_str_add_fmt(&want, "%s/req.yaml", dir);
-		else
-			aq_str_add_char(&want, *message);
-	assert_string_equal(err.text, aq_str_get(&want));
-	assert_int_equal(err.class, AQ_USER);
-}
+#include "tests/unit/reading.h"
 
 static void test_design_example(void **state)
 {
@@ -215,12 +139,12 @@ static void test_other_tools(void **state)
 	snprintf(want, sizeof(want),
 		 "%s/req.yaml:1:1: key 'category' is another tool's: it has no "
 		 "effect here",
-		 dir);
+		 reading_dir);
 	assert_string_equal(warnings.v[0], want);
 	snprintf(want, sizeof(want),
 		 "%s/req.yaml:2:12: channel 'defaults' is left out: this site "
 		 "has none",
-		 dir);
+		 reading_dir);
 	assert_string_equal(warnings.v[2], want);
 	aq_strv_free(&warnings);
 }
@@ -337,151 +261,15 @@ static void test_limits(void **state)
 	assert_non_null(strstr(err.text, ":1:1: is over 64 KiB"));
 
 	aq_str_truncate(&text, 60000);
-	assert_null(aq_request_read(dir, &example_conf, &req, &warnings, &err)
+	assert_null(aq_request_read(reading_dir, reading_conf, &req, &warnings, &err)
 			    ? NULL
 			    : req);
 	assert_non_null(strstr(err.text, "is not a regular file"));
-	assert_int_equal(aq_request_read("/nonexistent/x", &example_conf, &req,
+	assert_int_equal(aq_request_read("/nonexistent/x", reading_conf, &req,
 					 &warnings, &err),
 			 AQ_USER);
 	assert_non_null(strstr(err.text, "/nonexistent/x:1:1: cannot open it"));
 	aq_strv_free(&warnings);
-}
-
-/* -- what a pip section includes -- */
-
-static void test_includes(void **state)
-{
-	(void)state;
-	write_file("a.txt", TEXT_AND_SIZE("numpy==1.0 # why\r\n"
-					  "# -e .\r\n\r\n-c c.txt\r\n"
-					  "scipy\\\r\n>=1 , \\\r\n<2\r\n"
-					  "-r \"b.txt\""));
-	write_file("b.txt", TEXT_AND_SIZE("\xff\xfe"
-					  "x\0\n\0"));
-	write_file("c.txt", TEXT_AND_SIZE("y<3\n"));
-	expect("requirements: [-r a.txt, --constraint=c.txt]\n",
-	       "aq-request 1\npython 3.12.*\npip numpy==1\n"
-	       "pip scipy>=1,<2\npip x\nconstraint y<3\n");
-	expect("dependencies: [a, {pip: [-c c.txt]}]\n",
-	       "aq-request 1\nconda a\n");
-	write_file("a.txt", TEXT_AND_SIZE("ok\n\n  x==\n--pre\n-i x\n-r "
-					  "none.txt\n-r https://a.example/\n"));
-	expect_refused("requirements: [-ra.txt]\n",
-		       "%/a.txt:3:3: 'x==': version '==' is missing behind "
-		       "the operator\n"
-		       "%/a.txt:4:1: option '--pre' is not supported: remove "
-		       "it, and write 'NAME>=2.0rc1' for a package of which a "
-		       "pre-release will do\n"
-		       "%/a.txt:5:1: option '-i' is not supported: remove it, "
-		       "the administrator chooses where packages come from\n"
-		       "%/a.txt:6:1: included file 'none.txt': cannot open "
-		       "it: No such file or directory\n"
-		       "%/a.txt:7:1: included file 'https://a.example/' is a "
-		       "URL: write the path of a file");
-	write_file("c.txt", TEXT_AND_SIZE("y[z]\n"));
-	expect_refused("requirements: [--constraint c.txt]\n",
-		       "%/c.txt:1:1: constraint 'y[z]' has extras, which pip "
-		       "does not take: leave them out");
-}
-
-/* SHA-256 of "abc", FIPS 180-4's example. */
-#define ABC "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-
-static void test_private(void **state)
-{
-	char want[1024];
-
-	(void)state;
-	expect_refused("requirements: [x @ git+https://h/p]\n",
-		       "%:1:16: 'x @ git+https://h/p' is a repository, which "
-		       "this site refuses (aq.conf's policy: vcs=refuse): name "
-		       "a released package, or ask the administrator for "
-		       "'vcs=private'");
-	for (size_t i = 0; i < AQ_INPUT_SCRIPT; i++)
-		example_conf.policy[i] = AQ_POLICY_PRIVATE;
-	write_file("x_y-1-py3-none-any.whl", TEXT_AND_SIZE("abc"));
-	snprintf(want, sizeof(want),
-		 "aq-request 1\npython 3.12.*\n"
-		 "pip b[c] @ git+https://h/p@v1#subdirectory=s ; "
-		 "os_name == \"a\"\npip x-y @ file://%s/x_y-1-py3-none-any.whl"
-		 "#sha256=" ABC "\nno-binary b\nno-binary d-e\n", dir);
-	expect("requirements: ['B[c]@git+https://h/p@v1#subdirectory=s ; "
-	       "os_name==\"a\"', ./x_y-1-py3-none-any.whl, "
-	       "'--no-binary D_e,b', --no-binary=b]\n", want);
-	write_file("r.txt", TEXT_AND_SIZE("x_y-1-py3-none-any.whl # of ours\n"));
-	snprintf(want, sizeof(want),
-		 "aq-request 1\npython 3.12.*\npip x-y @ file://%s/"
-		 "x_y-1-py3-none-any.whl#sha256=" ABC "\n", dir);
-	expect("requirements: [-r r.txt]\n", want);
-	/* nothing that it is about */
-	expect("dependencies: [a, {pip: [--no-binary b]}]\n",
-	       "aq-request 1\nconda a\n");
-	expect_refused("requirements: [./none.whl, x.tar.gz, '--no-binary :all:', "
-		       "x @ file:///none.whl]\n",
-		       "%:1:16: cannot find '%/./none.whl': No such file or directory\n"
-		       "%:1:28: 'x.tar.gz' is a local path, which the nodes may "
-		       "not have: name a released package\n"
-		       "%:1:38: ':all:' is no package: name those that are to "
-		       "be built from source\n"
-		       "%:1:59: cannot read '/none.whl': No such file or directory");
-	for (size_t i = 0; i < AQ_INPUT_SCRIPT; i++)
-		example_conf.policy[i] = AQ_POLICY_REFUSE;
-}
-
-static void test_include_itself(void **state)
-{
-	char big[70000];
-
-	(void)state;
-	write_file("a.txt", TEXT_AND_SIZE("-r b.txt\n"));
-	write_file("b.txt", TEXT_AND_SIZE("-r ./a.txt\n"));
-	expect_refused("requirements: [-r a.txt]\n",
-		       "%/b.txt:1:1: included file './a.txt' includes itself");
-	memset(big, '#', sizeof(big));
-	write_file("b.txt", big, sizeof(big));
-	expect_refused("requirements: [-r a.txt]\n",
-		       "%/a.txt:1:1: included file 'b.txt': is over 64 KiB "
-		       "with what it includes (1024 KiB of pip's '--hash' options aside): "
-		       "a request is smaller");
-}
-
-/* Two lines of eight files each, every one naming the next twice: without a
- * budget that would be 2^8 reads.
- */
-static void test_include_fan(void **state)
-{
-	struct aq_strv warnings = AQ_STRV_INIT(64);
-	struct aq_err err;
-
-	(void)state;
-	for (int i = 0; i < 9; i++) {
-		char name[32], text[64];
-
-		snprintf(name, sizeof(name), "f%d.txt", i);
-		snprintf(text, sizeof(text), "-r f%d.txt\n-r f%d.txt\n", i + 1,
-			 i + 1);
-		write_file(name, text, strlen(text));
-	}
-	assert_null(read_text("requirements: [-r f0.txt]\n", &warnings, &err));
-	assert_non_null(strstr(err.text, "more than 8 files that include"));
-	aq_strv_free(&warnings);
-}
-
-static int make_dir(void **state)
-{
-	(void)state;
-	return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-	cleanup_closedir DIR *d = opendir(dir);
-
-	(void)state;
-	for (struct dirent *e; d && (e = readdir(d));)
-		unlinkat(dirfd(d), e->d_name, 0);
-	return rmdir(dir);
 }
 
 int main(void)
@@ -497,11 +285,7 @@ int main(void)
 		cmocka_unit_test(test_refused_items),
 		cmocka_unit_test(test_many_errors),
 		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_includes),
-		cmocka_unit_test(test_private),
-		cmocka_unit_test(test_include_itself),
-		cmocka_unit_test(test_include_fan),
 	};
 
-	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+	return cmocka_run_group_tests(tests, reading_setup, reading_teardown);
 }
