@@ -4,7 +4,6 @@
  * packages come first, from the verified archives: what they brought of this is
  * noted before a wheel is installed, and compared afterwards.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -16,6 +15,7 @@
 #include "builder/prefix.h"
 #include "builder/seal.h"
 #include "builder/seal_inside.h"
+#include "common/dist_info.h"
 #include "common/io.h"
 
 #define NAMES_MAX 16384 /* packages of a prefix */
@@ -170,37 +170,6 @@ static int judge_conda(struct build *b, int root, struct aq_err *err)
 	return rc;
 }
 
-/* PEP 503's form of a name; 'len' bytes of it. */
-static void normalise(const char *name, size_t len, struct aq_str *ret)
-{
-	for (size_t i = 0; i < len; i++) {
-		bool is_mark = strchr("-_.", name[i]) != NULL;
-
-		if (!is_mark)
-			aq_str_add_char(ret, (char)tolower((unsigned char)name[i]));
-		else if (!ret->len || aq_str_get(ret)[ret->len - 1] != '-')
-			aq_str_add_char(ret, '-');
-	}
-}
-
-static bool is_of_a_wheel(const struct aq_lock *lock, const char *record)
-{
-	cleanup_str struct aq_str is = AQ_STR_INIT(NAME_MAX);
-
-	normalise(record, strcspn(record, "-"), &is);
-	for (size_t i = 0; i < lock->n_items; i++) {
-		cleanup_str struct aq_str name = AQ_STR_INIT(NAME_MAX);
-
-		if (lock->items[i].kind == AQ_LOCK_CONDA)
-			continue;
-		normalise(lock->items[i].name, strlen(lock->items[i].name),
-			  &name);
-		if (strcmp(aq_str_get(&is), aq_str_get(&name)) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* Each record of a Python package came with conda's or is a wheel's. */
 static int judge_records(struct build *b, int root, struct aq_err *err)
 {
@@ -214,7 +183,8 @@ static int judge_records(struct build *b, int root, struct aq_err *err)
 	rc = list(root, site, is_record, &names, err);
 	for (size_t i = 0; !rc && i < names.n; i++)
 		if (!aq_strv_has(&b->records, names.v[i]) &&
-		    !is_of_a_wheel(b->lock, names.v[i]))
+		    !aq_dist_info_wheel(b->lock, names.v[i],
+					strcspn(names.v[i], "-")))
 			rc = seal_refuse(b, names.v[i],
 					 "the record of a package that is not one of the lock's",
 					 err);

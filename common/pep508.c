@@ -80,10 +80,25 @@ static int refuse_others(struct scan *s)
 	return 0;
 }
 
+void aq_pep503_name(const char *name, size_t len, char *ret, size_t size)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len && n + 1 < size; i++) {
+		char c = (char)tolower((unsigned char)name[i]);
+
+		if (strchr("-_.", c))
+			c = '-';
+		if (c != '-' || !n || ret[n - 1] != '-')
+			ret[n++] = c;
+	}
+	ret[n] = '\0';
+}
+
 /* A name by PEP 508, normalised by PEP 503, from s->p on. */
 static int parse_name(struct scan *s, char **ret)
 {
-	size_t len = 0, out = 0;
+	size_t len = 0;
 	char *name;
 
 	while (isalnum((unsigned char)s->p[len]) ||
@@ -98,15 +113,7 @@ static int parse_name(struct scan *s, char **ret)
 	name = malloc(len + 1);
 	if (!name)
 		return out_of_memory(s);
-	for (size_t i = 0; i < len; i++) {
-		char c = s->p[i];
-
-		if (isalnum((unsigned char)c))
-			name[out++] = (char)tolower((unsigned char)c);
-		else if (name[out - 1] != '-')
-			name[out++] = '-';
-	}
-	name[out] = '\0';
+	aq_pep503_name(s->p, len, name, len + 1);
 	s->p += len;
 	*ret = name;
 	return 0;

@@ -18,6 +18,11 @@ struct aq_requirement {
 	char *marker;	       /* normal form (common/marker.h), or NULL */
 };
 
+/* PEP 503's form of a name of 'len' bytes: lower case, '-' for runs of "-_."; cut to
+ * ret[size].
+ */
+void aq_pep503_name(const char *name, size_t len, char *ret, size_t size);
+
 /* Parse one requirement.  Returns 0 and sets *ret (release with
  * aq_requirement_free()), or AQ_USER with what is wrong and what to write
  * instead, or AQ_SYS; *ret is untouched then.  URLs that are no direct

@@ -2,7 +2,6 @@
 /* What is known to be in a prefix: conda-meta/NAME.json of conda's packages
  * (`paths_data`), RECORD of wheels.  The records must be those of the lock.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,13 +10,14 @@
 
 #include "common/base.h"
 #include "common/db.h"
+#include "common/dist_info.h"
 #include "common/io.h"
 #include "common/pep440.h"
 #include "common/verify_inside.h"
 
 /* The record of a package: of 100,000 files. */
 #define RECORD_MAX (64 * 1024 * 1024)
-#define NAME_SIZE 256
+#define NAME_SIZE AQ_DIST_INFO_SIZE
 
 struct reading {
 	int prefix;
@@ -31,59 +31,6 @@ struct reading {
 	const char *path; /* of that record, for people */
 	const char *site; /* "lib/python3.9/site-packages" */
 };
-
-/* PEP 503: lower case, runs of "-_." as one dash. */
-static void fold_name(const char *name, size_t len, char ret[NAME_SIZE])
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < len && n + 1 < NAME_SIZE; i++) {
-		char c = (char)tolower((unsigned char)name[i]);
-
-		if (strchr("-_.", c))
-			c = '-';
-		if (c != '-' || !n || ret[n - 1] != '-')
-			ret[n++] = c;
-	}
-	ret[n] = '\0';
-}
-
-/* "NAME-VERSION.dist-info"; false: it is none. */
-static bool split_info(const char *info, char ret_name[NAME_SIZE],
-		       char ret_version[NAME_SIZE])
-{
-	static const char end[] = ".dist-info";
-	const char *dash = strchr(info, '-');
-	size_t len = strlen(info);
-
-	if (!aq_ends_with(info, end) || !dash)
-		return false;
-	fold_name(info, (size_t)(dash - info), ret_name);
-	len -= strlen(end);
-	if (len <= (size_t)(dash + 1 - info) ||
-	    len - (size_t)(dash + 1 - info) >= NAME_SIZE)
-		return false;
-	snprintf(ret_version, NAME_SIZE, "%.*s",
-		 (int)(len - (size_t)(dash + 1 - info)), dash + 1);
-	return true;
-}
-
-static const struct aq_lock_item *find_wheel(const struct aq_lock *lock,
-					     const char *folded)
-{
-	char name[NAME_SIZE];
-
-	for (size_t i = 0; i < lock->n_items; i++) {
-		const struct aq_lock_item *item = &lock->items[i];
-
-		if (item->kind == AQ_LOCK_CONDA)
-			continue;
-		fold_name(item->name, strlen(item->name), name);
-		if (strcmp(name, folded) == 0)
-			return item;
-	}
-	return NULL;
-}
 
 /* -- conda -- */
 
@@ -101,7 +48,8 @@ static bool is_of_wheel(const struct aq_lock *lock, const char *path)
 	start = memrchr(path, '/', (size_t)(end - path));
 	start = start ? start + 1 : path;
 	snprintf(info, sizeof(info), "%.*s", (int)(end - start), start);
-	return split_info(info, name, version) && find_wheel(lock, name);
+	return aq_dist_info_split(info, name, version) &&
+	       aq_dist_info_wheel(lock, name, strlen(name));
 }
 
 /* Where a path of a package for any Python is in the prefix: conda records it as the
@@ -240,119 +188,14 @@ static int read_conda(struct reading *r, int dir, const char *name,
 
 /* -- wheels -- */
 
-static int value_of(char c)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				     "abcdefghijklmnopqrstuvwxyz0123456789-_";
-	const char *at = c ? strchr(digits, c) : NULL;
-
-	return at ? (int)(at - digits) : -1;
-}
-
-/* "sha256=" and 43 digits of base64url (RFC 4648, 5), as hexadecimal; "" if it
- * is anything else.
- */
-static void read_hash(const char *text, char ret[AQ_SHA256_HEX_SIZE])
-{
-	static const char hex[] = "0123456789abcdef";
-	const char *p = text + strlen("sha256=");
-	unsigned int bits = 0, n_bits = 0;
-	size_t n = 0;
-
-	ret[0] = '\0';
-	if (!aq_starts_with(text, "sha256=") ||
-	    strspn(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-		      "0123456789-_") != 43)
-		return;
-	for (; n < AQ_SHA256_HEX_SIZE - 1; p++) {
-		bits = (bits << 6 | (unsigned int)value_of(*p)) & 0xfff;
-		n_bits += 6;
-		for (; n_bits >= 4 && n < AQ_SHA256_HEX_SIZE - 1; n_bits -= 4)
-			ret[n++] = hex[bits >> (n_bits - 4) & 15];
-	}
-	ret[n] = '\0';
-}
-
-/* A field of RFC 4180 at *at, in place; *at is behind its comma or line. */
-static char *take_field(char **at, bool *is_last)
-{
-	char *start = *at, *from = *at, *to = *at;
-	bool is_quoted = *from == '"';
-
-	if (is_quoted)
-		from++;
-	while (*from) {
-		if (is_quoted && *from == '"' && from[1] == '"')
-			from++;
-		else if (is_quoted && *from == '"') {
-			is_quoted = false;
-			from++;
-			continue;
-		} else if (!is_quoted && strchr(",\r\n", *from))
-			break;
-		*to++ = *from++;
-	}
-	*is_last = *from != ',';
-	if (*from == '\r')
-		from++;
-	*at = *from ? from + 1 : from;
-	*to = '\0';
-	return start;
-}
-
-/* 'path' below r->site as one below the prefix: "../../../bin/x" too.  False: it
- * leads out.
- */
-static bool resolve(const struct reading *r, const char *path,
-		    char ret[AQ_WALK_PATH_MAX])
-{
-	size_t len = (size_t)snprintf(ret, AQ_WALK_PATH_MAX, "%s", r->site);
-
-	if (*path == '/')
-		return false;
-	while (*path) {
-		size_t n = strcspn(path, "/");
-
-		if (n == 2 && strncmp(path, "..", 2) == 0) {
-			const char *slash = memrchr(ret, '/', len);
-
-			if (!len)
-				return false;
-			len = slash ? (size_t)(slash - ret) : 0;
-		} else if (n && !(n == 1 && *path == '.')) {
-			if (len + n + 2 > AQ_WALK_PATH_MAX)
-				return false;
-			if (len)
-				ret[len++] = '/';
-			memcpy(ret + len, path, n);
-			len += n;
-		}
-		ret[len] = '\0';
-		path += n + (path[n] == '/');
-	}
-	return len > 0;
-}
-
 static int add_rows(struct reading *r, char *text, struct aq_err *err)
 {
 	char path[AQ_WALK_PATH_MAX], sha256[AQ_SHA256_HEX_SIZE];
 	int rc = 0;
 
-	while (!rc && *text) {
-		bool is_last;
-		const char *name = take_field(&text, &is_last);
-
-		sha256[0] = '\0';
-		for (int i = 1; !is_last; i++) {
-			const char *value = take_field(&text, &is_last);
-
-			if (i == 1)
-				read_hash(value, sha256);
-		}
-		if (*name && resolve(r, name, path))
-			rc = claims_add(r->claims, path, '?', r->package,
-					sha256, 0, err);
-	}
+	while (!rc && aq_dist_info_next(&text, r->site, path, sha256))
+		rc = claims_add(r->claims, path, '?', r->package, sha256, 0,
+				err);
 	return rc;
 }
 
@@ -397,9 +240,9 @@ static int read_wheel(struct reading *r, int site, const char *info,
 
 	snprintf(in, sizeof(in), "%s/RECORD", info);
 	snprintf(path, sizeof(path), "%s/%s", r->site, in);
-	if (!split_info(info, name, version))
+	if (!aq_dist_info_split(info, name, version))
 		return 0;
-	item = find_wheel(r->lock, name);
+	item = aq_dist_info_wheel(r->lock, name, strlen(name));
 	if (!item && is_claimed(r->claims, path))
 		return 0;
 	if (item)
