@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* aq-builder from inside.
  *
- *   main.c       enter clean, read the request, answer; options.c
+ *   main.c       enter clean, read the request, choose its domain; options.c
+ *   serve.c      one request there: its turn, look again, or build; answer
  *   turn.c       one build a key: wait for one's turn, notice who still waits
  *   queue.c      how many builds run at once, whose is next; order.c decides
  *   allowance.c  what a user may have built: new keys, bytes
@@ -254,6 +255,13 @@ AQ_CHECK int explain(struct build *b, struct aq_err *err);
  * from elsewhere into shared_dir; the answer's text is "NUMBER packages, NUMBER wheels".
  */
 AQ_CHECK int fetch_for_others(struct build *b, struct aq_err *err);
+
+/* -- serve.c -- */
+/* The domain is entered (b->conf): take our step's reference, wait for our turn, and
+ * answer with what is there by then, or is built.  AQ_USER with b->must_be_private: the
+ * same is to be tried in the domain of b->uid.
+ */
+AQ_CHECK int serve(struct build *b, struct aq_err *err);
 
 /* -- build.c -- */
 /* Whether nobody waits for the build any more, or it has taken too long; for

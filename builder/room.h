@@ -21,8 +21,8 @@ void room_note(struct build *b, const struct aq_err *err);
  * somebody else builds; else with the next collection.
  */
 void room_give_back(struct build *b);
-/* If it was, collect: true, there is more room than before, and it is worth
- * another try; else 'err', if that is of room, says what is full.  The lock
+/* If it failed for want of room, collect: true, there is more than before, and it is
+ * worth another try; else 'err', if that is of room, says what is full.  The lock
  * `caches` must not be held.
  */
 bool room_make(struct build *b, struct aq_err *err);
