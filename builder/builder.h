@@ -5,7 +5,7 @@
  *   serve.c      one request there: its turn, look again, or build; answer
  *   turn.c       one build a key: wait for one's turn, notice who still waits
  *   queue.c      how many builds run at once, whose is next; order.c decides
- *   allowance.c  what a user may have built: new keys, bytes
+ *   allowance.c  what a user may have built: new keys (keys.c), bytes
  *   say.c        progress for the user and for other waiters
  *   outcome.c    what came of it, counted and said; parts.c how long it took
  *   build.c      the build itself: resolve, make, probe, seal, commit
@@ -14,22 +14,22 @@
  *   host.c       what this node has of what packages may need of one
  *   shared.c     the same lock on all nodes; shared_*.c
  *   prefix.c     where it is made
- *   packages.c   what clients unpack: looked at, and closed; packages_judge.c
- *                packages_flat.c
+ *   caches.c     whether what lies there is what was written; power cuts
+ *   packages.c   what clients unpack: looked at, and closed; packages_*.c
  *   client.c     the table of clients; rattler.c mamba.c bundled.c are dialects;
  *                clients.c finds them
  *   inherit.c    layers over a base; stubs.c bare.c layer.c
- *   pip.c        pip requirements; uv.c
+ *   pip.c        pip requirements; uv.c, pylock.c is its file, known.c what it said
  *   records.c    what clients print, as lines of a lock
  *   secrets.c    credentials, for the programs that fetch
  *   scripts.c    link scripts of packages, where they may run
- *   probe.c      what runs an environment's own programs; activation.c decides
+ *   probe.c      what runs an environment's own programs; activation*.c decides
  *   bytecode.c   byte-code that environments share; bytecode_*.c
  *   seal.c       root's walk over what was built; seal_*.c
  *   room.c       room on the disk for it
  *   run.c        a program in the cage, under a deadline; run_child.c becomes it;
  *                cage.h identity.c; held.c redacts what it says
- *   cgroup.c     what all programs of a build may take together
+ *   limits.h     what a program may take; all of a build's together: cgroup*.c
  *
  * A part that others call has a header of its name; the rest of them, and what all
  * have, is here.

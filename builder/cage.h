@@ -35,7 +35,7 @@ const struct identity *phase_identity(const struct build *b, enum phase phase);
  */
 AQ_CHECK int cage_run_pip(struct build *b, struct command *cmd,
 			  struct aq_err *err);
-/* Away with what programs left in their scratch. */
+/* Away with what programs left in their scratch, and with what was passed to them. */
 void cage_clean(const struct build *b);
 /* From here on what clients see of work/ is a new one of this build's own, in which
  * the client makes the prefix, until cage_end_alone(): no path leads from there to
@@ -44,8 +44,8 @@ void cage_clean(const struct build *b);
  */
 AQ_CHECK int cage_begin_alone(struct build *b, struct aq_err *err);
 AQ_CHECK int cage_end_alone(struct build *b, struct aq_err *err);
-/* Write the file STEM.KEY.SUFFIX that a program in the cage is to read; its
- * path there.
+/* Write the file STEM.SUFFIX, in a directory of the build's own, that a program in the
+ * cage is to read; its path there.
  */
 AQ_CHECK int cage_pass_file(struct build *b, const char *stem,
 			    const char *suffix, const char *text, size_t len,

@@ -47,7 +47,9 @@ void command_free(struct command *cmd);
  */
 AQ_CHECK int run(struct build *b, struct command *cmd, struct aq_err *err);
 
-/* Call 'fn' in a child in the cage, its text to 'output'. */
+/* Call 'fn' in a child in the cage, its text to 'output'.  Fails as run() does, and
+ * with AQ_SYS and the text of its error, of whatever class, where 'fn' does.
+ */
 AQ_CHECK int run_function(struct build *b, enum phase phase,
 			  int (*fn)(void *arg, struct aq_str *out,
 				    struct aq_err *err),
