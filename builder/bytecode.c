@@ -330,7 +330,6 @@ struct marks {
 static int catch_up_mark(const char *name, void *arg, struct aq_err *err)
 {
 	struct marks *m = arg;
-
 	int rc;
 
 	(void)err;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* rattler, prefix.dev's own command line (crate rattler-bin, 0.5): `solve
- * --format json` prints repodata records, `create` links.  It runs link
- * scripts, cannot be told not to, and says nothing of those that fail: so where it
- * links there is never a shell, and scripts.c runs what may run; it verifies archives against the records
- * of the channel, and exact specs with their SHA-256 leave it no choice.
+/* rattler, prefix.dev's own command line (crate rattler-bin, 0.5): `solve --format json`
+ * prints repodata records, `create` links.  It runs link scripts, cannot be told not to,
+ * and says nothing of those that fail: so where it links there is never a shell, and
+ * scripts.c runs what may run.  It verifies archives against the records of the channel,
+ * and exact specs with their SHA-256 leave it no choice.
  */
 #include <string.h>
 
@@ -17,7 +17,6 @@ static const char *const refusals[] = {
 static void start(const struct build *b, struct command *cmd,
 		  const char *program, const char *verb)
 {
-
 	aq_strv_add(&cmd->argv, program);
 	aq_strv_add(&cmd->argv, verb);
 	aq_strv_add(&cmd->argv, "--platform");

@@ -153,3 +153,22 @@ int hold_hit(struct aq_refs *refs, const struct aq_step *step, const char *env,
 
 	return aq_refs_hold_built(refs, step, env, now, &hit, NULL);
 }
+
+struct aq_store *must_open_store(const struct aq_conf *conf,
+				 enum aq_store_mode mode)
+{
+	struct aq_store *store = NULL;
+	struct aq_err err = { 0 };
+
+	if (aq_store_open(conf, mode, &store, &err) != 0)
+		fail_msg("%s", err.text);
+	return store;
+}
+
+void commit_sample(struct aq_store *store, const struct sample *s)
+{
+	struct aq_err err = { 0 };
+
+	if (aq_store_commit(store, &s->env, &s->tie, &err) != 0)
+		fail_msg("%s", err.text);
+}

@@ -25,6 +25,11 @@ struct sample {
 struct sample *sample(unsigned int n, uint32_t generation);
 void sample_free(struct sample *s);
 
+/* The store, which can be opened; the sample's row, which can be made. */
+struct aq_store *must_open_store(const struct aq_conf *conf,
+				 enum aq_store_mode mode);
+void commit_sample(struct aq_store *store, const struct sample *s);
+
 /* How often a random, fault or load test tries: the variable 'name'. */
 unsigned long count_of(const char *name, unsigned long otherwise);
 

@@ -285,12 +285,7 @@ void run_sql(const struct aq_conf *conf, const char *sql)
 
 struct aq_store *open_store(const struct aq_conf *conf)
 {
-	struct aq_store *store = NULL;
-	struct aq_err err = { 0 };
-
-	if (aq_store_open(conf, AQ_STORE_WRITE, &store, &err) != 0)
-		fail_msg("%s", err.text);
-	return store;
+	return must_open_store(conf, AQ_STORE_WRITE);
 }
 
 /* -- looking -- */

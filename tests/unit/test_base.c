@@ -12,12 +12,7 @@
 
 static struct aq_store *must_open(const struct aq_conf *conf)
 {
-	struct aq_store *store = NULL;
-	struct aq_err err = { 0 };
-
-	if (aq_store_open(conf, AQ_STORE_EXAMINE, &store, &err) != 0)
-		fail_msg("%s", err.text);
-	return store;
+	return must_open_store(conf, AQ_STORE_EXAMINE);
 }
 
 /* Commit an environment of Python 'full', with prefix and manifest. */

@@ -10,25 +10,6 @@
 #include "common/store_inside.h"
 #include "tests/unit/cachedir.h"
 
-static struct aq_store *must_open(const struct aq_conf *conf,
-				  enum aq_store_mode mode)
-{
-	struct aq_store *store = NULL;
-	struct aq_err err = { 0 };
-
-	if (aq_store_open(conf, mode, &store, &err) != 0)
-		fail_msg("%s", err.text);
-	return store;
-}
-
-static void must_commit(struct aq_store *store, const struct sample *s)
-{
-	struct aq_err err = { 0 };
-
-	if (aq_store_commit(store, &s->env, &s->tie, &err) != 0)
-		fail_msg("%s", err.text);
-}
-
 static void expect_same(const struct aq_env *a, const struct aq_env *b)
 {
 	assert_string_equal(a->name, b->name);
@@ -59,7 +40,7 @@ static void what_is_committed_is_found(void **state)
 {
 	struct sample *s = sample(1, 1);
 	cleanup_store struct aq_store *store =
-		must_open(*state, AQ_STORE_WRITE);
+		must_open_store(*state, AQ_STORE_WRITE);
 	cleanup_env struct aq_env *a = NULL, *b = NULL, *c = NULL, *d = NULL;
 	struct aq_err err = { 0 };
 
@@ -68,7 +49,7 @@ static void what_is_committed_is_found(void **state)
 	s->env.kind = AQ_ENV_INHERITED;
 	s->env.pinned = true;
 	snprintf(s->env.base, sizeof(s->env.base), "0123456789abcdef0123-1");
-	must_commit(store, s);
+	commit_sample(store, s);
 	assert_int_equal(find(store, s, &a), 0);
 	expect_same(a, &s->env);
 	assert_int_equal(aq_store_find_key(store, s->key, &b, &err), 0);
@@ -85,10 +66,10 @@ static void bytes_decide_not_the_digest(void **state)
 {
 	struct sample *s = sample(1, 1);
 	cleanup_store struct aq_store *store =
-		must_open(*state, AQ_STORE_WRITE);
+		must_open_store(*state, AQ_STORE_WRITE);
 	cleanup_env struct aq_env *env = NULL;
 
-	must_commit(store, s);
+	commit_sample(store, s);
 	assert_int_equal(aq_store_find(store, s->digest, "context\n",
 				       "request 2\n", &env, NULL), AQ_MISS);
 	assert_int_equal(aq_store_find(store, s->digest, "other\n",
@@ -101,11 +82,11 @@ static void a_name_is_committed_once(void **state)
 {
 	struct sample *s = sample(1, 1), *t = sample(2, 1);
 	cleanup_store struct aq_store *store =
-		must_open(*state, AQ_STORE_WRITE);
+		must_open_store(*state, AQ_STORE_WRITE);
 	cleanup_env struct aq_env *env = NULL;
 
-	must_commit(store, s);
-	must_commit(store, s); /* the very same */
+	commit_sample(store, s);
+	commit_sample(store, s); /* the very same */
 	/* another of that name: nothing of it is kept */
 	t->env = s->env;
 	t->env.created++;
@@ -127,13 +108,13 @@ static void a_key_leads_to_what_was_tied_last(void **state)
 {
 	struct sample *s = sample(1, 1), *t = sample(2, 1);
 	cleanup_store struct aq_store *store =
-		must_open(*state, AQ_STORE_WRITE);
+		must_open_store(*state, AQ_STORE_WRITE);
 	cleanup_env struct aq_env *a = NULL, *b = NULL;
 	struct aq_err err = { 0 };
 
-	must_commit(store, s);
+	commit_sample(store, s);
 	t->tie = s->tie; /* another lock for the same request */
-	must_commit(store, t);
+	commit_sample(store, t);
 	assert_int_equal(find(store, s, &a), 0);
 	assert_string_equal(a->name, t->env.name);
 	assert_int_equal(aq_store_bind(store, s->env.name, &s->tie, &err), 0);
@@ -148,14 +129,14 @@ static void prefixes_of_names_are_names(void **state)
 {
 	struct sample *s = sample(1, 1), *t = sample(1, 12), *u = sample(2, 1);
 	cleanup_store struct aq_store *store =
-		must_open(*state, AQ_STORE_WRITE);
+		must_open_store(*state, AQ_STORE_WRITE);
 	cleanup_env struct aq_env *a = NULL, *b = NULL;
 	struct aq_err err = { 0 };
 	char prefix[8] = "";
 
-	must_commit(store, s);
-	must_commit(store, t);
-	must_commit(store, u);
+	commit_sample(store, s);
+	commit_sample(store, t);
+	commit_sample(store, u);
 	/* "…-1" is a whole name, though "…-12" begins so too */
 	assert_int_equal(aq_store_find_name(store, s->env.name, &a, &err), 0);
 	assert_string_equal(a->name, s->env.name);
@@ -175,18 +156,18 @@ static void removing_takes_all_that_was_tied(void **state)
 {
 	struct sample *s = sample(1, 1), *t = sample(2, 1);
 	cleanup_store struct aq_store *store =
-		must_open(*state, AQ_STORE_WRITE);
+		must_open_store(*state, AQ_STORE_WRITE);
 	cleanup_env struct aq_env *a = NULL, *b = NULL;
 	struct aq_err err = { 0 };
 
-	must_commit(store, s);
-	must_commit(store, t);
+	commit_sample(store, s);
+	commit_sample(store, t);
 	assert_int_equal(aq_store_remove(store, s->env.name, &err), 0);
 	assert_int_equal(aq_store_remove(store, s->env.name, &err), AQ_MISS);
 	assert_int_equal(find(store, s, &a), AQ_MISS);
 	assert_int_equal(aq_store_find_key(store, s->key, &a, &err), AQ_MISS);
 	assert_int_equal(find(store, t, &b), 0);
-	must_commit(store, s); /* and may come again */
+	commit_sample(store, s); /* and may come again */
 	sample_free(s);
 	sample_free(t);
 }
@@ -195,11 +176,11 @@ static void uses_are_counted(void **state)
 {
 	struct sample *s = sample(1, 1);
 	cleanup_store struct aq_store *store =
-		must_open(*state, AQ_STORE_WRITE);
+		must_open_store(*state, AQ_STORE_WRITE);
 	cleanup_env struct aq_env *env = NULL;
 	struct aq_err err = { 0 };
 
-	must_commit(store, s);
+	commit_sample(store, s);
 	assert_int_equal(aq_store_used(store, s->env.name, 5000, &err), 0);
 	assert_int_equal(aq_store_used(store, s->env.name, 6000, &err), 0);
 	assert_int_equal(aq_store_used(store, "no-1", 6000, &err), AQ_MISS);
@@ -214,13 +195,13 @@ static void the_oldest_requests_of_a_key_go(void **state)
 {
 	struct sample *s = sample(1, 1);
 	cleanup_store struct aq_store *store =
-		must_open(*state, AQ_STORE_WRITE);
+		must_open_store(*state, AQ_STORE_WRITE);
 	cleanup_env struct aq_env *env = NULL, *last = NULL;
 	struct aq_err err = { 0 };
 	char digest[AQ_SHA256_HEX_SIZE];
 	struct aq_binding tie = s->tie;
 
-	must_commit(store, s);
+	commit_sample(store, s);
 	tie.digest = digest;
 	for (int i = 0; i < AQ_STORE_REQUESTS_MAX; i++) {
 		snprintf(digest, sizeof(digest), "%064x", i);
@@ -256,7 +237,7 @@ static int stop(const struct aq_env *env, void *arg, struct aq_err *err)
 static void each_comes_in_order(void **state)
 {
 	cleanup_store struct aq_store *store =
-		must_open(*state, AQ_STORE_WRITE);
+		must_open_store(*state, AQ_STORE_WRITE);
 	char last[AQ_ENV_NAME_SIZE] = "";
 	struct aq_err err = { 0 };
 	int n = 0;
@@ -266,7 +247,7 @@ static void each_comes_in_order(void **state)
 	for (unsigned int i = 0; i < 9; i++) {
 		struct sample *s = sample(i, 1);
 
-		must_commit(store, s);
+		commit_sample(store, s);
 		sample_free(s);
 	}
 	assert_int_equal(aq_store_each(store, AQ_STORE_BY_NAME, false, count_one, last, &err), 0);
@@ -281,7 +262,7 @@ static void generations_pass_over_what_lies_about(void **state)
 {
 	const struct aq_conf *conf = *state;
 	struct sample *s = sample(1, 3);
-	cleanup_store struct aq_store *store = must_open(conf, AQ_STORE_WRITE);
+	cleanup_store struct aq_store *store = must_open_store(conf, AQ_STORE_WRITE);
 	static const char *const dirs[] = { "envs", "meta", "trash" };
 	struct aq_err err = { 0 };
 	uint32_t n = 0;
@@ -289,7 +270,7 @@ static void generations_pass_over_what_lies_about(void **state)
 	assert_int_equal(aq_store_next_generation(store, s->env.lock, &n, &err),
 			 0);
 	assert_int_equal(n, 1);
-	must_commit(store, s);
+	commit_sample(store, s);
 	assert_int_equal(aq_store_next_generation(store, s->env.lock, &n, &err),
 			 0);
 	assert_int_equal(n, 4);
@@ -313,7 +294,7 @@ static void generations_pass_over_what_lies_about(void **state)
 static void failures_are_remembered_for_a_time(void **state)
 {
 	cleanup_store struct aq_store *store =
-		must_open(*state, AQ_STORE_WRITE);
+		must_open_store(*state, AQ_STORE_WRITE);
 	struct sample *s = sample(1, 1);
 	const struct aq_err no = { .class = AQ_USER, .text = "no %s" };
 	const struct aq_err fault = { .class = AQ_SYS, .text = "again" };
@@ -334,7 +315,7 @@ static void failures_are_remembered_for_a_time(void **state)
 	assert_int_equal(aq_store_fail_get(store, s->key, 150, &left, &err), AQ_SYS);
 	assert_string_equal(err.text, "again");
 	assert_int_equal(left, 40);
-	must_commit(store, s);
+	commit_sample(store, s);
 	assert_int_equal(aq_store_fail_get(store, s->key, 150, &left, &err), AQ_MISS);
 	sample_free(s);
 }
@@ -342,7 +323,7 @@ static void failures_are_remembered_for_a_time(void **state)
 static void failures_have_a_cap(void **state)
 {
 	cleanup_store struct aq_store *store =
-		must_open(*state, AQ_STORE_WRITE);
+		must_open_store(*state, AQ_STORE_WRITE);
 	const struct aq_err no = { .class = AQ_USER, .text = "no" };
 	struct aq_err err = { 0 };
 	uint64_t left;
@@ -362,15 +343,15 @@ static void failures_have_a_cap(void **state)
 static void sizes_are_summed_for_a_user(void **state)
 {
 	cleanup_store struct aq_store *store =
-		must_open(*state, AQ_STORE_WRITE);
+		must_open_store(*state, AQ_STORE_WRITE);
 	struct sample *one = sample(1, 1), *other = sample(2, 1);
 	uint64_t size = 1;
 
 	assert_int_equal(aq_store_size(store, 0, &size, NULL), 0);
 	assert_int_equal(size, 0);
 	other->env.size_own = 100;
-	must_commit(store, one);
-	must_commit(store, other);
+	commit_sample(store, one);
+	commit_sample(store, other);
 	assert_int_equal(aq_store_size(store, 0, &size, NULL), 0);
 	assert_int_equal(size, 111);
 	assert_int_equal(aq_store_size(store, 1002, &size, NULL), 0);
@@ -395,7 +376,7 @@ static void looking_up_walks_over_nothing(void **state)
 {
 	enum { N = 50 };
 	cleanup_store struct aq_store *store =
-		must_open(*state, AQ_STORE_WRITE);
+		must_open_store(*state, AQ_STORE_WRITE);
 	cleanup_strv struct aq_strv digests = AQ_STRV_INIT(N);
 	struct sample *last = NULL;
 	struct aq_err err = { 0 };
@@ -406,7 +387,7 @@ static void looking_up_walks_over_nothing(void **state)
 
 		snprintf(s->env.base, sizeof(s->env.base),
 			 "0123456789abcdef012%u-1", i % 3);
-		must_commit(store, s);
+		commit_sample(store, s);
 		if (last)
 			sample_free(last);
 		last = s;

@@ -14,25 +14,6 @@
 #include "common/store.h"
 #include "tests/unit/cachedir.h"
 
-static struct aq_store *must_open(const struct aq_conf *conf,
-				  enum aq_store_mode mode)
-{
-	struct aq_store *store = NULL;
-	struct aq_err err = { 0 };
-
-	if (aq_store_open(conf, mode, &store, &err) != 0)
-		fail_msg("%s", err.text);
-	return store;
-}
-
-static void must_commit(struct aq_store *store, const struct sample *s)
-{
-	struct aq_err err = { 0 };
-
-	if (aq_store_commit(store, &s->env, &s->tie, &err) != 0)
-		fail_msg("%s", err.text);
-}
-
 static int find(struct aq_store *store, const struct sample *s,
 		struct aq_env **ret)
 {
@@ -52,8 +33,8 @@ static void a_reader_makes_nothing(void **state)
 			 AQ_MISS);
 	assert_null(store);
 	assert_int_not_equal(access(path, F_OK), 0);
-	aq_store_close(must_open(conf, AQ_STORE_WRITE));
-	store = must_open(conf, AQ_STORE_READ);
+	aq_store_close(must_open_store(conf, AQ_STORE_WRITE));
+	store = must_open_store(conf, AQ_STORE_READ);
 	assert_int_not_equal(aq_store_commit(store, &s->env, &s->tie, &err), 0);
 	aq_store_close(store);
 	sample_free(s);
@@ -86,7 +67,7 @@ static void expect_healing(const struct aq_conf *conf, enum aq_store_mode mode)
 
 	assert_int_equal(rc, AQ_CORRUPT);
 	assert_null(store);
-	store = must_open(conf, mode);
+	store = must_open_store(conf, mode);
 	assert_int_equal(access(aside, F_OK), 0);
 	assert_int_equal(find(store, s, &env), 0);
 	assert_string_equal(env->name, s->env.name);
@@ -97,7 +78,7 @@ static void expect_healing(const struct aq_conf *conf, enum aq_store_mode mode)
 	/* its manifest is there, its prefix is not */
 	assert_int_equal(find(store, t, &env), AQ_MISS);
 	aq_store_close(store);
-	store = must_open(conf, AQ_STORE_READ);
+	store = must_open_store(conf, AQ_STORE_READ);
 	assert_int_equal(find(store, s, &env), 0);
 	aq_env_free(env);
 	aq_store_close(store);
@@ -108,14 +89,14 @@ static void expect_healing(const struct aq_conf *conf, enum aq_store_mode mode)
 /* A store with one environment, and a manifest without its prefix. */
 static char *fill(const struct aq_conf *conf)
 {
-	struct aq_store *store = must_open(conf, AQ_STORE_WRITE);
+	struct aq_store *store = must_open_store(conf, AQ_STORE_WRITE);
 	struct sample *s = sample(1, 1), *t = sample(2, 1);
 	struct aq_err err = { 0 };
 
 	write_env(conf, s);
 	assert_int_equal(aq_manifest_write(conf, &t->env, &t->tie, t->lock,
 					   &err), 0);
-	must_commit(store, s);
+	commit_sample(store, s);
 	aq_store_close(store);
 	sample_free(s);
 	sample_free(t);
@@ -169,7 +150,7 @@ static void an_absent_one_is_rebuilt(void **state)
 	struct aq_store *store;
 
 	assert_int_equal(unlink(path), 0);
-	store = must_open(*state, AQ_STORE_WRITE);
+	store = must_open_store(*state, AQ_STORE_WRITE);
 	assert_int_equal(find(store, s, &env), 0);
 	aq_env_free(env);
 	aq_store_close(store);
@@ -255,8 +236,8 @@ static void directories_may_be_links(void **state)
 
 	assert_int_equal(symlink(conf->cache_dir, link), 0);
 	other.cache_dir = link;
-	aq_store_close(must_open(&other, AQ_STORE_WRITE));
-	aq_store_close(must_open(&other, AQ_STORE_READ));
+	aq_store_close(must_open_store(&other, AQ_STORE_WRITE));
+	aq_store_close(must_open_store(&other, AQ_STORE_READ));
 }
 
 static void umasks_do_not_matter(void **state)
@@ -268,9 +249,9 @@ static void umasks_do_not_matter(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(masks); i++) {
 		mode_t old = umask(masks[i]);
 		struct sample *s = sample((unsigned int)i, 1);
-		struct aq_store *store = must_open(conf, AQ_STORE_WRITE);
+		struct aq_store *store = must_open_store(conf, AQ_STORE_WRITE);
 
-		must_commit(store, s);
+		commit_sample(store, s);
 		aq_store_close(store);
 		umask(old);
 		assert_int_equal(mode_of(path), 0600);
@@ -286,9 +267,9 @@ static void one_set_aside_under_us_is_busy(void **state)
 	cleanup_free char *path = path_below(conf->cache_dir, "cache.db");
 	cleanup_free char *aside = path_below(conf->cache_dir, "aside");
 	struct sample *s = sample(1, 1), *t = sample(2, 1);
-	cleanup_store struct aq_store *store = must_open(conf, AQ_STORE_WRITE);
+	cleanup_store struct aq_store *store = must_open_store(conf, AQ_STORE_WRITE);
 
-	must_commit(store, s);
+	commit_sample(store, s);
 	assert_int_equal(rename(path, aside), 0);
 	assert_int_equal(aq_store_commit(store, &t->env, &t->tie, NULL),
 			 AQ_BUSY);
@@ -299,7 +280,7 @@ static void one_set_aside_under_us_is_busy(void **state)
 /* A child that inherits a handle can neither use it nor spoil it. */
 static void no_handle_crosses_a_fork(void **state)
 {
-	struct aq_store *store = must_open(*state, AQ_STORE_WRITE);
+	struct aq_store *store = must_open_store(*state, AQ_STORE_WRITE);
 	struct sample *s = sample(1, 1);
 	int status = 0;
 	pid_t pid = fork();
@@ -313,7 +294,7 @@ static void no_handle_crosses_a_fork(void **state)
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
-	must_commit(store, s);
+	commit_sample(store, s);
 	aq_store_close(store);
 	sample_free(s);
 }
