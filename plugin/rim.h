@@ -8,7 +8,7 @@
  *   job.c      prolog and epilog, as root
  *   stage.c    slurmstepd, as root: reference, look-up, release
  *   task.c     the forked task, root and then the user: wait, apply
- *   behind.c   the library behind the rim
+ *   behind.c   what plugstack.conf says; the library behind the rim
  */
 #ifndef AQ_RIM_H
 #define AQ_RIM_H
@@ -51,6 +51,7 @@ extern const char *const rim_inherited[];
  */
 #define RIM_EXIT 125
 
+/* -- behind.c -- */
 /* What plugstack.conf's line says. */
 struct rim_args {
 	const char *conf_path; /* config=FILE, or NULL: the default */
@@ -60,7 +61,6 @@ struct rim_args {
  */
 void rim_args_read(int ac, char **av, struct rim_args *ret);
 
-/* -- behind.c -- */
 struct rim_library {
 	aq_phase_submit_fn *submit;
 	aq_phase_job_fn *epilog;
