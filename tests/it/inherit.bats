@@ -6,6 +6,7 @@
 # other shells; options that may be left out
 
 load lib
+load inherit
 
 setup_file() {
   it_up
@@ -38,10 +39,6 @@ dependencies:
   - activate-demo
   - pip: [aq-editable, aq-tool, aqns-one, aq-low==2.0, aq-extra]
 YAML
-  it_file base312.yaml <<'YAML' >/dev/null
-channels: [conda-forge]
-dependencies: [python=3.12, pip, numpy]
-YAML
   aq --node n1 base add 3.9 --file "$IT_SUBMIT/base39.yaml"
 }
 teardown_file() { it_down; }
@@ -52,48 +49,6 @@ teardown() { it_end; }
 first_base() {
   echo "$(it_cache n1)/envs/$(aq --node n1 base list --json |
     python3 -c 'import json,sys; print(json.load(sys.stdin)["bases"][0]["name"])')"
-}
-
-# asks PIP...: a request for Python 3.9 with these pip requirements.
-asks() {
-  local item
-  {
-    printf 'dependencies:\n- python=3.9\n- pip\n- pip:\n'
-    for item in "$@"; do printf '  - "%s"\n' "$item"; done
-  } | it_file "asks-$BATS_TEST_NUMBER.yaml"
-}
-
-# build FILE [OPTION]...: its prefix in $prefix, how it was made in $kind.
-build() {
-  local file=$1
-  shift
-  aq --node n1 build "$@" --json "$file" >"$IT_DIR/answer" 2>"$IT_DIR/said"
-  prefix=$(answer prefix)
-  kind=$(answer resolution)
-}
-
-answer() { python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$IT_DIR/answer" "$1"; }
-
-# in_env COMMAND...: in $prefix, as activation would leave it; as the test user,
-# since root can write byte-code anywhere.
-in_env() { as_user env -i PATH="$prefix/bin:/usr/bin:/bin" PYTHONNOUSERSITE=1 LANG=C.UTF-8 "$@"; }
-
-# like_whole FILE IMPORT: the inherited environment has the versions that a
-# whole one has of what is in both, and imports the same.
-like_whole() {
-  local whole mine theirs
-  mine=$(in_env pip list --format=freeze --disable-pip-version-check | sort)
-  run -0 in_env python -c "$2"
-  local said=$output
-  in_env python -m pip check
-  build "$1" --isolated
-  whole=$prefix
-  theirs=$(in_env pip list --format=freeze --disable-pip-version-check | sort)
-  run -0 in_env python -c "$2"
-  assert_equal "$output" "$said"
-  # of what the whole one has, the same versions
-  assert_equal "$(comm -13 <(echo "$mine") <(echo "$theirs"))" ""
-  [[ $whole != */envs/ ]]
 }
 
 @test "a layer: the base's packages, programs, paths and activation, and its own" {
@@ -340,44 +295,6 @@ PY
     $(first_base)/lib/python3.9/site-packages/pip/__pycache__/__main__.cpython-39.pyc ]]
 }
 
-@test "two bases at once, and one replaced under a running job" {
-  local file old new job
-  aq --node n1 base add 3.12 --file "$IT_SUBMIT/base312.yaml"
-  file=$(it_file two.yaml <<<'{dependencies: [python=3.12, {pip: [joblib==1.4.2]}]}')
-  build "$file"
-  assert_equal "$kind" inherited
-  run -0 in_env python -c 'import sys, joblib, numpy; print(sys.version_info[:2])'
-  assert_equal "$output" "(3, 12)"
-  old=$prefix
-  cat >"$IT_SUBMIT/replaced.sh" <<'SH'
-#!/bin/bash
-touch started
-until [[ -e go-on ]]; do sleep 0.05; done
-python -c 'import sys, joblib, numpy; print(sys.prefix, numpy.__version__)'
-SH
-  job=$(cd "$IT_SUBMIT" && as_user -C "$IT_SUBMIT" sbatch --parsable \
-    --output="$IT_SUBMIT/replaced.out" --aq-requirements="$file" replaced.sh)
-  wait_until "$IT_JOB_SECONDS" test -e "$IT_SUBMIT/started"
-  it_file base312.yaml <<<'{channels: [conda-forge], dependencies: [python=3.12, pip, numpy, six]}' >/dev/null
-  aq --node n1 base add 3.12 --file "$IT_SUBMIT/base312.yaml"
-  build "$file"
-  assert_equal "$kind" inherited
-  new=$prefix
-  [[ $new != "$old" ]]
-  aq --node n1 base remove 3.12
-  touch "$IT_SUBMIT/go-on"
-  it_wait "$job"
-  assert_contains "$(<"$IT_SUBMIT/replaced.out")" "$old 2"
-}
-
-@test "what is wrong with a base is said" {
-  run -1 aq --node n1 base add 3.12 --file "$IT_SUBMIT/base39.yaml"
-  assert_contains "$output" "write 'python=3.12'"
-  run -2 aq --node n1 base add three --file "$IT_SUBMIT/base39.yaml"
-  run -4 aq --node n1 base remove 3.7
-  assert_contains "$output" "aq base list"
-}
-
 @test "--aq-isolated: the job and its steps inherit nothing, a nested job does" {
   local file job
   file=$(asks threadpoolctl==3.5.0)
@@ -446,21 +363,6 @@ SH
   assert_equal "$output" another
 }
 
-@test "a base that another one was extended to, and a layer over that" {
-  local file
-  file=$(asks joblib==1.4.2 sklearn-free-plugin)
-  {
-    cat "$IT_SUBMIT/base39.yaml"
-    echo "  - scipy"
-  } | it_file bigger.yaml >/dev/null
-  aq --node n1 base add 3.9 --file "$IT_SUBMIT/bigger.yaml"
-  build "$file"
-  assert_equal "$kind" inherited
-  run -0 in_env python -c 'import scipy, joblib; print(scipy.__file__)'
-  refute_contains "$output" "$prefix/lib"
-  like_whole "$file" 'import joblib; print(joblib.__version__)'
-}
-
 @test "what does not fit together is refused, not built" {
   # a conda package of the request needs another version than its own pip pin:
   # resolvers of either part alone see nothing wrong
@@ -483,22 +385,6 @@ SH
   build "$IT_SUBMIT/lock.txt"
   assert_equal "$kind" reused
   assert_equal "$prefix" "$first"
-}
-
-@test "aq base sync makes the bases that aq.conf names" {
-  run -0 --separate-stderr aq --node n1 base sync
-  assert_contains "$output" "names no base"
-  echo "base = 3.12=$IT_SUBMIT/base312.yaml" >>"$AQ_CONF"
-  run -0 --separate-stderr aq --node n1 base sync
-  assert_contains "$output" "base 3.12  "
-  run -0 --separate-stderr aq --node n1 base sync
-  assert_contains "$output" "base 3.12  reused"
-  echo "base = 3.12=/nowhere.yaml" >>"$AQ_CONF"
-  run -1 --separate-stderr aq --node n1 base sync
-  assert_contains "$stderr" "/nowhere.yaml"
-  run -0 --separate-stderr aq --node n1 base list
-  assert_contains "$output" "3.12 "
-  sed -i '/^base = /d' "$AQ_CONF"
 }
 
 @test "what conda brings under another name does not come twice" {

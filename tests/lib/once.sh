@@ -7,6 +7,7 @@
 # that the bundled client runs on: where that reaches a file is in no way that another
 # does not have, too, it is here, with the reason.  Sourced.
 AQ_ONCE='
+bases            as inherit
 channel          what clients make of a bad network; what they are told path has
 clients          dialects, which a stand-in reads
 harness          the scripts of the tests
