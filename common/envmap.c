@@ -28,29 +28,48 @@ static size_t find(const struct aq_envmap *map, const char *name, bool *is_there
 	return lo;
 }
 
+static bool make(struct aq_envvar *ret, const char *name, size_t name_len,
+		 const char *value)
+{
+	size_t value_size = strlen(value) + 1;
+	char *s = malloc(name_len + 1 + value_size);
+
+	if (!s)
+		return false;
+	memcpy(s, name, name_len);
+	s[name_len] = '\0';
+	memcpy(s + name_len + 1, value, value_size);
+	*ret = (struct aq_envvar){ s, s + name_len + 1 };
+	return true;
+}
+
+/* Takes 'var' over. */
+static void insert(struct aq_envmap *map, size_t at, struct aq_envvar var)
+{
+	if (!aq_grow(map->v, map->n, AQ_ENVMAP_MAX)) {
+		free(var.name);
+		map->is_broken = true;
+		return;
+	}
+	memmove(&map->v[at + 1], &map->v[at], (map->n - at) * sizeof(*map->v));
+	map->v[at] = var;
+	map->n++;
+}
+
 void aq_envmap_set(struct aq_envmap *map, const char *name, const char *value)
 {
-	cleanup_free char *v = strdup(value);
-	cleanup_free char *k = NULL;
+	struct aq_envvar var;
 	bool is_there;
 	size_t at = find(map, name, &is_there);
 
-	if (!v)
-		goto broken;
-	if (is_there) {
-		free(map->v[at].value);
-		map->v[at].value = steal(&v);
-		return;
+	if (!make(&var, name, strlen(name), value)) {
+		map->is_broken = true;
+	} else if (is_there) {
+		free(map->v[at].name);
+		map->v[at] = var;
+	} else {
+		insert(map, at, var);
 	}
-	k = strdup(name);
-	if (!k || !aq_grow(map->v, map->n, AQ_ENVMAP_MAX))
-		goto broken;
-	memmove(&map->v[at + 1], &map->v[at], (map->n - at) * sizeof(*map->v));
-	map->v[at] = (struct aq_envvar){ steal(&k), steal(&v) };
-	map->n++;
-	return;
-broken:
-	map->is_broken = true;
 }
 
 void aq_envmap_unset(struct aq_envmap *map, const char *name)
@@ -61,7 +80,6 @@ void aq_envmap_unset(struct aq_envmap *map, const char *name)
 	if (!is_there)
 		return;
 	free(map->v[at].name);
-	free(map->v[at].value);
 	map->n--;
 	memmove(&map->v[at], &map->v[at + 1], (map->n - at) * sizeof(*map->v));
 }
@@ -78,33 +96,44 @@ void aq_envmap_load(struct aq_envmap *map, char *const env[])
 {
 	for (; env && *env; env++) {
 		const char *eq = strchr(*env, '=');
-		cleanup_free char *name = NULL;
+		struct aq_envvar var;
+		bool is_there;
+		size_t at;
 
 		if (!eq || eq == *env)
 			continue;
-		name = strndup(*env, (size_t)(eq - *env));
-		if (!name) {
+		if (!make(&var, *env, (size_t)(eq - *env), eq + 1)) {
 			map->is_broken = true;
 			return;
 		}
-		if (!aq_envmap_get(map, name))
-			aq_envmap_set(map, name, eq + 1);
+		at = find(map, var.name, &is_there);
+		if (is_there)
+			free(var.name);
+		else
+			insert(map, at, var);
 	}
 }
 
-void aq_envmap_copy(struct aq_envmap *map, const struct aq_envmap *from)
+/* They are sorted already. */
+void aq_envmap_copy(struct aq_envmap *ret, const struct aq_envmap *from)
 {
-	for (size_t i = 0; i < from->n; i++)
-		aq_envmap_set(map, from->v[i].name, from->v[i].value);
-	map->is_broken |= from->is_broken;
+	for (size_t i = 0; i < from->n; i++) {
+		const struct aq_envvar *var = &from->v[i];
+		size_t name_len = (size_t)(var->value - var->name) - 1;
+		struct aq_envvar copy;
+
+		if (make(&copy, var->name, name_len, var->value))
+			insert(ret, ret->n, copy);
+		else
+			ret->is_broken = true;
+	}
+	ret->is_broken |= from->is_broken;
 }
 
 void aq_envmap_free(struct aq_envmap *map)
 {
-	for (size_t i = 0; i < map->n; i++) {
+	for (size_t i = 0; i < map->n; i++)
 		free(map->v[i].name);
-		free(map->v[i].value);
-	}
 	free(map->v);
 	*map = (struct aq_envmap){ 0 };
 }

@@ -12,7 +12,7 @@
 
 struct aq_envvar {
 	char *name;
-	char *value;
+	char *value; /* behind it, in the same piece of memory */
 };
 
 /* Variables of one task, as a sanity bound. */
@@ -28,7 +28,8 @@ struct aq_envmap {
  * first counts, as for getenv(3); what has no '=' is passed over.
  */
 void aq_envmap_load(struct aq_envmap *map, char *const env[]);
-void aq_envmap_copy(struct aq_envmap *map, const struct aq_envmap *from);
+/* Into an empty one. */
+void aq_envmap_copy(struct aq_envmap *ret, const struct aq_envmap *from);
 void aq_envmap_free(struct aq_envmap *map);
 
 /* The value, owned by 'map' until the next change of it, or NULL. */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "common/at_hand.h"
 #include "common/flock.h"
 #include "common/job.h"
 #include "common/layout.h"
@@ -50,16 +51,18 @@ int aq_hit_take_lease(struct aq_stage *stage, const struct aq_conf *conf,
 }
 
 static int find(struct aq_stage *stage, const struct aq_conf *conf,
-		struct aq_err *err)
+		bool is_at_hand, struct aq_err *err)
 {
 	char digest[AQ_LEASE_DIGEST_SIZE];
 	cleanup_close int lock = -1; /* nothing is collected meanwhile */
 	const char *name;
-	int rc = aq_flock_refs(conf, AQ_FLOCK_SHARED, &lock, err);
+	int rc = is_at_hand ? aq_flock_try(conf, AQ_FLOCK_REFS, AQ_FLOCK_SHARED,
+					   &lock, err) :
+			      aq_flock_refs(conf, AQ_FLOCK_SHARED, &lock, err);
 
 	if (!rc)
 		rc = aq_memo_read(conf, stage->canonical, stage->canonical_len,
-				  stage->answer, digest, err);
+				  is_at_hand, stage->answer, digest, err);
 	if (rc)
 		return rc;
 	name = aq_answer_env(stage->answer);
@@ -72,6 +75,12 @@ static int find(struct aq_stage *stage, const struct aq_conf *conf,
 				    stage->since_us, err);
 }
 
+/* Who asks for what, and how often it is resolved, is noted in refs.db. */
+static bool has_to_be_noted(const struct aq_stage *stage)
+{
+	return stage->is_refresh || stage->workflow.name[0];
+}
+
 int aq_hit(struct aq_stage *stage, struct aq_err *err)
 {
 	cleanup_conf struct aq_conf *conf = NULL;
@@ -81,12 +90,30 @@ int aq_hit(struct aq_stage *stage, struct aq_err *err)
 	if (rc)
 		return rc;
 	rc = aq_hit_take_lease(stage, conf, NULL);
-	/* who asks for what, and how often it is resolved, is noted in refs.db */
 	if (!rc)
-		rc = stage->is_refresh || stage->workflow.name[0] ?
-			     AQ_MISS : find(stage, conf, NULL);
+		rc = has_to_be_noted(stage) ? AQ_MISS :
+					      find(stage, conf, false, NULL);
 	if (!rc)
 		return 0;
 	aq_answer_begin(stage->answer);
 	return AQ_MISS; /* no text: it is nothing for the log */
+}
+
+bool aq_hit_at_hand(struct aq_stage *stage)
+{
+	cleanup_conf struct aq_conf *conf = NULL;
+	const char *path = stage->conf_path ? stage->conf_path : AQ_CONF_PATH;
+
+	stage->ret_lease_fd = -1;
+	if (has_to_be_noted(stage) || !aq_at_hand_file(path) ||
+	    aq_conf_load(path, stage->node, &conf, NULL) != 0 ||
+	    !aq_at_hand_memory(conf->run_dir) || is_private(stage, conf))
+		return false;
+	if (aq_lease_acquire(conf, &stage->step, &stage->ret_lease_fd, NULL) == 0 &&
+	    find(stage, conf, true, NULL) == 0)
+		return true;
+	/* a worker takes it, and waits */
+	aq_close_fd(&stage->ret_lease_fd);
+	aq_answer_begin(stage->answer);
+	return false;
 }

@@ -22,5 +22,9 @@ AQ_CHECK int aq_hit_take_lease(struct aq_stage *stage,
  * look.
  */
 AQ_CHECK int aq_hit(struct aq_stage *stage, struct aq_err *err);
+/* The same for slurmstepd itself: whatever would wait for a disk, a server or a lock is
+ * left alone.  False: a worker has to look; nothing is held.
+ */
+bool aq_hit_at_hand(struct aq_stage *stage);
 
 #endif

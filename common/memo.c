@@ -13,11 +13,12 @@
 #include "common/private.h"
 
 #define PATH_SIZE 1024
-#define MAGIC 0x41516831u /* "AQh1" */
+#define MAGIC 0x41516832u /* "AQh2" */
 /* Of some 10 KiB each, in memory, whatever is asked for; of one user fewer. */
 #define SLOTS 512
 #define SLOTS_PRIVATE 32
-#define COUNTER 24 /* where a database has it */
+/* Commits as many ticks ago are over, whatever clock is behind. */
+#define SETTLED_MS (5 * AQ_MEMO_TICK_MS)
 
 /* A memo: this, the canonical bytes, and of the answer what is in use. */
 struct head {
@@ -31,24 +32,48 @@ struct head {
 #define MEMO_MAX (sizeof(struct head) + AQ_REQUEST_CANONICAL_MAX +            \
 		  sizeof(struct aq_answer))
 
+static void make_db_path(const struct aq_conf *conf, char ret[PATH_SIZE])
+{
+	snprintf(ret, PATH_SIZE, "%s/cache.db", conf->cache_dir);
+}
+
+static int64_t to_ms(struct timespec t)
+{
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 void aq_memo_look(const struct aq_conf *conf, struct aq_memo_state *ret)
 {
 	char path[PATH_SIZE];
-	cleanup_close int fd = -1;
-	struct stat st;
+	struct timespec now;
 
-	memset(ret, 0, sizeof(*ret)); /* it is compared as bytes */
-	snprintf(path, sizeof(path), "%s/cache.db", conf->cache_dir);
-	if (aq_open_file(AT_FDCWD, path, &fd, NULL) != 0 || fstat(fd, &st) < 0 ||
-	    pread(fd, ret->counter, sizeof(ret->counter), COUNTER) !=
-		    (ssize_t)sizeof(ret->counter))
-		return;
-	ret->dev = st.st_dev;
-	ret->inode = st.st_ino;
-	ret->size = st.st_size;
-	ret->modified = st.st_mtim;
-	ret->host = aq_host_stamp(AQ_HOST_DRIVER);
-	ret->is_known = true;
+	*ret = (struct aq_memo_state){ .host = aq_host_stamp(AQ_HOST_DRIVER) };
+	make_db_path(conf, path);
+	clock_gettime(CLOCK_REALTIME, &now); /* a file's */
+	ret->is_known = aq_see(path, &ret->db) && aq_is_local(path) &&
+			to_ms(ret->db.changed) + SETTLED_MS <= to_ms(now);
+}
+
+/* Whether cache.db and this node are as they were. */
+static bool is_as_then(const struct aq_conf *conf,
+		     const struct aq_memo_state *then, bool is_at_hand)
+{
+	char path[PATH_SIZE];
+	struct aq_seen now;
+
+	make_db_path(conf, path);
+	return (is_at_hand ? aq_at_hand_see(path, &now) : aq_see(path, &now)) &&
+	       memcmp(&then->db, &now, sizeof(now)) == 0 &&
+	       then->host == aq_host_stamp(AQ_HOST_DRIVER);
+}
+
+/* Whether its prefix is there. */
+static bool has_prefix(const struct aq_answer *a, bool is_at_hand)
+{
+	struct aq_seen seen;
+
+	return is_at_hand ? aq_at_hand_see(a->prefix, &seen) :
+			    !aq_answer_is_gone(a);
 }
 
 /* Different requests may share a place; the bytes decide. */
@@ -61,11 +86,10 @@ static void make_path(const struct aq_conf *conf, const char *canonical,
 }
 
 int aq_memo_read(const struct aq_conf *conf, const char *canonical, size_t len,
-		 struct aq_answer *ret, char ret_digest[AQ_LEASE_DIGEST_SIZE],
-		 struct aq_err *err)
+		 bool is_at_hand, struct aq_answer *ret,
+		 char ret_digest[AQ_LEASE_DIGEST_SIZE], struct aq_err *err)
 {
 	cleanup_str struct aq_str text = AQ_STR_INIT(MEMO_MAX);
-	struct aq_memo_state now;
 	char path[PATH_SIZE];
 	struct head head;
 	size_t at = sizeof(head) + len;
@@ -74,19 +98,17 @@ int aq_memo_read(const struct aq_conf *conf, const char *canonical, size_t len,
 	if (aq_read_file(AT_FDCWD, path, &text, NULL) != 0 || text.len <= at)
 		return aq_fail(err, AQ_MISS, "not answered before");
 	memcpy(&head, text.s, sizeof(head));
-	aq_memo_look(conf, &now);
 	if (head.magic != MAGIC || head.answer_size != sizeof(*ret) ||
-	    head.conf_stamp != conf->stamp || !now.is_known ||
-	    memcmp(&head.state, &now, sizeof(now)) != 0 ||
-	    head.canonical_len != len ||
+	    head.conf_stamp != conf->stamp || head.canonical_len != len ||
 	    memcmp(text.s + sizeof(head), canonical, len) != 0 ||
-	    text.len - at > sizeof(*ret))
+	    text.len - at > sizeof(*ret) ||
+	    !is_as_then(conf, &head.state, is_at_hand))
 		return aq_fail(err, AQ_MISS, "not answered as it is now");
 	memcpy(ret, text.s + at, text.len - at);
 	memcpy(ret_digest, head.digest, AQ_LEASE_DIGEST_SIZE);
 	if (text.len - at == ANSWER_LEN(ret) && aq_answer_is_sound(ret) &&
 	    strnlen(ret_digest, AQ_LEASE_DIGEST_SIZE) < AQ_LEASE_DIGEST_SIZE &&
-	    !aq_answer_is_gone(ret))
+	    has_prefix(ret, is_at_hand))
 		return 0;
 	aq_answer_begin(ret);
 	return aq_fail(err, AQ_MISS, "the memo is damaged, or its environment gone");

@@ -9,33 +9,34 @@
 #include <sys/types.h>
 
 #include "common/answer.h"
+#include "common/at_hand.h"
 #include "common/conf.h"
 #include "common/lease.h"
 #include "common/request.h"
 
-/* What cache.db is: its file, and the counter that each of its commits moves
- * (https://www.sqlite.org/fileformat2.html, 1.3.10); and what this node is
- * (common/host.h), since an environment that fitted may fit no more.
+/* What cache.db is, and what this node is (common/host.h), since an environment that
+ * fitted may fit no more.
  */
 struct aq_memo_state {
-	dev_t dev;
-	ino_t inode;
-	off_t size;
-	struct timespec modified;
-	unsigned char counter[4];
+	struct aq_seen db;
 	uint64_t host;
 	bool is_known;
 };
-/* Not while this process has cache.db open: closing a descriptor of it ends SQLite's
- * locks (https://www.sqlite.org/howtocorrupt.html, 2.2).
+/* A file that was written twice within this has one time for both, in milliseconds: a
+ * tick of the kernel, of which 100 a second are the fewest.
+ */
+#define AQ_MEMO_TICK_MS 10
+/* Known is what will not be so again once somebody wrote: cache.db is of a local file
+ * system, and its last commit some ticks ago.  May wait.
  */
 void aq_memo_look(const struct aq_conf *conf, struct aq_memo_state *ret);
 
 /* The answer to the request with these canonical bytes, with its digest; AQ_MISS:
- * there is none, or it may be another by now.
+ * there is none, or it may be another by now.  'is_at_hand': nothing but run_dir is
+ * waited for (common/at_hand.h), and what would have to be is a miss.
  */
 AQ_CHECK int aq_memo_read(const struct aq_conf *conf, const char *canonical,
-			  size_t len, struct aq_answer *ret,
+			  size_t len, bool is_at_hand, struct aq_answer *ret,
 			  char ret_digest[AQ_LEASE_DIGEST_SIZE],
 			  struct aq_err *err);
 /* A request of a private domain that its bytes do not tell (a package of it has a link

@@ -45,7 +45,8 @@ static bool is_known(const struct prolog *p, const struct aq_conf *conf,
 
 	return aq_domain_inputs(p->request, len) ||
 	       aq_memo_is_private(conf, p->job.uid, p->request, len) ||
-	       aq_memo_read(conf, p->request, len, answer, digest, NULL) == 0;
+	       aq_memo_read(conf, p->request, len, false, answer, digest,
+			    NULL) == 0;
 }
 
 /* Before the worker's deadline, in milliseconds: who is killed there leaves behind what

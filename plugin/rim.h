@@ -130,6 +130,7 @@ struct rim_step {
 	struct aq_answer *answer; /* shared with tasks and builder */
 	int answer_fd;
 	uint64_t look_up_us; /* that looking it up took */
+	bool had_worker; /* for that */
 	int lease_fd;
 	bool is_lease_in_memory; /* where no disk can hang */
 	int request_fd;
@@ -149,9 +150,11 @@ void rim_stage(spank_t sp, const struct rim_args *args, struct rim_step *step);
 /* After the last task was forked: close what only they may hold. */
 void rim_stage_forked(spank_t sp, struct rim_step *step);
 void rim_release(struct rim_step *step);
-/* For SlurmdDebug=debug: what 'hook', which began at 'since_us' (aq_now_us()), took. */
+/* For SlurmdDebug=debug: what 'hook', which began at 'since_us' (aq_now_us()), took,
+ * and 'how', or "".
+ */
 void rim_say_took(const struct rim_step *step, const char *hook,
-		  int64_t since_us);
+		  int64_t since_us, const char *how);
 
 /* -- task.c: the forked task -- */
 /* As root: the first local task starts the build. */

@@ -169,16 +169,24 @@ static int open_sockets(int sockets[2], struct aq_err *err)
 	return 0;
 }
 
-/* The reference and the look-up, in a worker: its class. */
+/* The reference and the look-up: its class.  In a worker, which is a copy of slurmstepd
+ * and costs more than all else, unless all of it is at hand.
+ */
 static int look_up(struct rim_step *step, struct aq_err *err)
 {
 	struct stage_work work = { .stage = &step->stage };
-	int sockets[2];
-	int rc = open_sockets(sockets, err);
+	int sockets[2], rc;
 
+	if (aq_hit_at_hand(&step->stage)) {
+		step->lease_fd = step->stage.ret_lease_fd;
+		step->is_lease_in_memory = true;
+		return 0;
+	}
+	rc = open_sockets(sockets, err);
 	if (rc)
 		return rc;
 	work.socket = sockets[1];
+	step->had_worker = true;
 	rc = aq_worker_run(stage_work, &work, AQ_WORKER_DEADLINE_MS,
 			   work.socket, err);
 	step->lease_fd = receive_fd(sockets[0], &step->is_lease_in_memory);
@@ -196,11 +204,12 @@ static int look_up(struct rim_step *step, struct aq_err *err)
 }
 
 void rim_say_took(const struct rim_step *step, const char *hook,
-		  int64_t since_us)
+		  int64_t since_us, const char *how)
 {
-	slurm_debug("aq: %s of step %u.%u took %lld us", hook,
+	slurm_debug("aq: %s of step %u.%u took %lld us%s", hook,
 		    step->stage.step.job, step->stage.step.step,
-		    (long long)(aq_now_us() - since_us));
+		    (long long)(aq_now_us() - since_us),
+		    how);
 }
 
 static void find_out(struct rim_step *step)
@@ -211,7 +220,8 @@ static void find_out(struct rim_step *step)
 	step->stage.since_us = aq_now_us();
 	rc = look_up(step, &err);
 	step->look_up_us = (uint64_t)(aq_now_us() - step->stage.since_us);
-	rim_say_took(step, "stage", step->stage.since_us);
+	rim_say_took(step, "stage", step->stage.since_us,
+		     step->had_worker ? ", with a worker" : "");
 	/* with a hit or a miss the text is a note for the administrator */
 	if (rc != AQ_USER && err.text[0])
 		slurm_error("aq: step %u.%u: %s", step->stage.step.job,
@@ -388,5 +398,5 @@ void rim_release(struct rim_step *step)
 			    step->stage.step.job, step->stage.step.step,
 			    err.text);
 	aq_close_fd(&step->lease_fd);
-	rim_say_took(step, "release", since_us);
+	rim_say_took(step, "release", since_us, "");
 }

@@ -429,5 +429,5 @@ void rim_task_enter(spank_t sp, struct rim_step *step)
 	if (has_to_tell(sp))
 		tell(a);
 	enter(sp, a->ops, a->ops_len, step);
-	rim_say_took(step, "task_init", since_us);
+	rim_say_took(step, "task_init", since_us, "");
 }

@@ -19,13 +19,13 @@ struct dirs {
 	char top[64];
 };
 
-int cachedir_setup(void **state)
+static int set_up_in(const char *where, void **state)
 {
 	struct dirs *d = calloc(1, sizeof(*d));
 	struct aq_err err = { 0 };
 
 	assert_non_null(d);
-	snprintf(d->top, sizeof(d->top), "/tmp/aq-test-store-XXXXXX");
+	snprintf(d->top, sizeof(d->top), "%s/aq-test-store-XXXXXX", where);
 	assert_non_null(mkdtemp(d->top));
 	d->conf.cache_dir = path_below(d->top, "cache");
 	d->conf.run_dir = path_below(d->top, "run");
@@ -35,6 +35,16 @@ int cachedir_setup(void **state)
 		fail_msg("%s", err.text);
 	*state = &d->conf;
 	return 0;
+}
+
+int cachedir_setup(void **state)
+{
+	return set_up_in("/tmp", state);
+}
+
+int cachedir_setup_in_memory(void **state)
+{
+	return set_up_in("/dev/shm", state);
 }
 
 int cachedir_teardown(void **state)

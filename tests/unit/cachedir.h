@@ -12,6 +12,7 @@
  * directories are laid out, empty.
  */
 int cachedir_setup(void **state);
+int cachedir_setup_in_memory(void **state); /* in /dev/shm, a tmpfs */
 int cachedir_teardown(void **state);
 
 /* An environment of the n-th lock with its request; free with sample_free(). */
