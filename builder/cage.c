@@ -135,21 +135,47 @@ void cage_clean(const struct build *b)
 		(void)!aq_remove_tree(AT_FDCWD, path, NULL);
 }
 
-int cage_pass_file(struct build *b, const char *stem, const char *suffix,
-		    const char *text, size_t len,
-		    char ret_inside[BUILD_PATH_MAX], struct aq_err *err)
+/* Where what is passed lies, without what had that name. */
+static int open_pass(const struct build *b, const char *name, int *ret_fd,
+		     struct aq_err *err)
 {
-	cleanup_close int dir = -1, fd = -1;
-	char name[96], path[2 * BUILD_PATH_MAX];
+	cleanup_close int dir = -1;
+	char path[2 * BUILD_PATH_MAX];
 	int rc;
 
 	snprintf(path, sizeof(path), "%s/%s/%s", b->work, b->view, b->pass);
 	rc = aq_open_dir(AT_FDCWD, path, &dir, err);
 	if (rc)
 		return rc;
-	snprintf(name, sizeof(name), "%s.%s", stem, suffix);
 	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
 		return aq_fail_errno(err, "cannot remove '%s'", name);
+	*ret_fd = steal_fd(&dir);
+	return 0;
+}
+
+int cage_pass_link(const struct build *b, const char *name, const char *to,
+		   struct aq_err *err)
+{
+	cleanup_close int dir = -1;
+	int rc = open_pass(b, name, &dir, err);
+
+	if (!rc && symlinkat(to, dir, name) < 0)
+		rc = aq_fail_errno(err, "cannot make the link '%s'", name);
+	return rc;
+}
+
+int cage_pass_file(struct build *b, const char *stem, const char *suffix,
+		    const char *text, size_t len,
+		    char ret_inside[BUILD_PATH_MAX], struct aq_err *err)
+{
+	cleanup_close int dir = -1, fd = -1;
+	char name[96];
+	int rc;
+
+	snprintf(name, sizeof(name), "%s.%s", stem, suffix);
+	rc = open_pass(b, name, &dir, err);
+	if (rc)
+		return rc;
 	fd = openat(dir, name,
 		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0 || fchmod(fd, 0644) < 0)

@@ -51,6 +51,9 @@ AQ_CHECK int cage_pass_file(struct build *b, const char *stem,
 			    const char *suffix, const char *text, size_t len,
 			    char ret_inside[BUILD_PATH_MAX],
 			    struct aq_err *err);
+/* Beside them a link 'name' to what is at the path 'to' in the cage. */
+AQ_CHECK int cage_pass_link(const struct build *b, const char *name,
+			    const char *to, struct aq_err *err);
 
 /* What a phase may do; all the rest it may not. */
 struct phase_form {

@@ -87,7 +87,6 @@ static void start_pip(const struct build *b, struct command *cmd)
 	else
 		aq_strv_add(&cmd->argv, "--no-cache-dir");
 	aq_strv_add(&cmd->env, "PIP_CONFIG_FILE=/dev/null");
-	pip_add_sources(b, cmd, "--index-url");
 }
 
 /* pip resolves only from inside: the conda part is linked to a place that is
@@ -127,6 +126,7 @@ static int pip_resolve(struct build *b, void *arg, struct aq_err *err)
 	if (rc)
 		return rc;
 	start_pip(b, &cmd);
+	pip_add_sources(b, &cmd, "--index-url");
 	aq_strv_add(&cmd.argv, "--dry-run");
 	aq_strv_add(&cmd.argv, "--quiet");
 	aq_strv_add(&cmd.argv, "--report=-");
@@ -143,25 +143,51 @@ static int pip_resolve(struct build *b, void *arg, struct aq_err *err)
 	return records_from_json(b, &json, query, lines, err);
 }
 
-static int pip_install_inside(struct build *b, struct aq_err *err)
+/* Those of the lock's wheels that are here as files, or the others; each of the former
+ * gets a link that has the wheel's own name, by which pip knows what it is.
+ */
+static int list_wheels(const struct build *b, bool is_here, struct aq_str *text,
+		       struct aq_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < b->lock->n_items; i++) {
+		const struct aq_lock_item *w = &b->lock->items[i];
+		char path[PYLOCK_PATH_SIZE], name[PYLOCK_NAME_SIZE];
+
+		if (w->kind != AQ_LOCK_WHEEL ||
+		    shared_find_wheel(w, path, name, b) != is_here)
+			continue;
+		if (is_here)
+			rc = cage_pass_link(b, name, path, err);
+		aq_str_add_fmt(text, "%s==%s --hash=sha256:%s\n", w->name,
+			       w->version, w->sha256);
+	}
+	return rc;
+}
+
+static int install_wheels(struct build *b, bool is_here, struct aq_err *err)
 {
 	cleanup_command struct command cmd = COMMAND_INIT(PHASE_PIP);
 	cleanup_str struct aq_str text = AQ_STR_INIT(PIP_TEXT_MAX);
 	char file[BUILD_PATH_MAX];
-	int rc;
+	int rc = list_wheels(b, is_here, &text, err);
 
-	for (size_t i = 0; i < b->lock->n_items; i++) {
-		const struct aq_lock_item *w = &b->lock->items[i];
-
-		if (w->kind == AQ_LOCK_WHEEL)
-			aq_str_add_fmt(&text, "%s==%s --hash=sha256:%s\n",
-				       w->name, w->version, w->sha256);
-	}
+	if (rc || !text.len)
+		return rc;
 	rc = cage_pass_file(b, "wheels", "txt", aq_str_get(&text), text.len, file,
 			     err);
 	if (rc)
 		return rc;
 	start_pip(b, &cmd);
+	if (is_here) {
+		secrets_for(&cmd.secrets, SECRETS_OF_NOTHING, SECRETS_NONE);
+		aq_strv_add(&cmd.argv, "--no-index");
+		aq_strv_add(&cmd.argv, "--find-links");
+		aq_strv_add_fmt(&cmd.argv, "%s/%s", b->inside, b->pass);
+	} else {
+		pip_add_sources(b, &cmd, "--index-url");
+	}
 	aq_strv_add(&cmd.argv, "--no-deps");
 	aq_strv_add(&cmd.argv, "--no-compile");
 	aq_strv_add(&cmd.argv, "--require-hashes");
@@ -171,6 +197,16 @@ static int pip_install_inside(struct build *b, struct aq_err *err)
 		return rc;
 	return run_failed(b, &cmd, "the pip requirements cannot be installed",
 			  BUILD_FAULT, err);
+}
+
+/* What nodes share asks no index, which may be out of reach. */
+static int pip_install_inside(struct build *b, struct aq_err *err)
+{
+	int rc = client_share_wheels(b, false, err);
+
+	if (!rc)
+		rc = install_wheels(b, true, err);
+	return rc ? rc : install_wheels(b, false, err);
 }
 
 /* -- checking -- */
@@ -332,12 +368,12 @@ int pip_install(struct build *b, struct aq_err *err)
 	say(b, "installing %zu wheels", n);
 	if (uv_find(b, uv, sizeof(uv))) {
 		rc = uv_install(b, uv, err);
-		shared_archives_end(b);
 		if (!rc && b->kind != AQ_ENV_INHERITED && b->compiler[0])
 			rc = layer_own_programs(b, err);
 	} else {
 		rc = pip_install_inside(b, err);
 	}
+	shared_archives_end(b);
 	if (rc || b->kind == AQ_ENV_INHERITED)
 		return rc;
 	return run_function(b, PHASE_LAYER, drop_remains, b, &none, err);

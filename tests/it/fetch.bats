@@ -24,13 +24,17 @@ CONF
   DEMO=$(it_file demo.yaml <<<'{channels: [own], dependencies: [demo]}')
   PURE=$(it_file pure.yaml <<<'{channels: [conda-forge, own], dependencies: [python=3.9, demo, {pip: [aq_pure]}]}')
   BOTH=$(it_file both.yaml <<<'{channels: [conda-forge, own], dependencies: [python=3.9, {pip: [aq_pure, aq_other]}]}')
+  # pip is the environment's own
+  BY_PIP=$(it_file by-pip.yaml <<<'{channels: [conda-forge], dependencies: [python=3.9, pip, {pip: [aq_pure, aq_other]}]}')
   BASE=$(it_file base.yaml <<<'{channels: [conda-forge], dependencies: [python=3.9, pip]}')
-  export SHARED SERVED WHEELS DEMO PURE BOTH BASE
+  export SHARED SERVED WHEELS DEMO PURE BOTH BY_PIP BASE
+  cp -p "$AQ_CONF" "$IT_DIR/aq.conf.as-it-was"
 }
 teardown_file() { it_down; }
 setup() {
   it_begin
   it_forget
+  cp -p "$IT_DIR/aq.conf.as-it-was" "$AQ_CONF"
   rm -rf "$SHARED" "$IT_SUBMIT/taken"
   install -d -o "$AQ_BUILDER_USER" -m 755 "$SHARED"
   : >"$IT_DIR/requests"
@@ -143,4 +147,99 @@ fetches() { as_user AQ_CONF="$AQ_CONF" XDG_CACHE_HOME="$IT_SUBMIT/cache" aq fetc
   it_gc n1 >/dev/null
   it_limits
   assert_equal "$(find "$files" -type f)" ""
+}
+
+# has_wheel NODE NAME: as pip installs it from an index: nothing says where it was.
+has_wheel() {
+  local site
+  site=$(prefix "$1")/lib/python3.9/site-packages
+  imports "$1" "$2"
+  [[ $(<"$site/$2-1.0.dist-info/INSTALLER") == pip && ! -e $site/$2-1.0.dist-info/direct_url.json ]]
+}
+
+@test "wheels travel once for pip too, however many nodes ask at once" {
+  local alone name
+  echo "pip_client = pip" >>"$AQ_CONF"
+  # pip asks for each to resolve, which one node does for all
+  build n1 "$BY_PIP"
+  alone=$(downloads)
+  [[ -n $alone ]]
+  it_forget
+  rm -rf "${SHARED:?}"/*
+  : >"$IT_DIR/requests"
+  run -0 --separate-stderr as_user srun -N3 --aq-requirements="$BY_PIP" python -c 'import aq_pure, aq_other'
+  assert_equal "$(downloads)" "$alone"
+  assert_equal "$(wheels | wc -l)" 2
+  assert_equal "$(find "$IT_DIR"/nodes/*/lib/work/{tmp,pass} -mindepth 1 -name '*w*')" ""
+  it_forget
+  : >"$IT_DIR/requests"
+  truncate -s -1 "$(wheels | head -n 1)"
+  build n1 "$BY_PIP"
+  assert_contains "$(cat "$IT_DIR/n1.err")" "is fetched again: "
+  # once, by who checks it, and no index
+  assert_equal "$(wc -l <"$IT_DIR/requests")" 1
+  for name in aq_pure aq_other; do has_wheel n1 "$name"; done
+  goes
+  : >"$IT_DIR/requests"
+  build n2 "$BY_PIP"
+  assert_equal "$(<"$IT_DIR/requests")" ""
+  has_wheel n2 aq_pure
+  run -0 aq --node n2 verify --contents
+}
+
+@test "pip takes wheels that are near as they are, and what somebody fetched" {
+  local file local_wheels=$IT_DIR/near
+  mkdir -m 755 "$local_wheels"
+  WHEELS=$local_wheels it_wheel aq_near 1.0+here --file aq_near.py=X=1
+  {
+    echo "pip_client = pip"
+    echo "find_links = $local_wheels"
+  } >>"$AQ_CONF"
+  file=$(it_file near.yaml <<<'{channels: [conda-forge], dependencies: [python=3.9, pip, {pip: [aq_pure, aq_near]}]}')
+  run -0 --separate-stderr fetches "$file" --into "$IT_SUBMIT/taken"
+  assert_contains "$output" ", 2 wheels  into $IT_SUBMIT/taken"
+  cp -r "$IT_SUBMIT/taken/." "$SHARED"
+  chown -R "$AQ_BUILDER_USER" "$SHARED"
+  assert_equal "$(wheels | wc -l)" 1
+  goes
+  build n2 "$file"
+  has_wheel n2 aq_pure
+  imports n2 aq_near
+}
+
+# start NODE fetch|build: DEMO meanwhile.
+start() {
+  {
+    local status=0
+    aq --node "$1" "$2" "$DEMO" >"$IT_DIR/$1.out" 2>"$IT_DIR/$1.err" || status=$?
+    echo "$status" >"$IT_DIR/$1.status"
+  } 3>&- &
+}
+is_over() { [[ -e $IT_DIR/$1.status ]]; }
+# finish NODE: it succeeds.
+finish() {
+  wait_until "$IT_JOB_SECONDS" is_over "$1"
+  assert_equal "$(<"$IT_DIR/$1.status")" 0
+  rm "$IT_DIR/$1.status"
+}
+waits_for() { grep -q "waiting: node $2 does this for all" "$IT_DIR/$1.err"; }
+
+@test "who fetches and who builds at once download once" {
+  local first second
+  for first in fetch build; do
+    second=build
+    [[ $first == fetch ]] || second=fetch
+    it_forget
+    rm -rf "${SHARED:?}"/* "$IT_DIR"/n?.{err,status}
+    : >"$IT_DIR/requests"
+    it_gate before fetch
+    start n1 "$first"
+    wait_until "$IT_JOB_SECONDS" it_is_at_gate
+    start n2 "$second"
+    wait_until "$IT_JOB_SECONDS" waits_for n2 n1
+    it_open
+    finish n1
+    finish n2
+    assert_equal "$(grep -c 'demo-1.0-0.tar.bz2$' "$IT_DIR/requests")" 1
+  done
 }
