@@ -6,6 +6,7 @@
 
 #include "common/canonical.h"
 #include "common/explicit.h"
+#include "common/exported.h"
 #include "common/script.h"
 #include "common/sections.h"
 #include "common/text.h"
@@ -83,12 +84,17 @@ static void read_text(struct aq_reading *r, char *text, size_t len)
 	r->kind = kind_by_name(r->file);
 	if (r->kind != AQ_REQUEST_SCRIPT && aq_explicit_is(text))
 		r->kind = AQ_REQUEST_EXPLICIT;
+	else if (r->kind != AQ_REQUEST_SCRIPT && aq_exported_is(text))
+		r->kind = AQ_REQUEST_EXPORTED;
 	switch (r->kind) {
 	case AQ_REQUEST_YAML:
 		read_yaml(r, text, len);
 		break;
 	case AQ_REQUEST_EXPLICIT:
 		aq_explicit_read(r, text);
+		break;
+	case AQ_REQUEST_EXPORTED: /* which has a package */
+		aq_exported_read(r, text);
 		break;
 	case AQ_REQUEST_REQUIREMENTS:
 		aq_pip_text(&r->pip, r->file, text);

@@ -26,12 +26,14 @@
  */
 #define AQ_REQUEST_HASHES_MAX (1024 * 1024)
 
-/* What a file is, by its name alone; but what has "@EXPLICIT" in its first line of
- * contents is a lock file, unless its name ends with ".py".
+/* What a file is, by its name alone; but what has "@EXPLICIT" or NAME=VERSION=BUILD in
+ * its first line of contents is a lock file or an exported list, unless its name ends with
+ * ".py".
  */
 enum aq_request_kind {
 	AQ_REQUEST_YAML,	 /* any other name; standard input */
 	AQ_REQUEST_EXPLICIT,	 /* common/explicit.h */
+	AQ_REQUEST_EXPORTED,	 /* common/exported.h */
 	AQ_REQUEST_REQUIREMENTS, /* .txt, .in: common/reqfile.h */
 	AQ_REQUEST_SCRIPT,	 /* .py: common/script.h */
 };

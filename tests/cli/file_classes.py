@@ -68,6 +68,7 @@ HONOURED = (
     ),
     Class("build", conda("numpy=1.26.4=py312h8753938_0"), some("conda", r"^\S+ ==\S+ \S+")),
     Class("channel-package", conda("conda-forge::six"), some("conda", "::")),
+    Class("exported", "six=1.17.0=pyhd8ed1ab_0\n", has(r"^[\w.-]+=[^\s=]+=\S+$")),
     Class("extras", pip("requests[socks]"), some("pip", r"^[^;]*\[")),
     Class("marker", pip("six ; python_version < '3.13'"), some("pip", ";")),
     Class("variables", conda("six") + "variables: {A: b}\n", lambda _, a: bool(a["variables"])),

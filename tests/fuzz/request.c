@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as a request file: an environment file, or an explicit lock file. */
+/* Any bytes as a request file: an environment file, an explicit lock file, or an
+ * exported list.
+ */
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/requests.h"
 

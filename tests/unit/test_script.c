@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests that are no req.yaml: requirements.txt (common/reqfile.c), and Python
- * files with a block of PEP 723 (common/script.c).
+/* Requests that are no req.yaml: requirements.txt (common/reqfile.c), Python files with
+ * a block of PEP 723 (common/script.c), and what `conda list --export` prints
+ * (common/exported.c).
  */
 #include "tests/unit/unit.h"
 
@@ -348,6 +349,56 @@ static void many_blocks_without_end_take_no_time(void **state)
 	unlink(path);
 }
 
+/* -- conda list --export -- */
+
+#define EXPORT_HEAD                                                           \
+	"# This file may be used to create an environment using:\n"           \
+	"# $ conda create --name <env> --file <this file>\n"                  \
+	"# platform: linux-64\n"
+
+static void an_exported_list_is_its_packages(void **state)
+{
+	static const char text[] = EXPORT_HEAD "_libgcc_mutex=0.1=conda_forge\n"
+		"python=3.9.18=h0755675_1_cpython\n\n"
+		"  numpy=1.26.4=py39h474f0d3_0\t\r\n"
+		"Foo.Bar=1!2.0=pypi_0\n"
+		"scipy>=1.13";
+	static const char yaml[] = "dependencies:\n"
+		"- _libgcc_mutex=0.1=conda_forge\n"
+		"- python=3.9.18=h0755675_1_cpython\n"
+		"- numpy=1.26.4=py39h474f0d3_0\n"
+		"- scipy>=1.13\n"
+		"- pip: [foo-bar==1!2.0]\n";
+
+	(void)state;
+	expect_same("packages.txt", text, yaml);
+	expect_same("packages", text, yaml);
+	expect_same("packages.yml", text, yaml);
+	expect("p", "a=1=pypi_0", "aq-request 1\npython 3.12.*\npip a==1\n");
+	expect("p", "a=1=0", "aq-request 1\nconda a ==1 0\n");
+}
+
+/* What any other kind of file could begin with is none. */
+static void nothing_else_is_an_exported_list(void **state)
+{
+	(void)state;
+	expect_same("r.txt", "a===1\n", "dependencies: [{pip: [a===1]}]");
+	expect("r.yaml", "a=1=0: 1\n", "r.yaml:1:1: unknown key 'a=1=0': remove it, or "
+	       "write one of name, channels, dependencies, python_version, "
+	       "requirements, variables");
+	expect_same("f.py", "a=b=0\n# /// script\n# dependencies = ['x']\n# ///\n",
+		    "dependencies: [{pip: [x]}]");
+}
+
+static void an_exported_lists_errors_have_their_places(void **state)
+{
+	(void)state;
+	expect("p.txt", EXPORT_HEAD "a=1=0\n  b==\n-r x=1=pypi_0\n",
+	       "p.txt:5:3: 'b==': version '==' is missing behind the operator\n"
+	       "p.txt:6:1: '-r x=1=pypi_0' looks like an option: write a "
+	       "package's name");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -359,6 +410,9 @@ int main(void)
 		cmocka_unit_test(requires_python_is_condas_condition),
 		cmocka_unit_test(code_may_be_longer_than_a_request),
 		cmocka_unit_test(many_blocks_without_end_take_no_time),
+		cmocka_unit_test(an_exported_list_is_its_packages),
+		cmocka_unit_test(nothing_else_is_an_exported_list),
+		cmocka_unit_test(an_exported_lists_errors_have_their_places),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
