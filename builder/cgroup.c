@@ -28,6 +28,8 @@
  */
 #define KILL_STEP_MS 1
 #define KILL_MAX_MS 500
+/* Until we are in it, cgroup_remove_left() may remove it. */
+#define ENTER_TRIES 3
 
 /* One hierarchy; version 2 has but one. */
 struct hierarchy {
@@ -391,13 +393,19 @@ static void end_hierarchy(struct hierarchy *h, const char *name)
 static bool enter(struct hierarchy *h, const char *name,
 		  const struct cgroup_limits *limits, struct aq_err *err)
 {
-	if (make(h, name, err) != 0)
-		return false;
-	set_limits(h, limits);
-	if (write_file(h->fd, "cgroup.procs", "0"))
-		return true;
-	(void)aq_fail_errno(err, "cannot enter a control group near '%s'",
-			    h->was.dir);
+	const struct hierarchy fresh = *h;
+
+	for (int tries = 0; tries < ENTER_TRIES; tries++) {
+		aq_close_fd(&h->fd);
+		*h = fresh;
+		if (make(h, name, err) != 0)
+			continue;
+		set_limits(h, limits);
+		if (write_file(h->fd, "cgroup.procs", "0"))
+			return true;
+		(void)aq_fail_errno(err, "cannot enter a control group near '%s'",
+				    h->was.dir);
+	}
 	return false;
 }
 

@@ -6,6 +6,7 @@
  *
  *   cgroup_place.c  where it may lie, as /proc has it
  *   cgroup.c        making, entering and leaving it
+ *   cgroup_left.c   removing what was not left
  *
  * The supervisor is in it too: to move a process costs 11 ms, each time, and what
  * it forks is there from the start.
@@ -61,6 +62,13 @@ void cgroup_kill_others(const struct cgroup *c);
  */
 void cgroup_sweep(const struct cgroup *c,
 		  bool (*is_dead)(const char *name, void *arg), void *arg);
+
+/* -- cgroup_left.c -- */
+#define CGROUP_OF_BUILD "aq-build-"
+/* Remove all groups whose names begin so and that nobody is in, wherever they lie.  Root;
+ * for others nothing goes.
+ */
+void cgroup_remove_left(void);
 
 /* -- cgroup_place.c: pure -- */
 

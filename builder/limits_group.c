@@ -23,7 +23,7 @@ static void make_stem(const struct build *b, char *ret, size_t size)
 {
 	const char *dir = b->conf->run_dir;
 
-	snprintf(ret, size, "aq-build-%08x-",
+	snprintf(ret, size, CGROUP_OF_BUILD "%08x-",
 		 (unsigned int)aq_hash(dir, strlen(dir)));
 }
 

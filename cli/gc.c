@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "builder/cgroup.h"
 #include "cli/cli.h"
 #include "cli/domains.h"
 #include "cli/env.h"
@@ -268,6 +269,8 @@ int cli_gc(struct cli *cli)
 		json_open(&c.json, "collected", '[');
 	}
 	rc = collect_all(&c, &err);
+	if (!cli->is_personal && !cli->is_dry_run)
+		cgroup_remove_left();
 	summarise(&c);
 	aq_claims_free(&c.claims);
 	if (rc == AQ_MISS) /* of a newer version */

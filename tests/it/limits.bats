@@ -147,8 +147,9 @@ PY
   wait "$first" || { cat "$IT_DIR/first" >&2; false; }
 }
 
-@test "what a killed builder leaves goes with the next build" {
-  local file job pid group slot locks=$IT_DIR/nodes/$NODE/run/locks
+# kill_one: a builder of a job's, which resolves, is killed; GROUP is what it leaves.
+kill_one() {
+  local job pid slot locks=$IT_DIR/nodes/$NODE/run/locks
   is_limited || skip "no control groups can be made here"
   it_forget
   # it has not the first name, which the next one takes over whatever it finds
@@ -157,21 +158,31 @@ PY
   exec {slot}<"$locks/cgroup-0"
   flock -n "$slot"
   it_gate before solve
-  file=$(it_small)
-  job=$(it_submit --aq-requirements="$file" --wrap true)
+  job=$(it_submit --aq-requirements="$(it_small)" --wrap true)
   wait_until "$IT_JOB_SECONDS" it_is_at_gate
   pid=$(of_builder)
-  group=$(group_of "$pid")
-  [[ $group == *-1 ]]
+  GROUP=$(group_of "$pid")
+  [[ $GROUP == *-1 ]]
   kill -KILL "$pid"
   it_wait "$job"
   it_open
   exec {slot}<&-
-  [[ -n $(groups_of "$group") ]]
+  [[ -n $(groups_of "$GROUP") ]]
+}
+
+@test "what a killed builder leaves goes with the next build" {
+  kill_one
   # from where it lies: another job's
-  run -0 --separate-stderr as_user srun --aq-requirements="$file" printenv AQ_RESOLUTION
+  run -0 --separate-stderr as_user srun --aq-requirements="$(it_small)" printenv AQ_RESOLUTION
   assert_equal "$output" created
-  wait_until 10 has_no_group "$group"
+  wait_until 10 has_no_group "$GROUP"
+}
+
+@test "what a killed builder leaves goes with a collection, if nobody builds there" {
+  kill_one
+  # programs of it end with it, which may take a moment
+  is_gone() { it_gc "$NODE" >/dev/null && has_no_group "$GROUP"; }
+  wait_until 10 is_gone
 }
 
 # is_too_much: which of the two is seen first is chance.

@@ -20,6 +20,7 @@
 #include "common/io.h"
 
 static char name[32], old_name[48]; /* another test of this may run */
+static int n_swept; /* groups that are to go as soon as they are made */
 #define MIB ((size_t)1024 * 1024)
 
 static bool is_in_group(const char *group)
@@ -183,6 +184,78 @@ static void what_is_left_goes(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* Where 'group' lies, in a hierarchy that there is. */
+static bool find_group(const char *group, char *dir, size_t size)
+{
+	static const char *const controllers[] = { "pids", "memory", NULL };
+	cleanup_str struct aq_str mounts = AQ_STR_INIT(1 << 20);
+	cleanup_str struct aq_str own = AQ_STR_INIT(1 << 16);
+	struct cgroup_place place;
+
+	(void)!aq_read_file(AT_FDCWD, "/proc/self/mountinfo", &mounts, NULL);
+	(void)!aq_read_file(AT_FDCWD, "/proc/self/cgroup", &own, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(controllers); i++)
+		if (cgroup_find(aq_str_get(&mounts), aq_str_get(&own),
+				controllers[i], &place)) {
+			snprintf(dir, size, "%s/%s", place.dir, group);
+			return true;
+		}
+	return false;
+}
+
+/* Of groups deep below: the empty one goes, what somebody is in stays, and so does what
+ * is nobody's of ours.
+ */
+static int empty_goes(void)
+{
+	const struct cgroup_limits limits = { 0 };
+	char above[CGROUP_PATH_MAX], ours[sizeof(above) + 64],
+		others[sizeof(above) + 64], used[sizeof(name) + 32];
+	struct cgroup *c = NULL;
+	int rc = 0;
+
+	if (geteuid() != 0 || !find_group(old_name, above, sizeof(above)) ||
+	    mkdir(above, 0755) < 0)
+		return 77;
+	snprintf(ours, sizeof(ours), "%s/" CGROUP_OF_BUILD "x-0", above);
+	snprintf(others, sizeof(others), "%s/aq-other", above);
+	snprintf(used, sizeof(used), CGROUP_OF_BUILD "%s", name);
+	if (mkdir(ours, 0755) < 0 || mkdir(others, 0755) < 0)
+		rc = 77;
+	/* while it is made somebody removes it, once */
+	n_swept = 1;
+	if (!rc && (cgroup_enter(used, &limits, &c, NULL) != 0 || n_swept))
+		rc = 77;
+	if (!rc && !is_in_group(used))
+		rc = 1;
+	cgroup_remove_left();
+	if (!rc && access(ours, F_OK) == 0)
+		rc = 2;
+	if (!rc && access(others, F_OK) < 0)
+		rc = 3;
+	if (!rc && !is_in_group(used))
+		rc = 4;
+	cgroup_leave(c);
+	(void)rmdir(ours);
+	(void)rmdir(others);
+	(void)rmdir(above);
+	return rc;
+}
+
+static void what_nobody_is_in_goes(void **state)
+{
+	int status;
+	pid_t pid = fork(); /* which is moved */
+
+	(void)state;
+	if (!pid)
+		_exit(empty_goes());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(status, 0);
+}
+
 static void a_limit_of_memory(void **state)
 {
 	(void)state;
@@ -319,6 +392,10 @@ int mkdirat(int dirfd, const char *path, mode_t mode)
 	int rc = (int)syscall(SYS_mkdirat, dirfd, path, mode);
 	char group[256];
 
+	if (!rc && n_swept && aq_starts_with(path, CGROUP_OF_BUILD)) {
+		n_swept--;
+		(void)unlinkat(dirfd, path, AT_REMOVEDIR);
+	}
 	if (rc || !*tree)
 		return rc;
 	snprintf(group, sizeof(group), "job/%s", path);
@@ -411,6 +488,7 @@ int main(void)
 		cmocka_unit_test(a_limit_of_memory),
 		cmocka_unit_test(a_limit_of_processes),
 		cmocka_unit_test(what_is_left_goes),
+		cmocka_unit_test(what_nobody_is_in_goes),
 		cmocka_unit_test(version_2_of_this_kernel),
 		cmocka_unit_test(version_2_with_controllers_in_files),
 	};
