@@ -28,7 +28,7 @@
  *   seal.c       root's walk over what was built; seal_*.c
  *   room.c       room on the disk for it
  *   run.c        a program in the cage, under a deadline; run_child.c becomes it;
- *                cage.h identity.c; held.c redacts what it says
+ *                run_stay.c; cage.h identity.c; held.c redacts what it says
  *   limits.h     what a program may take; all of a build's together: cgroup*.c
  *
  * A part that others call has a header of its name; the rest of them, and what all
@@ -89,6 +89,13 @@ enum build_verdict {
 	BUILD_NOT_KEPT, /* remembered already, or a word in aq.conf: never */
 };
 
+/* One that runs, as its supervisor knows it. */
+struct program {
+	pid_t pid; /* 0: there is none */
+	int to, from, errors, fault; /* pipes; or -1 */
+};
+#define PROGRAM_NONE { .to = -1, .from = -1, .errors = -1, .fault = -1 }
+
 struct build {
 	const struct aq_conf *conf;
 	const struct aq_conf *shared; /* the node's; of a private build another */
@@ -121,6 +128,7 @@ struct build {
 	int alive_fd;     /* or -1: nobody waits, and none is needed */
 	int key_fd;       /* the key's lock, once it is our turn */
 	int wait_fd;      /* says that our step still waits; or -1 */
+	struct program staying; /* run_leave() */
 	struct cgroup *cgroup; /* ours, once a program ran; limits.c */
 	int slot_fd;      /* the lock of its name; or -1 */
 	int ticket_fd;    /* the lock of our ticket, queue.h; or -1 */

@@ -36,6 +36,12 @@ static void on_line(struct build *b, const char *line)
 		say_done(b, done, of);
 }
 
+/* Whether no other program runs between solving and linking. */
+static bool links_next(const struct build *b)
+{
+	return !b->is_explain && !b->is_fetch && !b->req->pip.n;
+}
+
 static int solve(struct build *b, const char *program, struct aq_str *lines,
 		 struct aq_err *err)
 {
@@ -45,10 +51,13 @@ static int solve(struct build *b, const char *program, struct aq_str *lines,
 	start(b, &cmd, program, "solve");
 	client_add_channels(b, &cmd);
 	client_add_constraints(b, &cmd, "--constraint", true);
+	if (links_next(b))
+		aq_strv_add(&cmd.argv, "--stay");
 	aq_strv_add(&cmd.argv, "--");
 	client_add_specs(b, &cmd);
 	cmd.output = lines;
 	cmd.on_line = on_line;
+	cmd.stays = links_next(b);
 	rc = run(b, &cmd, err);
 	if (rc || cmd.exit_code == 0)
 		return rc;
@@ -143,6 +152,7 @@ static int link_prefix(struct build *b, const char *program,
 	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
 
 	start(b, &cmd, program, "link");
+	cmd.goes_on = true;
 	aq_strv_add(&cmd.argv, "--prefix");
 	aq_strv_add(&cmd.argv, b->prefix);
 	client_add_channels(b, &cmd);

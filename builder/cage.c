@@ -205,6 +205,7 @@ int cage_begin_alone(struct build *b, struct aq_err *err)
 	char view[sizeof(b->view)];
 	int rc = aq_open_dir(AT_FDCWD, b->work, &work, err);
 
+	run_leave(b); /* it sees all of work/ */
 	snprintf(view, sizeof(view), ALONE_DIR "/%.32s", b->key);
 	if (!rc)
 		rc = aq_remove_tree(work, view, err);

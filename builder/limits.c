@@ -71,8 +71,8 @@ uint64_t limits_processes(const struct phase_form *form)
 	return form->writes_prefix ? CLIENT_PROCESSES_MAX : PROBE_PROCESSES_MAX;
 }
 
-/* Where the node allows less, that. */
-static bool set(int resource, uint64_t max)
+/* Where the node allows less, that; the program may ask for 'max'. */
+static bool set_both(int resource, uint64_t now, uint64_t max)
 {
 	struct rlimit limit;
 
@@ -80,8 +80,13 @@ static bool set(int resource, uint64_t max)
 		return false;
 	if (limit.rlim_max > max)
 		limit.rlim_max = max;
-	limit.rlim_cur = limit.rlim_max;
+	limit.rlim_cur = now < limit.rlim_max ? now : limit.rlim_max;
 	return setrlimit(resource, &limit) == 0;
+}
+
+static bool set(int resource, uint64_t max)
+{
+	return set_both(resource, max, max);
 }
 
 static uint64_t client_file_max(const struct build *b)
@@ -110,9 +115,13 @@ bool limits_set(const struct build *b, const struct phase_form *form)
 	if (b->conf->build_memory && !cgroup_holds(b->cgroup, CGROUP_MEMORY) &&
 	    !set(RLIMIT_DATA, b->conf->build_memory))
 		return false;
+	/* a client that stays asks for what it may have when it links: until then
+	 * SOLVE_DISK_MAX, which is no more, holds it too
+	 */
 	return set(RLIMIT_CORE, 0) && set(RLIMIT_CPU, seconds + 1) &&
-	       set(RLIMIT_FSIZE, is_client ? client_file_max(b) :
-					     PROBE_FILE_MAX) &&
+	       (is_client ? set_both(RLIMIT_FSIZE, client_file_max(b),
+				     limits_disk(b, CLIENT_FILE_MAX)) :
+			    set(RLIMIT_FSIZE, PROBE_FILE_MAX)) &&
 	       set(RLIMIT_NOFILE, is_client ? CLIENT_OPEN_MAX :
 					      PROBE_OPEN_MAX) &&
 	       set(RLIMIT_NPROC, processes);

@@ -120,6 +120,7 @@ static const struct build nothing_yet = {
 	.base_fd = -1, .own_fd = -1, .compiler_fd = -1, .key_fd = -1,
 	.wait_fd = -1, .slot_fd = -1, .ticket_fd = -1, .public_fd = -1,
 	.log_fd = -1, .room.alone_fd = -1, .sharing = SHARING_INIT,
+	.staying = PROGRAM_NONE,
 };
 
 /* What it held is given back, but for who waits for it. */

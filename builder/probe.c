@@ -259,8 +259,9 @@ static void start_python(const struct build *b, struct command *cmd)
 }
 
 static const char check_script[] =
-	"import sys, importlib.metadata as m\n"
+	"import sys\n"
 	"bad = []\n"
+	"if sys.argv[1:]: import importlib.metadata as m\n" /* slow */
 	"for want in sys.argv[1:]:\n"
 	"    name, _, version = want.partition('==')\n"
 	"    try:\n"

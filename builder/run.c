@@ -145,9 +145,22 @@ static void wait_for_all(void)
 	}
 }
 
-/* Until the child has ended.  Returns its status. */
+void run_end(struct build *b, pid_t pid, int *ret_status)
+{
+	kill(-pid, SIGKILL);
+	kill(pid, SIGKILL);
+	while (waitpid(pid, ret_status, 0) < 0 && errno == EINTR)
+		;
+	shared_end(b); /* it is no program's, and would be waited for */
+	if (!b->is_personal)
+		wait_for_all();
+}
+
+/* Until the child has ended, or has answered and *ret_stays, if there is one, is set.
+ * Returns its status.
+ */
 static int attend(struct build *b, pid_t pid, enum phase phase,
-		  struct stream s[2], const char **ret_why)
+		  struct stream s[2], bool *ret_stays, const char **ret_why)
 {
 	/* readable once the child has ended; -1 before Linux 5.3 */
 	cleanup_close int child = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -172,19 +185,17 @@ static int attend(struct build *b, pid_t pid, enum phase phase,
 			return status;
 		if (is_over)
 			continue;
+		if (ret_stays && run_has_answered(s[0].to)) {
+			*ret_stays = true;
+			return 0;
+		}
 		*ret_why = must_end(b, s);
 		if (!*ret_why)
 			*ret_why = limits_look_at_disk(b, phase, false);
 		if (*ret_why)
 			break;
 	}
-	kill(-pid, SIGKILL);
-	kill(pid, SIGKILL);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	shared_end(b); /* it is no program's, and would be waited for */
-	if (!b->is_personal)
-		wait_for_all();
+	run_end(b, pid, &status);
 	return status;
 }
 
@@ -230,43 +241,70 @@ static int read_fault(struct build *b, int fd, struct aq_err *err)
 		       text);
 }
 
+static int start(struct build *b, struct child *c, const struct command *cmd,
+		 struct program *ret, struct aq_err *err)
+{
+	cleanup_close int in = -1, out = -1, errors = -1, fault = -1;
+	bool has_in = true;
+
+	run_leave(b);
+	if (cmd && cmd->stays)
+		has_in = run_make_pipe(&in, &ret->to);
+	else
+		in = make_input(cmd ? cmd->input : NULL, cmd ? cmd->input_len : 0);
+	if (!has_in || in < 0 || !run_make_pipe(&ret->from, &out) ||
+	    !run_make_pipe(&ret->errors, &errors) ||
+	    !run_make_pipe(&ret->fault, &fault) ||
+	    fcntl(ret->fault, F_SETFL, O_NONBLOCK) < 0)
+		return aq_fail_errno(err, "cannot make pipes for a program");
+	c->in = in;
+	c->out = out;
+	c->err = errors;
+	c->fault = fault;
+	if (!b->is_personal)
+		confine_begin(b, c->phase);
+	ret->pid = run_start(c);
+	return ret->pid < 0 ? aq_fail_errno(err, "cannot fork") : 0;
+}
+
+/* It has ended, and nothing of it is left; or it stays. */
+static void let_go(struct build *b, struct program *p, struct stream s[2],
+		   bool stays)
+{
+	for (int i = 0; i < 2; i++)
+		held_end(&s[i].held);
+	p->from = s[0].fd;
+	p->errors = s[1].fd;
+	if (stays) {
+		b->staying = *p;
+		b->staying.fault = p->to = p->from = p->errors = -1;
+		return;
+	}
+	kill(-p->pid, SIGKILL); /* what a personal build left running */
+	cgroup_kill_others(b->cgroup);
+}
+
 static int supervise(struct build *b, struct child *c, struct stream s[2],
-		     const char *input, size_t input_len, int *ret_status,
+		     const struct command *cmd, int *ret_status,
 		     struct aq_err *err)
 {
-	cleanup_close int in = make_input(input, input_len);
-	cleanup_close int out = -1, errfd = -1, fault_in = -1, fault_out = -1;
+	__attribute__((cleanup(run_close))) struct program p = PROGRAM_NONE;
 	const char *why = NULL;
-	pid_t pid;
+	bool stays = false;
+	int rc = cmd && cmd->goes_on && b->staying.pid ?
+		run_go_on(b, cmd, &p, err) : start(b, c, cmd, &p, err);
 
+	if (rc)
+		return rc;
 	for (int i = 0; i < 2; i++) {
+		s[i].fd = i == 0 ? p.from : p.errors;
 		s[i].build = b;
 		s[i].held.say = pass_on;
 		s[i].held.arg = &s[i];
 	}
-	if (in < 0 || !run_make_pipe(&s[0].fd, &out) ||
-	    !run_make_pipe(&s[1].fd, &errfd) || !run_make_pipe(&fault_out, &fault_in) ||
-	    fcntl(fault_out, F_SETFL, O_NONBLOCK) < 0)
-		return aq_fail_errno(err, "cannot make pipes for a program");
-	c->in = in;
-	c->out = out;
-	c->err = errfd;
-	c->fault = fault_in;
-	if (!b->is_personal)
-		confine_begin(b, c->phase);
-	pid = run_start(c);
-	if (pid < 0)
-		return aq_fail_errno(err, "cannot fork");
-	aq_close_fd(&out);
-	aq_close_fd(&errfd);
-	aq_close_fd(&fault_in);
-	*ret_status = attend(b, pid, c->phase, s, &why);
-	kill(-pid, SIGKILL); /* what a personal build left running */
-	for (int i = 0; i < 2; i++)
-		held_end(&s[i].held);
-	aq_close_fd(&s[0].fd);
-	aq_close_fd(&s[1].fd);
-	cgroup_kill_others(b->cgroup);
+	*ret_status = attend(b, p.pid, c->phase, s,
+			     cmd && cmd->stays ? &stays : NULL, &why);
+	let_go(b, &p, s, stays);
 	if (!why)
 		why = limits_look_at_disk(b, c->phase, true);
 	if (!why && *ret_status != 0)
@@ -274,7 +312,7 @@ static int supervise(struct build *b, struct child *c, struct stream s[2],
 	b->verdict = why || WIFSIGNALED(*ret_status) ? BUILD_ENDED :
 						       BUILD_FAULT;
 	return why ? aq_fail(err, AQ_SYS, "%s", why) :
-		     read_fault(b, fault_out, err);
+		     read_fault(b, p.fault, err);
 }
 
 static int code_of(int status)
@@ -341,7 +379,7 @@ int run(struct build *b, struct command *cmd, struct aq_err *err)
 	c.env = cmd->env.v;
 	c.secrets = &cmd->secrets;
 	s[0].held.secrets = s[1].held.secrets = &cmd->secrets.known;
-	rc = supervise(b, &c, s, cmd->input, cmd->input_len, &status, err);
+	rc = supervise(b, &c, s, cmd, &status, err);
 	parts_add_program(&b->parts, aq_now_us() - since_us);
 	cmd->exit_code = code_of(status);
 	return rc || !cmd->exit_code ? rc : secrets_judge(b, cmd, err);
@@ -359,7 +397,7 @@ int run_function(struct build *b, enum phase phase,
 			       { .fd = -1, .end = &errors,
 				 .is_logged = true } };
 	int status = 0;
-	int rc = supervise(b, &c, s, NULL, 0, &status, err);
+	int rc = supervise(b, &c, s, NULL, &status, err);
 
 	if (rc)
 		return rc;

@@ -17,12 +17,15 @@ enum phase {
 
 #define RUN_ARGS_MAX 8192
 #define RUN_TAIL_LINES 20 /* of the output, for the user */
+#define RUN_STAYS "stays\n"
 
 struct command {
 	struct aq_strv argv;
 	struct aq_strv env;      /* added to the constructed one */
 	enum phase phase;
 	bool hides_shells;       /* a client that would run link scripts */
+	bool stays;   /* once it has answered, RUN_STAYS at the end, for what goes on */
+	bool goes_on; /* is done by the one that stayed, if there is one */
 	const char *input;       /* standard input; NULL: none */
 	size_t input_len;
 	struct aq_str *output;   /* standard output; NULL: to the log */
@@ -46,6 +49,11 @@ void command_free(struct command *cmd);
  * but for cmd->output.
  */
 AQ_CHECK int run(struct build *b, struct command *cmd, struct aq_err *err);
+
+/* End the one that stayed: it is not needed, or should not see what comes now.  Whatever
+ * is run but what goes on does so first.
+ */
+void run_leave(struct build *b);
 
 /* Call 'fn' in a child in the cage, its text to 'output'.  Fails as run() does, and
  * with AQ_SYS and the text of its error, of whatever class, where 'fn' does.

@@ -93,6 +93,7 @@ static int try_once(struct build *b, struct aq_err *err)
 		rc = b->is_explain ? explain(b, err) :
 		     b->is_fetch   ? fetch_for_others(b, err) :
 				     build(b, err);
+	run_leave(b);
 	if (rc)
 		room_note(b, err);
 	return rc;

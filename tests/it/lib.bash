@@ -364,7 +364,8 @@ it_has_workers() {
 # it_client PATH: print a wrapper of the client at PATH.  It has the client's
 # name, notes each call in its HOME, and waits before or after a verb
 # for as long as IT_DIR/gate says so.  What the mambas and conda are asked to
-# `create` is called solve, fetch or link, as it is.
+# `create` is called solve, fetch or link, as it is; what the bundled client does
+# because it stayed is a call, too, and a run of its own.
 it_client() {
   local wrapper=$IT_DIR/client/${1##*/}
   mkdir -p "$IT_DIR/client"
@@ -393,11 +394,27 @@ def stop_at(where):
 verb = sys.argv[1]
 if "${1##*/}" in ("micromamba", "mamba", "conda") and verb == "create":
     verb = "solve" if "--dry-run" in sys.argv else "fetch" if "--download-only" in sys.argv else "link"
-note(" ".join([verb, *sys.argv[2:]]))
-stop_at("before " + verb)
-status = subprocess.run(["$1", *sys.argv[1:]]).returncode
-stop_at("after " + verb)
-sys.exit(status if status >= 0 else 128 - status)
+
+def call(verb, arguments, **how):
+    note(" ".join([verb, *arguments[1:]]))
+    stop_at("before " + verb)
+    status = subprocess.run(["$1", *arguments], **how).returncode
+    stop_at("after " + verb)
+    if status:
+        sys.exit(status if status > 0 else 128 - status)
+
+stays = "--stay" in sys.argv
+call(verb, [a for a in sys.argv[1:] if a != "--stay"])
+if stays:
+    print("stays", flush=True)
+    name = sys.stdin.read()
+    if not name:
+        stop_at("at end")
+        sys.exit()
+    with open(name, encoding="utf-8") as f:
+        arguments, _, given = f.read().partition("\n\n")
+    arguments = arguments.split("\n")
+    call(arguments[0], arguments, input=given.encode())
 PY
   chmod 755 "$IT_DIR/client" "$wrapper"
   echo "$wrapper"

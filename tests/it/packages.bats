@@ -199,7 +199,7 @@ if "link" in sys.argv[1:2] and os.path.exists(victim):
     attempt("add", lambda: os.mkdir(victim + "/share/more"))
     attempt("index", lambda: os.unlink(victim + "/info/paths.json"))
     attempt("know", lambda: os.listdir("$(it_cache n1)/checked") and open("$(it_cache n1)/checked/aq-victim-1.0-0", "a"))
-os.execv("$IT_DIR/client/aq-rattler", ["aq-rattler", *sys.argv[1:]])
+os.execv("$IT_DIR/client/aq-rattler", ["aq-rattler", *(a for a in sys.argv[1:] if a != "--stay")])
 PY
   chmod 755 "$IT_DIR/clients/aq-rattler"
   echo "client = $IT_DIR/clients/aq-rattler" >>"$IT_DIR/etc/aq.conf"
