@@ -70,6 +70,9 @@ NOT_TRIED = {
     ("apply", "hang"): "Slurm itself cannot end a task that stops there (docs/design.md, Waiting)",
     ("apply", "flood"): "what the user's own task writes is the user's to read",
 }
+# Calls of what a hook forks that come before what is told of it: the first one takes its
+# output away.
+BEFORE = {"flood": 1}
 # A new request each time: there is something to build.
 MISSES = ("build", "builder", "forked", "apply")
 # A user's own process: nothing but the task, or the command, dies with it.
@@ -118,16 +121,16 @@ class Cell:
         if not kinds:
             return None
         kind, *later = kinds[self.turn % len(kinds)].split()
-        n = 1 + self.turn // len(kinds)
+        n = 1 + self.turn // len(kinds) + BEFORE.get(kind, 0)
         if kind in ("memory", "read", "open") and self.turn:
             n *= 7  # there are many
         return kind, self.n or n, bool(later)
 
     def come_nearer(self, calls: int) -> None:
         """There were fewer: from now on it is one of those, if there were any."""
-        call = self.call()
-        if call and calls:
-            self.n = 1 + (call[1] - 1) % calls
+        call, before = self.call(), BEFORE.get(self.fault, 0)
+        if call and calls > before:
+            self.n = 1 + before + (call[1] - 1 - before) % (calls - before)
 
 
 def impossible() -> list[str]:

@@ -53,6 +53,7 @@ faults() {
   [[ $2 != memory ]] || every=${AQ_COUNT_FAULT_MEMORY:-499}
   run python3 "$BATS_TEST_DIRNAME/faults.py" "$AQ_CONF" "$IT_DIR/$1" "$2" "$every" "${@:3}"
   [[ $status -eq 0 ]] || { echo "$output" >&2; return 1; }
+  echo "# $1 x $output" >&3
   # it met some
   [[ $output =~ :\ [1-9] ]]
 }

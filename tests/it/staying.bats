@@ -45,6 +45,13 @@ starts() { cat "$(it_cache n1)/work/home/starts" && rm "$(it_cache n1)/work/home
   assert_equal "$(starts)" solve
   run -0 --separate-stderr aq --node n1 build "$(it_file pip.yaml <<<'{channels: [conda-forge], dependencies: [python=3.9, pip, {pip: [cloudpickle]}]}')"
   assert_equal "$(starts)" $'solve\nlink'
+  # what nodes share is fetched first
+  it_forget
+  install -d -o "$AQ_BUILDER_USER" -m 755 "$IT_DIR/shared"
+  it_serve "${AQ_CHANNEL#file://}"
+  printf '%s\n' "shared_dir = $IT_DIR/shared" "channels = conda-forge=http://127.0.0.1:$PORT" >>"$IT_DIR/etc/aq.conf"
+  run -0 --separate-stderr aq --node n1 build "$(it_file shared.yaml <<<'{channels: [conda-forge], dependencies: [python=3.9]}')"
+  assert_equal "$(starts)" $'solve\nfetch\nlink'
 }
 
 # two_wait: a build of one.yaml that links, at the gate, and one of same.yaml, which has
