@@ -9,14 +9,12 @@ load hanging
 
 readonly DISK_SIZE=8G # sparse; a collection is due while less than min_free, 1 GiB, is free
 
+# all of it in memory: /var/tmp need not be of the file system of /
 setup_file() {
-  # the other files' have a disk of their own, and no node needs that
-  MEMORY=/dev/shm/aq-$(it_word)
-  export MEMORY AQ_IT_IN=/var/tmp
-  mkdir -m 755 "$MEMORY"
-  hang_up --set "run_dir=$MEMORY/%n/run" --slurm-conf SlurmdDebug=debug
-  # what moves directories about finds them where they are
-  export RUN=$MEMORY/n1/run
+  MEMORY=$(mktemp -d /dev/shm/aq-it.XXXXXX)
+  chmod 755 "$MEMORY"
+  export MEMORY AQ_IT_IN=$MEMORY
+  hang_up --slurm-conf SlurmdDebug=debug
 }
 teardown_file() {
   it_down
@@ -34,7 +32,7 @@ how() {
 }
 is_reused_at_hand() { runs reused && [[ $(how) == "at hand" ]]; }
 
-# a file system of the cache's own, that is local, on a disk that can hang.
+# a file system of the cache's own, that is local and new, on a disk that can hang.
 put_on_a_disk() {
   truncate -s "$DISK_SIZE" "$IT_DIR/image"
   mkfs.ext4 -q "$IT_DIR/image"
@@ -42,19 +40,19 @@ put_on_a_disk() {
   "$IT_INSTALL/tests/disk" "$IT_DIR/image" "$IT_DIR/disk.log" "$IT_DIR/disk" 3>&- &
   DISK=$!
   wait_until 10 test -e "$IT_DIR/disk/image"
-  DEVICE=$(losetup --find --show "$IT_DIR/disk/image")
   mv "$LIB" "$LIB.before"
   mkdir "$LIB"
-  mount -o nosuid,nodev,noatime "$DEVICE" "$LIB"
-  cp -a "$LIB.before/." "$LIB"
+  mount -o loop,nosuid,nodev,noatime "$IT_DIR/disk/image" "$LIB"
 }
-take_the_disk_away() {
-  wait_until 30 umount "$LIB"
-  losetup --detach "$DEVICE" || :
-  wait_until 30 umount "$IT_DIR/disk"
-  wait "$DISK" || :
-  rm -rf "$IT_DIR/disk" "$IT_DIR/image" "$IT_DIR/disk.log" "$LIB"
-  mv "$LIB.before" "$LIB"
+teardown() {
+  go_on
+  [[ ! -e $IT_DIR/disk ]] || {
+    wait_until 30 umount "$LIB"
+    wait_until 30 umount "$IT_DIR/disk"
+    rm -rf "$IT_DIR"/{disk,disk.log,image} "$LIB"
+    mv "$LIB.before" "$LIB"
+  }
+  hang_end
 }
 
 @test "what was answered before is at hand, until somebody commits" {
@@ -69,13 +67,13 @@ take_the_disk_away() {
   assert_equal "$(how)" "with a worker"
   wait_until "$IT_JOB_SECONDS" is_reused_at_hand
   it_begin
-  assert_equal "$(find "$MEMORY/n1/run/leases" "$MEMORY/n1/run/jobs" -type f)" ""
+  assert_equal "$(find "$RUN/leases" "$RUN/jobs" -type f)" ""
 }
 
 @test "a collector that hangs, and has the references, is waited for by a worker" {
   wait_until "$IT_JOB_SECONDS" is_reused_at_hand
   it_begin
-  holds "$MEMORY/n1/run/locks/refs" "fcntl.flock(f, fcntl.LOCK_EX)"
+  holds "$RUN/locks/refs" "fcntl.flock(f, fcntl.LOCK_EX)"
   others_notice_nothing
   runs reused # by a builder, which has the time
   assert_equal "$(how)" "with a worker"
@@ -84,6 +82,8 @@ take_the_disk_away() {
 
 @test "a disk of the cache's that hangs: who needs it waits with a worker, and who does not is answered" {
   put_on_a_disk
+  runs created
+  it_begin
   wait_until "$IT_JOB_SECONDS" is_reused_at_hand
   it_begin
   who_hangs "$DISK"
@@ -93,7 +93,6 @@ take_the_disk_away() {
   waits_and_can_be_cancelled "$(asks 3)"
   assert_equal "$(how)" "with a worker"
   all_is_well
-  take_the_disk_away
 }
 
 @test "a cache on a file system of others is never at hand, and may hang" {

@@ -21,13 +21,13 @@ teardown_file() { it_down; }
 setup() {
   it_begin
   it_forget
-  rm -rf "$RUN"
   echo none >"$IT_DIR/bin/FAULT"
   runs created
   runs reused # its memo, its databases
   it_begin
 }
-teardown() {
+teardown() { hang_end; }
+hang_end() {
   it_open
   go_on
   scancel --quiet --user="$AQ_TEST_USER"
