@@ -351,11 +351,16 @@ static int make(struct build *b, struct aq_err *err)
 
 	snprintf(name, sizeof(name), AQ_FLOCK_LOCK "%s", b->lock->digest);
 	want_fd = turn_want_lock(b);
-	rc = aq_flock_wait(b->conf, name, AQ_FLOCK_EXCLUSIVE, build_is_over, b,
-			   &lock_fd, err);
+	rc = aq_flock_try(b->conf, name, AQ_FLOCK_EXCLUSIVE, &lock_fd, err);
+	if (rc == AQ_BUSY) { /* and a client that stays is not looked at while we wait */
+		run_leave(b);
+		rc = aq_flock_wait(b->conf, name, AQ_FLOCK_EXCLUSIVE,
+				   build_is_over, b, &lock_fd, err);
+	}
 	turn_unwant_lock(b, &want_fd);
 	if (!rc)
 		rc = make_alone(b, err);
+	run_leave(b); /* before others may have the lock */
 	aq_flock_drop(b->conf, name, &lock_fd);
 	return rc;
 }

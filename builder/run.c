@@ -181,8 +181,11 @@ static int attend(struct build *b, pid_t pid, enum phase phase,
 			if (s[i].fd >= 0 && p[i].revents &&
 			    !read_stream(b, &s[i]))
 				aq_close_fd(&s[i].fd);
-		if (is_over && !p[0].revents && !p[1].revents)
+		if (is_over && !p[0].revents && !p[1].revents) {
+			if (ret_stays) /* it did not, in the end */
+				(void)run_has_answered(s[0].to);
 			return status;
+		}
 		if (is_over)
 			continue;
 		if (ret_stays && run_has_answered(s[0].to)) {

@@ -70,7 +70,7 @@ void run_leave(struct build *b)
 	b->staying = (struct program)PROGRAM_NONE;
 	if (!p.pid)
 		return;
-	aq_close_fd(&p.to);
+	run_close(&p);
 	if (!aq_reap(p.pid, aq_now_ms() + LEAVE_MS, &status))
 		run_end(b, p.pid, &status);
 	kill(-p.pid, SIGKILL);

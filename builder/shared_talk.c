@@ -90,6 +90,7 @@ static bool start(struct build *b, struct shared_process *p,
 	struct child c = { .b = b, .phase = program->phase, .fn = program->fn,
 			   .arg = program->arg, .fn_out = &none };
 
+	run_leave(b);
 	p->said = (struct aq_str)AQ_STR_INIT(SAID_MAX);
 	p->at = 0;
 	p->generation = 0;

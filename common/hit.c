@@ -38,8 +38,9 @@ int aq_hit_load_conf(struct aq_stage *stage, struct aq_conf **ret,
 int aq_hit_take_lease(struct aq_stage *stage, const struct aq_conf *conf,
 		      struct aq_err *err)
 {
-	int rc = aq_lease_acquire(conf, &stage->step, &stage->ret_lease_fd,
-				  NULL);
+	int rc = aq_layout_is_trusted(conf) ?
+			 aq_lease_acquire(conf, &stage->step,
+					  &stage->ret_lease_fd, NULL) : AQ_SYS;
 
 	if (rc) { /* the first step since the boot? */
 		rc = aq_layout_prepare(conf, err);
@@ -107,7 +108,8 @@ bool aq_hit_at_hand(struct aq_stage *stage)
 	stage->ret_lease_fd = -1;
 	if (has_to_be_noted(stage) || !aq_at_hand_file(path) ||
 	    aq_conf_load(path, stage->node, &conf, NULL) != 0 ||
-	    !aq_at_hand_memory(conf->run_dir) || is_private(stage, conf))
+	    !aq_at_hand_memory(conf->run_dir) || !aq_layout_is_trusted(conf) ||
+	    is_private(stage, conf))
 		return false;
 	if (aq_lease_acquire(conf, &stage->step, &stage->ret_lease_fd, NULL) == 0 &&
 	    find(stage, conf, true, NULL) == 0)

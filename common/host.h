@@ -15,7 +15,7 @@
 #include "common/store.h"
 
 /* The NVIDIA driver that is loaded, of which a change may be one of "__cuda". */
-#define AQ_HOST_DRIVER "/proc/driver/nvidia/version"
+#define AQ_HOST_DRIVER "/sys/module/nvidia/version"
 /* What a process sees by itself of all that may change without a boot, as one number; of
  * a node without a driver a different one.  Loads nothing, waits for nothing.
  */

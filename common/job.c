@@ -102,7 +102,7 @@ int aq_job_hold(const struct aq_conf *conf, uint32_t job, const char *digest,
 		return rc;
 	snprintf(line, sizeof(line), HOLDS "%s %s\n" PROLOG "%" PRId64 "\n",
 		 boot, digest, aq_now_us() - since_us);
-	if (add_line(conf, job, line, NULL) == 0)
+	if (aq_layout_is_trusted(conf) && add_line(conf, job, line, NULL) == 0)
 		return 0;
 	/* the first job since the boot? */
 	rc = aq_layout_prepare(conf, err);

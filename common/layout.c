@@ -113,6 +113,11 @@ int aq_layout_prepare(const struct aq_conf *conf, struct aq_err *err)
 	return rc || !conf->site ? rc : aq_private_settle(conf, err);
 }
 
+bool aq_layout_is_trusted(const struct aq_conf *conf)
+{
+	return geteuid() != 0 || aq_trust_path(conf->run_dir, NULL) == 0;
+}
+
 int aq_layout_flush(const struct aq_conf *conf, struct aq_err *err)
 {
 	cleanup_close int fd = -1;

@@ -5,6 +5,8 @@
 #ifndef AQ_LAYOUT_H
 #define AQ_LAYOUT_H
 
+#include <stdbool.h>
+
 #include "common/conf.h"
 #include "common/err.h"
 
@@ -18,6 +20,11 @@
  * the remedy in its text.
  */
 AQ_CHECK int aq_layout_prepare(const struct aq_conf *conf, struct aq_err *err);
+
+/* Whether nobody but root can have made run_dir: what is in it is believed, and it may be
+ * in a directory that all may write to.  For others than root it is always so.
+ */
+bool aq_layout_is_trusted(const struct aq_conf *conf);
 
 /* Below cache_dir/work: wheels that nodes share (builder/shared_wheels.c). */
 #define AQ_WORK_WHEEL_FILES "wheels/files"

@@ -17,8 +17,12 @@
 /* Of some 10 KiB each, in memory, whatever is asked for; of one user fewer. */
 #define SLOTS 512
 #define SLOTS_PRIVATE 32
-/* Commits as many ticks ago are over, whatever clock is behind. */
-#define SETTLED_MS (5 * AQ_MEMO_TICK_MS)
+/* A file that was written twice within this has one time for both: a tick of the kernel,
+ * of which 100 a second are the fewest; or a second, where that is what the file system
+ * keeps (ext4 with inodes of 128 bytes).
+ */
+#define TICK_MS 10
+#define COARSE_TICK_MS 1000
 
 /* A memo: this, the canonical bytes, and of the answer what is in use. */
 struct head {
@@ -42,6 +46,13 @@ static int64_t to_ms(struct timespec t)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+bool aq_memo_is_settled(struct timespec changed, struct timespec now)
+{
+	int64_t tick = changed.tv_nsec ? TICK_MS : COARSE_TICK_MS;
+
+	return to_ms(changed) + 2 * tick <= to_ms(now);
+}
+
 void aq_memo_look(const struct aq_conf *conf, struct aq_memo_state *ret)
 {
 	char path[PATH_SIZE];
@@ -49,9 +60,9 @@ void aq_memo_look(const struct aq_conf *conf, struct aq_memo_state *ret)
 
 	*ret = (struct aq_memo_state){ .host = aq_host_stamp(AQ_HOST_DRIVER) };
 	make_db_path(conf, path);
-	clock_gettime(CLOCK_REALTIME, &now); /* a file's */
+	clock_gettime(CLOCK_REALTIME_COARSE, &now); /* of which a file's times are */
 	ret->is_known = aq_see(path, &ret->db) && aq_is_local(path) &&
-			to_ms(ret->db.changed) + SETTLED_MS <= to_ms(now);
+			aq_memo_is_settled(ret->db.changed, now);
 }
 
 /* Whether cache.db and this node are as they were. */

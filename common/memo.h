@@ -22,10 +22,10 @@ struct aq_memo_state {
 	uint64_t host;
 	bool is_known;
 };
-/* A file that was written twice within this has one time for both, in milliseconds: a
- * tick of the kernel, of which 100 a second are the fewest.
+/* Whether a file that changed then would have another time if it did so 'now', by the clock
+ * of files (CLOCK_REALTIME_COARSE).  Pure.
  */
-#define AQ_MEMO_TICK_MS 10
+bool aq_memo_is_settled(struct timespec changed, struct timespec now);
 /* Known is what will not be so again once somebody wrote: cache.db is of a local file
  * system, and its last commit some ticks ago.  May wait.
  */

@@ -230,6 +230,8 @@ int aq_trust_read(const char *path, enum aq_trust how, struct aq_str *text,
 		if (n < 0)
 			return aq_fail_errno(err, "cannot read '%s'", path);
 		aq_str_add_mem(text, buf, (size_t)n);
+		if (text->broken) /* there may be no end to it */
+			break;
 	}
 	explicit_bzero(buf, sizeof(buf));
 	if (strlen(aq_str_get(text)) != text->len)

@@ -61,6 +61,7 @@ readonly EACH_ONCE="1:demo-1.0-0.tar.bz2 1:one-1-0.tar.bz2 1:two-1-0.tar.bz2 "
   finish n1
   finish n2
   has n2 1.0
+  assert_contains "$(downloads)" "1:demo-1.0-0.tar.bz2 "
   nothing_left
 }
 

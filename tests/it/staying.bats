@@ -54,46 +54,47 @@ starts() { cat "$(it_cache n1)/work/home/starts" && rm "$(it_cache n1)/work/home
   assert_equal "$(starts)" $'solve\nfetch\nlink'
 }
 
-# two_wait: a build of one.yaml that links, at the gate, and one of same.yaml, which has
-# led to the same lock and waits for it; its client stays.  Their pids: mine, other.
-two_wait() {
-  it_gate before link
-  aq --node n1 build "$IT_SUBMIT/one.yaml" >"$BATS_TEST_TMPDIR/one" 2>&1 3>&- &
-  mine=$!
-  wait_until "$IT_JOB_SECONDS" it_is_at_gate
-  aq --node n1 build "$IT_SUBMIT/same.yaml" >"$BATS_TEST_TMPDIR/same" 2>&1 3>&- &
-  other=$!
-  wait_until "$IT_JOB_SECONDS" has_clients 2
-  wait_until "$IT_JOB_SECONDS" waits_for_lock
+# builds NAME: in the background; 'builder' is its aq.
+builds() {
+  aq --node n1 build "$IT_SUBMIT/$1.yaml" >"$BATS_TEST_TMPDIR/$1" 2>&1 3>&- &
+  builder=$!
 }
 has_clients() { [[ $(pgrep -c -u "$AQ_BUILDER_USER" -f -- "$IT_DIR/client/.* --stay") -eq $1 ]]; }
 waits_for_lock() { compgen -G "$IT_DIR/nodes/n1/run/locks/want-*"; }
 
 @test "a client that stays ends with a build that is cancelled or killed" {
-  local mine other
-  two_wait
-  kill "$other"
-  wait_until "$CLEAN_SECONDS" has_clients 1
-  wait "$other" || :
-  aq --node n1 build "$IT_SUBMIT/same.yaml" >"$BATS_TEST_TMPDIR/same" 2>&1 3>&- &
-  other=$!
-  wait_until "$IT_JOB_SECONDS" has_clients 2
+  local builder
+  it_gate before link
+  builds one
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
+  has_clients 1
+  kill "$builder"
+  wait_until "$CLEAN_SECONDS" has_clients 0
+  wait "$builder" || :
+  rm "$(it_cache n1)/work/home/attempts"
+  builds one
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
+  has_clients 1
   kill -KILL "$(it_builders n1 | tail -n 1)"
-  wait_until "$CLEAN_SECONDS" has_clients 1
-  wait "$other" || :
-  it_open
-  wait "$mine"
+  wait_until "$CLEAN_SECONDS" has_clients 0
+  wait "$builder" || :
 }
 
-@test "one that is not needed ends, and one that does not end is ended" {
-  local mine other
-  two_wait
+@test "who waits for another's build of the same lock has no client meanwhile" {
+  local builder one
+  it_gate before link
+  builds one
+  one=$builder
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
+  builds same
+  wait_until "$IT_JOB_SECONDS" waits_for_lock
+  # the one at the gate
+  wait_until "$IT_JOB_SECONDS" has_clients 1
   it_gate at end
-  wait "$mine"
-  wait "$other"
+  wait "$one"
+  wait "$builder"
   assert_contains "$(cat "$BATS_TEST_TMPDIR/same")" "nothing new on disk"
   has_clients 0
-  wait_until "$CLEAN_SECONDS" is_over
+  wait_while "$CLEAN_SECONDS" it_has_workers n1
   assert_equal "$(it_calls n1 | grep -c '^link ')" 1
 }
-is_over() { ! it_has_workers n1; }

@@ -232,6 +232,26 @@ static void a_configuration_elsewhere_is_not_at_hand(void **state)
 	end(&s);
 }
 
+/* Who made it before us, in a directory that all may write to, wrote what is in it. */
+static void a_run_dir_of_others_is_not_believed(void **state)
+{
+	struct step s;
+
+	if (geteuid() != 0)
+		skip();
+	begin(&s, state);
+	keep(&s);
+	assert_int_equal(chown(s.node.conf->run_dir, 65534, 65534), 0);
+	assert_false(aq_hit_at_hand(&s.stage));
+	assert_int_equal(aq_hit(&s.stage, NULL), AQ_MISS);
+	assert_int_equal(s.stage.ret_lease_fd, -1);
+	assert_int_not_equal(aq_job_hold(s.node.conf, 7, s.node.req->digest,
+					 aq_now_us(), NULL), 0);
+	assert_int_equal(chown(s.node.conf->run_dir, 0, 0), 0);
+	expect_at_hand(&s);
+	end(&s);
+}
+
 /* A run_dir on a disk. */
 static void a_disk_is_not_at_hand(void **state)
 {
@@ -287,6 +307,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_hit_holds_and_counts),
 		TEST(a_disk_is_not_at_hand),
+		TEST_IN_MEMORY(a_run_dir_of_others_is_not_believed),
 		TEST_IN_MEMORY(what_is_known_is_at_hand),
 		TEST_IN_MEMORY(what_waits_is_not_at_hand),
 		TEST_IN_MEMORY(what_is_noted_is_not_at_hand),

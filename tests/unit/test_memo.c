@@ -157,6 +157,20 @@ static void what_is_gone_is_unknown(void **state)
 	memo_node_end(&n);
 }
 
+static void what_may_be_written_once_more_is_not_kept(void **state)
+{
+	const struct timespec at = { 100, 500000000 }, on_a_second = { 100, 0 };
+
+	(void)state;
+	assert_false(aq_memo_is_settled(at, at));
+	assert_false(aq_memo_is_settled(at, (struct timespec){ 100, 510000000 }));
+	assert_true(aq_memo_is_settled(at, (struct timespec){ 100, 520000000 }));
+	assert_false(aq_memo_is_settled(at, (struct timespec){ 90, 0 }));
+	/* the file system may know no parts of a second */
+	assert_false(aq_memo_is_settled(on_a_second, (struct timespec){ 101, 999999999 }));
+	assert_true(aq_memo_is_settled(on_a_second, (struct timespec){ 102, 0 }));
+}
+
 /* Any byte, and any length: it is what was kept, or none. */
 static void damage_makes_it_unknown(void **state)
 {
@@ -256,6 +270,7 @@ int main(void)
 		TEST(another_node_makes_it_unknown),
 		TEST(another_database_makes_it_unknown),
 		TEST(what_is_gone_is_unknown),
+		TEST(what_may_be_written_once_more_is_not_kept),
 		TEST(damage_makes_it_unknown),
 		TEST(what_was_found_private_is_so_for_its_user),
 	};
