@@ -110,18 +110,24 @@ fetches() { as_user AQ_CONF="$AQ_CONF" XDG_CACHE_HOME="$IT_SUBMIT/cache" aq fetc
   run ! build n1 "$DEMO"
 }
 
-@test "wheels travel once, however many nodes ask at once" {
-  local alone
-  # uv asks for some of each to resolve, which one node does for all
-  build n1 "$BOTH"
+# as_one_alone REQUEST: three nodes at once fetch what one alone does, and share two wheels.
+# alone: that.
+as_one_alone() {
+  build n1 "$1"
   alone=$(downloads)
   [[ -n $alone ]]
   it_forget
   rm -rf "${SHARED:?}"/*
   : >"$IT_DIR/requests"
-  run -0 --separate-stderr as_user srun -N3 --aq-requirements="$BOTH" python -c 'import aq_pure, aq_other'
+  run -0 --separate-stderr as_user srun -N3 --aq-requirements="$1" python -c 'import aq_pure, aq_other'
   assert_equal "$(downloads)" "$alone"
   assert_equal "$(wheels | wc -l)" 2
+}
+
+@test "wheels travel once, however many nodes ask at once" {
+  local alone
+  # uv asks for some of each to resolve, which one node does for all
+  as_one_alone "$BOTH"
   assert_equal "$(find "$IT_DIR"/nodes/*/lib/work/tmp -mindepth 1)" ""
   it_forget
   : >"$IT_DIR/requests"
@@ -161,15 +167,7 @@ has_wheel() {
   local alone name
   echo "pip_client = pip" >>"$AQ_CONF"
   # pip asks for each to resolve, which one node does for all
-  build n1 "$BY_PIP"
-  alone=$(downloads)
-  [[ -n $alone ]]
-  it_forget
-  rm -rf "${SHARED:?}"/*
-  : >"$IT_DIR/requests"
-  run -0 --separate-stderr as_user srun -N3 --aq-requirements="$BY_PIP" python -c 'import aq_pure, aq_other'
-  assert_equal "$(downloads)" "$alone"
-  assert_equal "$(wheels | wc -l)" 2
+  as_one_alone "$BY_PIP"
   assert_equal "$(find "$IT_DIR"/nodes/*/lib/work/{tmp,pass} -mindepth 1 -name '*w*')" ""
   it_forget
   : >"$IT_DIR/requests"
