@@ -11,8 +11,8 @@
 #include "common/cleanup.h"
 
 struct aq_envvar {
-	char *name;
-	char *value; /* behind it, in the same piece of memory */
+	const char *name; /* owned by the maps that hold the variable */
+	const char *value;
 };
 
 /* Variables of one task, as a sanity bound. */
@@ -28,7 +28,7 @@ struct aq_envmap {
  * first counts, as for getenv(3); what has no '=' is passed over.
  */
 void aq_envmap_load(struct aq_envmap *map, char *const env[]);
-/* Into an empty one. */
+/* Into an empty one; the variables themselves are shared. */
 void aq_envmap_copy(struct aq_envmap *ret, const struct aq_envmap *from);
 void aq_envmap_free(struct aq_envmap *map);
 
@@ -36,6 +36,14 @@ void aq_envmap_free(struct aq_envmap *map);
 const char *aq_envmap_get(const struct aq_envmap *map, const char *name);
 void aq_envmap_set(struct aq_envmap *map, const char *name, const char *value);
 void aq_envmap_unset(struct aq_envmap *map, const char *name);
+
+/* Call 'each', by name, for what one of the two lacks (NULL) or holds with another
+ * value.
+ */
+void aq_envmap_differ(const struct aq_envmap *was, const struct aq_envmap *is,
+		      void (*each)(const char *name, const char *was,
+				   const char *is, void *arg),
+		      void *arg);
 
 #define cleanup_envmap __attribute__((cleanup(aq_envmap_free)))
 

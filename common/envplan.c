@@ -157,22 +157,30 @@ static int apply_ops(struct plan *p, const struct aq_envmap *submitter,
 	return 0;
 }
 
+struct changes {
+	struct aq_strv *set, *unset;
+};
+
+static void add_change(const char *name, const char *was, const char *is,
+		       void *arg)
+{
+	const struct changes *c = arg;
+
+	(void)was;
+	if (is)
+		aq_strv_add_fmt(c->set, "%s=%s", name, is);
+	else
+		aq_strv_add(c->unset, name);
+}
+
 static int differences(const struct aq_envmap *from, const struct aq_envmap *to,
 		       struct aq_strv *ret_set, struct aq_strv *ret_unset,
 		       struct aq_err *err)
 {
+	struct changes c = { ret_set, ret_unset };
 	int rc;
 
-	for (size_t i = 0; i < from->n; i++)
-		if (!aq_envmap_get(to, from->v[i].name))
-			aq_strv_add(ret_unset, from->v[i].name);
-	for (size_t i = 0; i < to->n; i++) {
-		const char *old = aq_envmap_get(from, to->v[i].name);
-
-		if (!old || strcmp(old, to->v[i].value) != 0)
-			aq_strv_add_fmt(ret_set, "%s=%s", to->v[i].name,
-					to->v[i].value);
-	}
+	aq_envmap_differ(from, to, add_change, &c);
 	rc = aq_strv_done(ret_set, "the list of variables", err);
 	return rc ? rc : aq_strv_done(ret_unset, "the list of variables", err);
 }

@@ -129,24 +129,24 @@ static bool write_list(struct aq_str *out, const struct aq_undo_list *edit,
 	return false;
 }
 
-static void write_one(struct aq_str *out, const char *name,
-		      const struct aq_envmap *before,
-		      const struct aq_envmap *after,
-		      const struct aq_undo_lists *lists)
-{
-	const char *was = aq_envmap_get(before, name);
-	const char *is = aq_envmap_get(after, name);
+struct writer {
+	struct aq_str *out;
+	const struct aq_undo_lists *lists;
+};
 
-	if ((!was && !is) || (was && is && strcmp(was, is) == 0))
-		return;
+static void write_one(const char *name, const char *was, const char *is,
+		      void *arg)
+{
+	const struct writer *w = arg;
+
 	/* with one of these in it all of it would be refused when it is read */
 	if (!is_allowed_name(name))
 		return;
-	for (size_t i = 0; is && i < lists->n; i++)
-		if (strcmp(lists->v[i].name, name) == 0 &&
-		    write_list(out, &lists->v[i], was, is))
+	for (size_t i = 0; is && i < w->lists->n; i++)
+		if (strcmp(w->lists->v[i].name, name) == 0 &&
+		    write_list(w->out, &w->lists->v[i], was, is))
 			return;
-	write_variable(out, name, was, is);
+	write_variable(w->out, name, was, is);
 }
 
 int aq_undo_write(const struct aq_envmap *before,
@@ -154,12 +154,10 @@ int aq_undo_write(const struct aq_envmap *before,
 		  const struct aq_undo_lists *lists, struct aq_str *ret,
 		  struct aq_err *err)
 {
+	struct writer w = { ret, lists };
+
 	aq_str_add(ret, UNDO_VERSION);
-	for (size_t i = 0; i < before->n; i++)
-		write_one(ret, before->v[i].name, before, after, lists);
-	for (size_t i = 0; i < after->n; i++)
-		if (!aq_envmap_get(before, after->v[i].name))
-			write_one(ret, after->v[i].name, before, after, lists);
+	aq_envmap_differ(before, after, write_one, &w);
 	return aq_str_done(ret, "AQ_UNDO, the way back to your own variables,",
 			   err);
 }

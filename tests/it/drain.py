@@ -40,6 +40,7 @@ from drain_seen import (
     left,
     restart_slurmd,
     run,
+    stuck,
     wait,
 )
 
@@ -324,9 +325,16 @@ class Node:
         """Of that kind, that there were."""
         return int(faults.PLAN.unpack(plan.read_bytes())[3]) if plan.exists() else 0
 
-    def is_idle(self) -> bool:
+    def wait_until_idle(self) -> None:
         """No job of it is there, nor its end to come."""
-        return not run("squeue", "-h", "-w", self.name, "-o", "%A")
+        try:
+            wait(
+                "its jobs are over",
+                CANCELLED,
+                lambda: not run("squeue", "-h", "-w", self.name, "-o", "%A"),
+            )
+        except WrongError as e:
+            raise WrongError(f"{e}\n{stuck(self.dir, self.name)}") from None
 
     def asked(self, cell: Cell, plan: Path) -> Ended:
         """The job that meets it."""
@@ -397,7 +405,7 @@ class Node:
             plain = None if is_apart else self.start("plain", *PLAIN)
             job = self.asked(cell, plan)
             other = self.end(plain, since) if plain else None
-            wait("its jobs are over", CANCELLED, self.is_idle)
+            self.wait_until_idle()
             with suppress(WrongError):  # slurmstepd's last hook may come after that
                 wait("it is met", LAST, lambda: self.happened(plan) or self.calls(plan))
             met, calls = self.happened(plan), self.calls(plan)
@@ -410,7 +418,7 @@ class Node:
         if other:
             self.tally.add(cell, other, "without the option")
             self.check_plain(other)
-        wait("its jobs are over", CANCELLED, self.is_idle)
+        self.wait_until_idle()
         with self.tally.lock:
             self.tally.met += bool(met)
         self.heal(cell)
@@ -428,7 +436,7 @@ class Node:
         self.tally.add(cell, job, "next")
         if job.status or not RAN.search(job.out):
             raise WrongError(f"the next job: {job}")
-        wait("its job is over", PATIENCE, self.is_idle)
+        self.wait_until_idle()
         wait("no builder is left", PATIENCE, lambda: not builders(self.conf, self.name))
         run("aq", "--node", self.name, "verify")
         shutil.rmtree(self.dir / "gone" / self.name, ignore_errors=True)

@@ -19,6 +19,8 @@ from pathlib import Path
 
 PATIENCE = 60  # seconds for a job: its hooks' deadlines are 2 s each, the machine is loaded
 
+LOG_LINES = 40  # of each, that say what happened
+
 
 class WrongError(Exception):
     """What must not happen has."""
@@ -167,6 +169,27 @@ def restart_slurmd(cluster: Path, node: str) -> None:
         'CLUSTER_SLURM=${CLUSTER_SLURM:-/usr}; cluster_start_node "$1" "$2"'
     )
     run("bash", "-c", script, str(lib), str(cluster), node)
+
+
+def stuck(cluster: Path, node: str) -> str:
+    """What is to be known of a node whose jobs do not end."""
+
+    def where(pid: int) -> str:
+        path = Path(f"/proc/{pid}")
+        words = b" ".join(words_of(path)).decode(errors="replace")
+        return f"{pid} {words}: {(path / 'wchan').read_text()}"
+
+    lines = [
+        run("squeue", "-w", node, "-o", "%A %j %T %r %M"),
+        run("scontrol", "show", "node", node),
+    ]
+    for pid in processes(lambda path: is_of(path, cluster)):
+        with suppress(OSError):
+            lines.append(where(pid))
+    for name in (f"slurmd-{node}", "slurmctld"):
+        log = (cluster / "log" / f"{name}.log").read_text(errors="replace")
+        lines += [f"-- {name}", *log.splitlines()[-LOG_LINES:]]
+    return "\n".join(lines)
 
 
 def left(cluster: Path) -> list[str]:
