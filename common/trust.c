@@ -44,29 +44,32 @@ static const char *seen(const struct way *w)
 	return w->seen.len ? aq_str_get(&w->seen) : "/";
 }
 
-/* The directory 'fd' is the next that we are in. */
-static int enter(struct way *w, int fd, struct aq_err *err)
+/* The directory 'fd', which is 'st', is the next that we are in. */
+static int enter(struct way *w, int fd, const struct stat *st,
+		 struct aq_err *err)
 {
 	struct statfs fs;
-	struct stat st;
-	int rc;
 
 	aq_close_fd(&w->at);
 	w->at = fd;
-	if (fd < 0 || fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
+	if (fstatfs(fd, &fs) < 0)
 		return aq_fail_errno(err, "cannot examine '%s'", seen(w));
 	if (fs.f_type == PROC_SUPER_MAGIC)
 		return aq_fail(err, AQ_SYS,
 			       "'%s' is another for each process", seen(w));
-	rc = check(&st, seen(w), !w->is_lasting, err);
-	w->can_be_filled = st.st_mode & (S_IWGRP | S_IWOTH);
-	return rc;
+	w->can_be_filled = st->st_mode & (S_IWGRP | S_IWOTH);
+	return check(st, seen(w), !w->is_lasting, err);
 }
 
 static int enter_root(struct way *w, struct aq_err *err)
 {
+	cleanup_close int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
 	aq_str_truncate(&w->seen, 0);
-	return enter(w, open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), err);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return aq_fail_errno(err, "cannot examine '/'");
+	return enter(w, steal_fd(&fd), &st, err);
 }
 
 /* The link 'fd': its target is what is to come. */
@@ -122,7 +125,7 @@ static int step(struct way *w, const char *part, bool *ret_is_over,
 		return follow(w, fd, err);
 	}
 	if (S_ISDIR(st.st_mode))
-		return enter(w, steal_fd(&fd), err);
+		return enter(w, steal_fd(&fd), &st, err);
 	*ret_is_over = true;
 	return check_end(w, &st, err);
 }
