@@ -11,6 +11,10 @@
 #define EXIT_REFUSED 3
 /* Another archive's package has the place of one of the lock's. */
 #define EXIT_TAKEN 4
+/* How long after one archive another may come, in seconds: starting a client again for it
+ * costs more than a wait, and nothing else is heard meanwhile.
+ */
+#define UNPACK_WAIT_S "2"
 #define INPUT_MAX (AQ_LOCK_MAX + PACKAGES_SAID_MAX)
 
 static void start(const struct build *b, struct command *cmd,
@@ -130,6 +134,8 @@ static int unpack(struct build *b, const char *program, struct aq_err *err)
 	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
 
 	start(b, &cmd, program, "unpack");
+	aq_strv_add(&cmd.argv, "--wait");
+	aq_strv_add(&cmd.argv, UNPACK_WAIT_S);
 	return run_on_lock(b, &cmd, b->archives,
 			   "the packages cannot be unpacked", err);
 }

@@ -453,6 +453,12 @@ static void go_back(const struct hierarchy *h)
 	} while (cgroup_up(&place));
 }
 
+void cgroup_step_out(const struct cgroup *c)
+{
+	for (size_t i = 0; c && i < c->n; i++)
+		go_back(&c->v[i]);
+}
+
 void cgroup_leave(struct cgroup *c)
 {
 	if (!c)

@@ -44,6 +44,8 @@ AQ_CHECK int cgroup_enter(const char *name, const struct cgroup_limits *limits,
  * NULL is none.
  */
 void cgroup_leave(struct cgroup *c);
+/* The same for what was forked in it, and the group stays. */
+void cgroup_step_out(const struct cgroup *c);
 
 /* Whether a limit of that kind counts; not of NULL. */
 bool cgroup_holds(const struct cgroup *c, enum cgroup_kind kind);

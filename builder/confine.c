@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "builder/cage.h"
+#include "builder/cgroup.h"
 #include "builder/limits.h"
 
 /* Package code runs as soon as an interpreter of its prefix does, so no phase
@@ -41,8 +42,10 @@ const char *confine_leave(const struct build *b, enum phase phase)
 {
 	int flags = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;
 
-	if (forms[phase].has_shared)
+	if (forms[phase].has_shared) {
 		mounts_find_shared(b);
+		cgroup_step_out(b->cgroup); /* what ends with a client is in it */
+	}
 	limits_offer_to_oom();
 	if (!forms[phase].has_network)
 		flags |= CLONE_NEWNET;

@@ -7,7 +7,6 @@
 #include "builder/caches.h"
 #include "builder/cage.h"
 #include "builder/dialect.h"
-#include "builder/limits.h"
 #include "common/clock.h"
 #include "common/flock.h"
 
@@ -19,7 +18,6 @@ static bool ask_client(struct build *b, struct aq_str *lines)
 {
 	const int64_t deadline_ms = b->deadline_ms, now = aq_now_ms();
 	const enum build_verdict verdict = b->verdict;
-	const bool has_group = b->cgroup != NULL;
 	cleanup_close int caches = -1;
 	struct aq_err err = { 0 };
 	int rc = caches_enter(b, &caches, &err);
@@ -32,8 +30,6 @@ static bool ask_client(struct build *b, struct aq_str *lines)
 		rc = client_tell(b, lines, &err);
 	b->deadline_ms = deadline_ms;
 	b->verdict = verdict;
-	if (!has_group) /* shared.c's process is to be in none */
-		limits_end(b);
 	if (rc)
 		say(b, "the client cannot tell what this node has: %.300s",
 		    err.text);

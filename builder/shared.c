@@ -82,7 +82,7 @@ static struct shared_job make_job(const struct build *b)
 				    .job = b->job,
 				    .is_refresh = b->is_refresh,
 				    .replaced = b->sharing.replaced,
-				    .may_claim = !b->is_explain && !b->cgroup };
+				    .may_claim = !b->is_explain };
 }
 
 /* 0: b->lock is the cluster's; AQ_MISS: resolve. */

@@ -16,6 +16,8 @@ three() {
 }
 # downloads: how often each archive was asked for.
 downloads() { grep -o '[a-z0-9.-]*\.tar\.bz2$' "$IT_DIR/requests" | sort | uniq -c | awk '{print $1 ":" $2}' | tr '\n' ' '; }
+# seconds after which a client that unpacks waits for no more, and has ended
+readonly UNPACK_WAITS=3
 readonly EACH_ONCE="1:demo-1.0-0.tar.bz2 1:one-1-0.tar.bz2 1:two-1-0.tar.bz2 "
 
 @test "packages travel once, however many nodes ask at once" {
@@ -42,26 +44,58 @@ readonly EACH_ONCE="1:demo-1.0-0.tar.bz2 1:one-1-0.tar.bz2 1:two-1-0.tar.bz2 "
   assert_equal "$(downloads)" "$EACH_ONCE"
 }
 
-@test "what one node has fetched by now another unpacks, while the rest is fetched" {
-  it_needs_bundled "it alone has archives"
-  local slow=$SERVED/slow own=$IT_DIR/nodes/n1/lib/work/pkgs other=$IT_DIR/nodes/n2/lib/work/pkgs
-  mkdir -m 755 "$slow"
-  "$AQ_LIB/make-package" "$slow" late 1 --file share/late=late >/dev/null
+# late_one: DEMO asks for a package of a channel that can be slow, too.
+late_one() {
+  mkdir -m 755 "$SERVED/slow"
+  "$AQ_LIB/make-package" "$SERVED/slow" late 1 --file share/late=late >/dev/null
   echo "channels = conda-forge=$AQ_CHANNEL own=http://127.0.0.1:$PORT slow=http://127.0.0.2:$PORT/slow" >>"$AQ_CONF"
   DEMO=$(it_file late.yaml <<<'{channels: [own, slow], dependencies: [demo, late]}')
+  : >"$IT_DIR/requests"
+}
+# has_unpacked NODE PACKAGE
+has_unpacked() { [[ -d $IT_DIR/nodes/$1/lib/work/pkgs/$2 ]]; }
+
+@test "what one node has fetched by now another unpacks, while the rest is fetched" {
+  it_needs_bundled "it alone has archives"
+  late_one
   it_gate after solve
   start n1
   wait_until "$IT_JOB_SECONDS" it_is_at_gate
   it_rules '{"127.0.0.2": {"rate": 1}}'
   it_open
   start n2
-  wait_until "$IT_JOB_SECONDS" test -d "$other/demo-1.0-0"
-  [[ -d $own/demo-1.0-0 && ! -e $own/late-1-0 && ! -e $other/late-1-0 ]]
+  wait_until "$IT_JOB_SECONDS" has_unpacked n2 demo-1.0-0
+  wait_until "$IT_JOB_SECONDS" has_unpacked n1 demo-1.0-0
+  run ! has_unpacked n1 late-1-0
+  run ! has_unpacked n2 late-1-0
   it_rules '{}'
   finish n1
   finish n2
   has n2 1.0
-  assert_contains "$(downloads)" "1:demo-1.0-0.tar.bz2 "
+  assert_equal "$(downloads)" "1:demo-1.0-0.tar.bz2 1:late-1-0.tar.bz2 "
+  nothing_left
+}
+
+has_solved() { grep -qx 'after solve' "$IT_DIR/nodes/$1/lib/work/home/attempts"; }
+
+@test "who has resolved, and waits for another's download, does not end as it unpacks" {
+  it_needs_bundled "it alone has archives"
+  late_one
+  it_gate after solve
+  start n1
+  # another request, of the same lock
+  DEMO=$(it_file later.yaml <<<'{channels: [own, slow], dependencies: [demo, late>=1]}')
+  start n2
+  wait_until "$IT_JOB_SECONDS" has_solved n1
+  wait_until "$IT_JOB_SECONDS" has_solved n2
+  it_rules '{"127.0.0.2": {"rate": 1}}'
+  it_open
+  wait_until "$IT_JOB_SECONDS" has_unpacked n1 demo-1.0-0
+  wait_until "$IT_JOB_SECONDS" has_unpacked n2 demo-1.0-0
+  sleep "$UNPACK_WAITS"
+  it_rules '{}'
+  assert_equal "$(finish n1)" "$(finish n2)"
+  assert_equal "$(downloads)" "1:demo-1.0-0.tar.bz2 1:late-1-0.tar.bz2 "
   nothing_left
 }
 
