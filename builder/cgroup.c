@@ -456,7 +456,8 @@ static void go_back(const struct hierarchy *h)
 void cgroup_step_out(const struct cgroup *c)
 {
 	for (size_t i = 0; c && i < c->n; i++)
-		go_back(&c->v[i]);
+		if (!write_file(c->v[i].parent, "cgroup.procs", "0"))
+			go_back(&c->v[i]);
 }
 
 void cgroup_leave(struct cgroup *c)

@@ -44,7 +44,9 @@ AQ_CHECK int cgroup_enter(const char *name, const struct cgroup_limits *limits,
  * NULL is none.
  */
 void cgroup_leave(struct cgroup *c);
-/* The same for what was forked in it, and the group stays. */
+/* For what was forked in it: out of it, and not into a job's, which may end before; the
+ * group stays.
+ */
 void cgroup_step_out(const struct cgroup *c);
 
 /* Whether a limit of that kind counts; not of NULL. */
