@@ -7,6 +7,7 @@
  *   submit.c   srun, sbatch, salloc, as the user
  *   job.c      prolog and epilog, as root
  *   stage.c    slurmstepd, as root: reference, look-up, release
+ *   lease.c    the lease's descriptor, from a stage's worker to slurmstepd
  *   task.c     the forked task, root and then the user: wait, apply
  *   behind.c   what plugstack.conf says; the library behind the rim
  */
@@ -155,6 +156,14 @@ void rim_release(struct rim_step *step);
  */
 void rim_say_took(const struct rim_step *step, const char *hook,
 		  int64_t since_us, const char *how);
+
+/* -- lease.c -- */
+/* Of the worker: by a socket, and whether it is in memory, where no disk can hang.  If it
+ * cannot be sent it ends with the worker.
+ */
+void rim_lease_send(int socket, int fd);
+/* What was sent, the caller's, or -1; never waits. */
+int rim_lease_receive(int socket, bool *ret_is_in_memory);
 
 /* -- task.c: the forked task -- */
 /* As root: the first local task starts the build. */

@@ -4,82 +4,16 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/hit.h"
 #include "common/worker.h"
 #include "plugin/rim.h"
-
-/* -- the lease's descriptor, from the worker to slurmstepd -- */
-
-/* Where no disk can hang; asking a file system may itself. */
-static bool is_in_memory(int fd)
-{
-	struct statfs st;
-
-	return fstatfs(fd, &st) == 0 && st.f_type == TMPFS_MAGIC;
-}
-
-/* With a byte: whether it is in memory. */
-static void send_fd(int socket, int fd)
-{
-	char byte = is_in_memory(fd);
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = &control,
-			      .msg_controllen = sizeof(control) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	/* if it cannot be sent the lease ends with this worker: the step has
-	 * no reference then, and says so in the log
-	 */
-	if (sendmsg(socket, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		return;
-}
-
-/* The descriptor that the worker sent, or -1; never waits. */
-static int receive_fd(int socket, bool *ret_is_in_memory)
-{
-	char byte = 0;
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = &control,
-			      .msg_controllen = sizeof(control) };
-	struct cmsghdr *c;
-	int fd = -1;
-
-	if (recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != 1)
-		return -1;
-	c = CMSG_FIRSTHDR(&msg);
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-	    c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&fd, CMSG_DATA(c), sizeof(int));
-	*ret_is_in_memory = byte != 0;
-	return fd;
-}
-
-/* -- stage -- */
 
 struct stage_work {
 	struct aq_stage *stage;
@@ -96,7 +30,7 @@ static int stage_work(void *arg, struct aq_err *err)
 		rc = rim_library_load(&library, err) ?
 			     AQ_SYS : library.stage(w->stage, err);
 	if (w->stage->ret_lease_fd >= 0)
-		send_fd(w->socket, w->stage->ret_lease_fd);
+		rim_lease_send(w->socket, w->stage->ret_lease_fd);
 	return rc;
 }
 
@@ -189,7 +123,7 @@ static int look_up(struct rim_step *step, struct aq_err *err)
 	step->had_worker = true;
 	rc = aq_worker_run(stage_work, &work, AQ_WORKER_DEADLINE_MS,
 			   work.socket, err);
-	step->lease_fd = receive_fd(sockets[0], &step->is_lease_in_memory);
+	step->lease_fd = rim_lease_receive(sockets[0], &step->is_lease_in_memory);
 	close(sockets[0]);
 	close(sockets[1]);
 	if (rc == AQ_OK && !aq_answer_is_sound(step->answer))
