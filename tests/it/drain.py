@@ -352,9 +352,8 @@ class Node:
             while job.poll() is None and not self.happened(plan) and time.monotonic() < until:
                 time.sleep(0.05)
             if job.poll() is None and cell.hook == "submit":
-                job.kill()  # nothing is queued yet
-            elif job.poll() is None:
-                run("scancel", "--quiet", f"--jobname={ASKED}", f"--nodelist={self.name}")
+                job.kill()  # where it stops nothing is queued yet; it may not have stopped
+            run("scancel", "--quiet", f"--jobname={ASKED}", f"--nodelist={self.name}")
         return self.end(job, since, CANCELLED)
 
     def judge(self, cell: Cell, job: Ended, met: int) -> str:
