@@ -138,6 +138,20 @@ has_solved() { grep -qx 'after solve' "$IT_DIR/nodes/$1/lib/work/home/attempts";
   nothing_left
 }
 
+@test "who shares is killed while a client fetches: what that has is shared all the same" {
+  it_needs_bundled "it alone has archives"
+  three
+  it_gate before fetch
+  start n1
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
+  pkill -KILL -u "$AQ_BUILDER_USER" -x aq-builder
+  it_open
+  finish n1
+  nothing_left
+  build n2
+  assert_equal "$(downloads)" "$EACH_ONCE"
+}
+
 # twin: another channel has a demo of the same name, version and build; TWIN asks for it.
 twin() {
   mkdir -m 755 "$SERVED/twin"
