@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/at_hand.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
@@ -26,6 +27,11 @@
 /* No node works without their file systems. */
 static const char *const needed[] = { "/", "/run", "/dev/shm" };
 
+/* So often: a mount that anybody makes or drops meanwhile ends a look at names in memory
+ * (EAGAIN), as what is not in memory does.  Each takes a microsecond.
+ */
+#define LOOKS 8
+
 /* O_PATH: a file is not opened, which is what may wait.  RESOLVE_NO_XDEV would not do:
  * with it the kernel has to look at whatever is a mount point to anybody.
  */
@@ -35,8 +41,11 @@ static int open_cached(const char *path, uint64_t resolve)
 		.flags = O_PATH | O_CLOEXEC,
 		.resolve = RESOLVE_CACHED | resolve,
 	};
+	int fd = -1;
 
-	return (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+	for (int i = 0; i < LOOKS && fd < 0 && (!i || errno == EAGAIN); i++)
+		fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+	return fd;
 }
 
 static bool see(int dirfd, const char *path, int flags, struct aq_seen *ret)

@@ -35,6 +35,7 @@ readonly SETTLE_SECONDS=300 # byte-code of everything at the lowest priority, on
 declare -A us kb times
 clusters=() # directories of those that bench_end ends
 servers=()  # process ids that it ends, too
+mounts=()   # what it unmounts
 others=()   # and directories that it removes
 
 bench_options() {
@@ -68,8 +69,9 @@ bench_end() {
   for one in "${servers[@]}"; do kill "$one" || :; done
   for one in "${clusters[@]}"; do
     cluster_down "$one" || status=1
-    rm -rf "$one"
   done
+  for one in "${mounts[@]}"; do umount "$one" || status=1; done
+  rm -rf "${clusters[@]}"
   rm -rf "${others[@]}"
   exit "$status"
 }

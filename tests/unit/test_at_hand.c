@@ -2,9 +2,14 @@
 /* What nothing has to be waited for. */
 #include "tests/unit/unit.h"
 
+#include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/at_hand.h"
@@ -79,6 +84,52 @@ static void what_is_local(void **state)
 	assert_false(aq_is_local("/there/is/none"));
 }
 
+/* Of so many some may fail: all tries of one may meet a mount. Without trying again
+ * hundreds do.
+ */
+#define LOOKS 50000
+#define FAILED_MAX 10
+
+/* In namespaces of its own, until it is killed. */
+static void mount_and_unmount(const char *dir) __attribute__((noreturn));
+static void mount_and_unmount(const char *dir)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (unshare(CLONE_NEWNS) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		_exit(1);
+	while (mount("aq-test", dir, "tmpfs", 0, NULL) == 0 && umount(dir) == 0)
+		;
+	_exit(1);
+}
+
+/* As a container's start and end do. */
+static void while_others_mount(void **state)
+{
+	const struct aq_conf *conf = *state;
+	cleanup_free char *file = path_below(conf->run_dir, "file");
+	cleanup_free char *dir = path_below(conf->run_dir, "mounted");
+	struct aq_seen seen;
+	int failed = 0, status;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		skip();
+	scribble(file, 0, "x", 1);
+	assert_int_equal(mkdir(dir, 0700), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		mount_and_unmount(dir);
+	for (int i = 0; i < LOOKS; i++)
+		failed += !aq_at_hand_see(file, &seen) ||
+			  !aq_at_hand_memory(conf->run_dir);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status)); /* it could */
+	assert_in_range(failed, 0, FAILED_MAX);
+}
+
 int main(void)
 {
 #define TEST(name)                                                             \
@@ -88,6 +139,7 @@ int main(void)
 		TEST(files_of_a_needed_file_system),
 		TEST(directories_in_memory),
 		TEST(what_is_seen),
+		TEST(while_others_mount),
 		TEST(what_is_local),
 	};
 
