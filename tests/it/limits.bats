@@ -147,9 +147,10 @@ PY
   wait "$first" || { cat "$IT_DIR/first" >&2; false; }
 }
 
-# kill_one: a builder of a job's, which resolves, is killed; GROUP is what it leaves.
+# kill_one: a builder of a job's, which resolves, is killed; GROUP is what it leaves.  LEFT,
+# a process that is in it, keeps the job's epilog from collecting it.
 kill_one() {
-  local job pid slot locks=$IT_DIR/nodes/$NODE/run/locks
+  local dir job pid slot locks=$IT_DIR/nodes/$NODE/run/locks
   is_limited || skip "no control groups can be made here"
   it_forget
   # it has not the first name, which the next one takes over whatever it finds
@@ -163,6 +164,9 @@ kill_one() {
   pid=$(of_builder)
   GROUP=$(group_of "$pid")
   [[ $GROUP == *-1 ]]
+  sleep "$IT_JOB_SECONDS" 3>&- &
+  LEFT=$!
+  for dir in $(groups_of "$GROUP"); do echo "$LEFT" >"$dir/cgroup.procs"; done
   kill -KILL "$pid"
   it_wait "$job"
   it_open
@@ -176,10 +180,12 @@ kill_one() {
   run -0 --separate-stderr as_user srun --aq-requirements="$(it_small)" printenv AQ_RESOLUTION
   assert_equal "$output" created
   wait_until 10 has_no_group "$GROUP"
+  run ! kill -0 "$LEFT"
 }
 
 @test "what a killed builder leaves goes with a collection, if nobody builds there" {
   kill_one
+  kill "$LEFT"
   # programs of it end with it, which may take a moment
   is_gone() { it_gc "$NODE" >/dev/null && has_no_group "$GROUP"; }
   wait_until 10 is_gone
