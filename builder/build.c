@@ -277,11 +277,13 @@ static int commit(struct build *b, const struct aq_env *env, struct aq_err *err)
 		rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
 	if (!rc)
 		rc = aq_store_commit(store, env, &tie, err);
-	if (rc)
+	if (rc) {
 		take_back(b, env);
-	else
-		outcome_note_build(b, store, env);
-	return rc;
+		return rc;
+	}
+	b->site[0] = '\0'; /* it is no try's any more, whatever fails from here on */
+	outcome_note_build(b, store, env);
+	return 0;
 }
 
 static int finish(struct build *b, uint32_t generation, struct aq_err *err)

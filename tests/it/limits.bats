@@ -253,6 +253,24 @@ PY
   assert_equal "$(failures)" 0
 }
 
+# long N: so many characters.
+long() { head -c "$1" /dev/zero | tr '\0' x; }
+
+@test "an activation that the request's variables make too long is told, and what was built stays whole" {
+  local own=$IT_DIR/long
+  mkdir -m 755 "$own"
+  "$AQ_LIB/make-package" "$own" aq-long 1.0 --file "etc/conda/env_vars.d/long.json={\"LONG\": \"$(long 50000)\"}"
+  echo "channels = conda-forge=$AQ_CHANNEL own=file://$own" >>"$IT_DIR/etc/aq.conf"
+  run -3 --separate-stderr aq --node "$NODE" build \
+    "$(it_file both.yaml <<<"{channels: [own], dependencies: [aq-long], variables: {OWN: $(long 20000)}}")"
+  assert_contains "$stderr" "the environment's activation"
+  run -0 aq --node "$NODE" verify
+  # it serves who asks for less
+  run -0 --separate-stderr aq --node "$NODE" build --json \
+    "$(it_file one.yaml <<<'{channels: [own], dependencies: [aq-long]}')"
+  [[ -e $(jq -r .prefix <<<"$output")/etc/conda/env_vars.d/long.json ]]
+}
+
 @test "what a program says reaches the log as text that can be read" {
   local file log
   file=$(code aq-loud 'import sys' \
