@@ -111,8 +111,8 @@ static int wait_for_archives(struct serving *s, struct aq_err *err)
 	}
 }
 
-/* The one before was ended with the program that fetched, and what it had is ours: who
- * waits goes on waiting.  Without a claim, if another node was faster, we publish too.
+/* The one before has ended while a program fetched, and what it had is ours: who waits
+ * goes on waiting.  Without a claim, if another node was faster, we publish too.
  */
 static void take_over(struct serving *s)
 {

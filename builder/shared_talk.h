@@ -62,8 +62,8 @@ AQ_CHECK int shared_hear(struct build *b, struct shared_process *p,
 /* It is told to end. */
 void shared_drop(struct shared_process *p);
 /* Tell the one that runs 'head' and text[0..len), and no more; if it is gone another,
- * 'told': it is no part of the build's control group, and may have ended with its
- * step.  False: neither takes it, which was said.
+ * 'told': it may have ended with its step, which it is in where no program of the build
+ * has run before.  False: neither takes it, which was said.
  */
 AQ_CHECK bool shared_tell(struct build *b, struct shared_process *p,
 			  const struct shared_program *told, const char *head,

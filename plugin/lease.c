@@ -14,21 +14,34 @@ static bool is_in_memory(int fd)
 	return fstatfs(fd, &st) == 0 && st.f_type == TMPFS_MAGIC;
 }
 
-/* With a byte: whether it is in memory. */
-void rim_lease_send(int socket, int fd)
-{
-	char byte = is_in_memory(fd);
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+/* A byte, whether it is in memory, and room for the descriptor. */
+struct message {
+	char byte;
+	struct iovec iov;
 	union {
 		struct cmsghdr header;
 		char space[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = &control,
-			      .msg_controllen = sizeof(control) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	} control;
+	struct msghdr msg;
+};
 
+static void message_init(struct message *m, char byte)
+{
+	*m = (struct message){ .byte = byte };
+	m->iov = (struct iovec){ .iov_base = &m->byte, .iov_len = 1 };
+	m->msg = (struct msghdr){ .msg_iov = &m->iov,
+				  .msg_iovlen = 1,
+				  .msg_control = &m->control,
+				  .msg_controllen = sizeof(m->control) };
+}
+
+void rim_lease_send(int socket, int fd)
+{
+	struct message m;
+	struct cmsghdr *c;
+
+	message_init(&m, is_in_memory(fd));
+	c = CMSG_FIRSTHDR(&m.msg);
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof(int));
@@ -36,31 +49,23 @@ void rim_lease_send(int socket, int fd)
 	/* if it cannot be sent the lease ends with this worker: the step has
 	 * no reference then, and says so in the log
 	 */
-	if (sendmsg(socket, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	if (sendmsg(socket, &m.msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		return;
 }
 
 int rim_lease_receive(int socket, bool *ret_is_in_memory)
 {
-	char byte = 0;
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = &control,
-			      .msg_controllen = sizeof(control) };
+	struct message m;
 	struct cmsghdr *c;
 	int fd = -1;
 
-	if (recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != 1)
+	message_init(&m, 0);
+	if (recvmsg(socket, &m.msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != 1)
 		return -1;
-	c = CMSG_FIRSTHDR(&msg);
+	c = CMSG_FIRSTHDR(&m.msg);
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
 	    c->cmsg_len == CMSG_LEN(sizeof(int)))
 		memcpy(&fd, CMSG_DATA(c), sizeof(int));
-	*ret_is_in_memory = byte != 0;
+	*ret_is_in_memory = m.byte != 0;
 	return fd;
 }

@@ -40,8 +40,8 @@ from drain_seen import (
     left,
     restart_slurmd,
     run,
-    stuck,
     wait,
+    wait_until_idle,
 )
 
 TEST_USER = "aqtest"
@@ -325,17 +325,6 @@ class Node:
         """Of that kind, that there were."""
         return int(faults.PLAN.unpack(plan.read_bytes())[3]) if plan.exists() else 0
 
-    def wait_until_idle(self) -> None:
-        """No job of it is there, nor its end to come."""
-        try:
-            wait(
-                "its jobs are over",
-                CANCELLED,
-                lambda: not run("squeue", "-h", "-w", self.name, "-o", "%A"),
-            )
-        except WrongError as e:
-            raise WrongError(f"{e}\n{stuck(self.dir, self.name)}") from None
-
     def asked(self, cell: Cell, plan: Path) -> Ended:
         """The job that meets it."""
         misses = cell.hook in MISSES or (cell.hook == "stage" and cell.turn % 3 == 1)
@@ -351,9 +340,10 @@ class Node:
             until = time.monotonic() + PATIENCE
             while job.poll() is None and not self.happened(plan) and time.monotonic() < until:
                 time.sleep(0.05)
-            if job.poll() is None and cell.hook == "submit":
-                job.kill()  # where it stops nothing is queued yet; it may not have stopped
-            run("scancel", "--quiet", f"--jobname={ASKED}", f"--nodelist={self.name}")
+            if job.poll() is None:
+                if cell.hook == "submit":  # where it stops nothing is queued; it may not have
+                    job.kill()
+                run("scancel", "--quiet", f"--jobname={ASKED}", f"--nodelist={self.name}")
         return self.end(job, since, CANCELLED)
 
     def judge(self, cell: Cell, job: Ended, met: int) -> str:
@@ -404,7 +394,7 @@ class Node:
             plain = None if is_apart else self.start("plain", *PLAIN)
             job = self.asked(cell, plan)
             other = self.end(plain, since) if plain else None
-            self.wait_until_idle()
+            wait_until_idle(self.dir, self.name, CANCELLED)
             with suppress(WrongError):  # slurmstepd's last hook may come after that
                 wait("it is met", LAST, lambda: self.happened(plan) or self.calls(plan))
             met, calls = self.happened(plan), self.calls(plan)
@@ -417,7 +407,7 @@ class Node:
         if other:
             self.tally.add(cell, other, "without the option")
             self.check_plain(other)
-        self.wait_until_idle()
+        wait_until_idle(self.dir, self.name, CANCELLED)
         with self.tally.lock:
             self.tally.met += bool(met)
         self.heal(cell)
@@ -435,7 +425,7 @@ class Node:
         self.tally.add(cell, job, "next")
         if job.status or not RAN.search(job.out):
             raise WrongError(f"the next job: {job}")
-        self.wait_until_idle()
+        wait_until_idle(self.dir, self.name, PATIENCE)
         wait("no builder is left", PATIENCE, lambda: not builders(self.conf, self.name))
         run("aq", "--node", self.name, "verify")
         shutil.rmtree(self.dir / "gone" / self.name, ignore_errors=True)

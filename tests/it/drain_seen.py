@@ -192,6 +192,18 @@ def stuck(cluster: Path, node: str) -> str:
     return "\n".join(lines)
 
 
+def wait_until_idle(cluster: Path, node: str, seconds: float) -> None:
+    """No job of the node is there, nor its end to come."""
+
+    def is_idle() -> bool:
+        return not run("squeue", "-h", "-w", node, "-o", "%A")
+
+    try:
+        wait("its jobs are over", seconds, is_idle)
+    except WrongError as e:
+        raise WrongError(f"{e}\n{stuck(cluster, node)}") from None
+
+
 def left(cluster: Path) -> list[str]:
     """Processes that are neither Slurm's daemons nor ours to expect."""
 
