@@ -210,7 +210,7 @@ int client_fetch(struct build *b, struct aq_err *err)
 	char program[BUILD_PATH_MAX];
 	int rc = choose(b, &d, program, sizeof(program), err);
 
-	if (!rc && !d->download)
+	if (!rc && !d->download_wheels)
 		rc = aq_fail(err, AQ_SYS, "client '%s' of aq.conf cannot fetch for others: let 'client' be aq-rattler",
 			     d->name);
 	if (!rc)

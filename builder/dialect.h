@@ -25,12 +25,11 @@ struct dialect {
 	 */
 	int (*fetch)(struct build *b, const char *program, struct aq_err *err);
 	/* Download what is not in b->archives yet of what b->lock says of conda
-	 * packages, as shared_store.h calls it, from where link() then takes what is
-	 * there; NULL: the client cannot.
+	 * packages, as shared_store.h calls it; NULL: the client cannot.
 	 */
 	int (*download)(struct build *b, const char *program, struct aq_err *err);
 	/* Unpack what is in b->archives by now, while others are waited for; link() does
-	 * the rest.
+	 * the rest.  May be NULL.
 	 */
 	int (*unpack)(struct build *b, const char *program, struct aq_err *err);
 	/* The same of wheels, in b->wheels. */

@@ -24,12 +24,15 @@
  *   mambas by `solver_problems`.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "builder/cage.h"
 #include "builder/dialect.h"
 #include "builder/packages.h"
+#include "builder/shared_store.h"
+#include "common/io.h"
 
 /* Where an older mamba says it on standard error. */
 static const char *const refusals[] = {
@@ -227,6 +230,35 @@ static int write_explicit(struct build *b, char ret_inside[BUILD_PATH_MAX],
 					 ret_inside, err);
 }
 
+/* -- archives that nodes share: the mambas keep each in the package cache, under its own
+ * name, and take one that is there for what they want if its hash is that.
+ */
+
+/* Each that is in b->archives into the cache ('is_in'), or the other way. */
+static int link_archives(const struct build *b, bool is_in, struct aq_err *err)
+{
+	cleanup_close int work = -1, pkgs = -1, archives = -1;
+	int rc = aq_open_dir(AT_FDCWD, b->work, &work, err);
+
+	if (!rc)
+		rc = aq_open_below(work, "pkgs", &pkgs, err);
+	if (!rc)
+		rc = aq_open_below(work, b->archives, &archives, err);
+	for (size_t i = 0; !rc && i < b->lock->n_items; i++) {
+		const struct aq_lock_item *item = &b->lock->items[i];
+		char name[SHARED_ARCHIVE_SIZE];
+		const char *file;
+
+		if (item->kind != AQ_LOCK_CONDA || !shared_archive_name(item, name))
+			continue;
+		file = strrchr(item->url, '/') + 1;
+		/* what is not there is fetched, or is not shared */
+		(void)!linkat(is_in ? archives : pkgs, is_in ? name : file,
+			      is_in ? pkgs : archives, is_in ? file : name, 0);
+	}
+	return rc;
+}
+
 static int fetch(struct build *b, const char *program, struct aq_err *err)
 {
 	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
@@ -236,6 +268,8 @@ static int fetch(struct build *b, const char *program, struct aq_err *err)
 
 	if (!rc)
 		rc = packages_flatten(b, err);
+	if (!rc && b->archives[0] && !b->view[0])
+		rc = link_archives(b, true, err);
 	if (rc)
 		return rc;
 	start(b, &cmd, program, "pkgs");
@@ -244,6 +278,13 @@ static int fetch(struct build *b, const char *program, struct aq_err *err)
 	aq_strv_add(&cmd.argv, "--file");
 	aq_strv_add(&cmd.argv, file);
 	return create(b, &cmd, &json, "the packages cannot be fetched", err);
+}
+
+static int download(struct build *b, const char *program, struct aq_err *err)
+{
+	int rc = fetch(b, program, err);
+
+	return rc ? rc : link_archives(b, false, err);
 }
 
 static int link_prefix(struct build *b, const char *program,
@@ -273,6 +314,7 @@ const struct dialect dialect_micromamba = {
 	.solve = solve,
 	.tell = tell,
 	.fetch = fetch,
+	.download = download,
 	.link = link_prefix,
 };
 const struct dialect dialect_mamba = {
@@ -280,6 +322,7 @@ const struct dialect dialect_mamba = {
 	.solve = solve,
 	.tell = tell,
 	.fetch = fetch,
+	.download = download,
 	.link = link_prefix,
 };
 const struct dialect dialect_conda = {

@@ -206,3 +206,38 @@ twin() {
   assert_equal "$(grep -c ' 200 good .*tar.bz2$' "$IT_DIR/requests")" 3
   run ! grep -r hush-hush "$SHARED" "$IT_DIR/n1.err" "$IT_DIR/nodes/n1/lib/logs"
 }
+
+@test "archives that a mamba fetched are others' too (a real one's, or its stand-in's)" {
+  local tools damaged
+  if [[ ${AQ_IT_CLIENT-} != *mamba ]]; then
+    tools=$("$AQ_LIB/get-tools")
+    mkdir -p "$IT_DIR/others"
+    # where it links there is no shell
+    printf '#!%s -I\nimport os, sys\nos.execv(sys.executable, [sys.executable, "-I", "%s", "micromamba", "%s", *sys.argv[1:]])\n' \
+      "$tools/bin/python" "$(readlink -f "$BATS_TEST_DIRNAME/../clients/stand-in")" \
+      "$IT_INSTALL/libexec/slurm-aq/aq-rattler" >"$IT_DIR/others/micromamba"
+    chmod 755 "$IT_DIR/others" "$IT_DIR/others/micromamba"
+    echo "client = $IT_DIR/others/micromamba" >>"$AQ_CONF"
+  fi
+  three
+  run -0 --separate-stderr as_user srun -N4 --aq-requirements="$DEMO" sh -c "cat \$AQ_ENV_PREFIX/share/two"
+  assert_equal "$output" "1111"
+  assert_equal "$(downloads)" "$EACH_ONCE"
+  assert_equal "$(archives | wc -l)" 3
+  nothing_left
+  assert_equal "$(find "$IT_DIR"/nodes/*/lib/work/tmp -name 'archives-*')" ""
+  it_forget
+  damaged=$(archives | head -n 1)
+  truncate -s -1 "$damaged"
+  : >"$IT_DIR/requests"
+  build n1
+  assert_contains "$(cat "$IT_DIR/n1.err")" "is fetched again: "
+  assert_equal "$(grep -c 'tar.bz2$' "$IT_DIR/requests")" 1
+  assert_equal "$(sha256sum <"$damaged")" "$(basename "$damaged" .tar.bz2)  -"
+  # a node without network
+  rm -r "$SERVED"
+  : >"$IT_DIR/requests"
+  build n2
+  assert_equal "$(<"$IT_DIR/requests")" ""
+  run -0 aq --node n2 verify --contents
+}
