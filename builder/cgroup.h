@@ -4,9 +4,10 @@
  * counted against the job, and what ends the job's processes does not end a build
  * that others wait for.
  *
- *   cgroup_place.c  where it may lie, as /proc has it
- *   cgroup.c        making, entering and leaving it
- *   cgroup_left.c   removing what was not left
+ *   cgroup_place.c      where it may lie, as /proc has it
+ *   cgroup_hierarchy.c  making, entering and leaving it in one hierarchy
+ *   cgroup.c            in all of them
+ *   cgroup_left.c       removing what was not left
  *
  * The supervisor is in it too: to move a process costs 11 ms, each time, and what
  * it forks is there from the start.
