@@ -6,6 +6,7 @@
  * is a program that is run first.  Without them they are what they are.  Never
  * installed.
  */
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,10 @@ __attribute__((constructor)) static void share(int argc, char **argv)
 	const char *path = getenv("AQ_FAULTS");
 	char text[4096];
 
+	/* glibc (2.36) dies where it has no memory for its first look at
+	 * /etc/nsswitch.conf: let it have looked
+	 */
+	(void)getpwuid(0);
 	if (path) {
 		(void)faults_map(path);
 		return;

@@ -63,7 +63,8 @@ it_is_apart() {
 it_word() { echo "a${SRANDOM}x"; }
 
 # it_needs_bundled WHY: skip where AQ_IT_CLIENT is another client.
-it_needs_bundled() { [[ ${AQ_IT_CLIENT-aq-rattler} == *aq-rattler ]] || skip "with aq-rattler alone: $1"; }
+it_needs_bundled() { it_is_bundled || skip "with aq-rattler alone: $1"; }
+it_is_bundled() { [[ ${AQ_IT_CLIENT-aq-rattler} == *aq-rattler ]]; }
 
 # it_alone: IT_DIR, IT_INSTALL and AQ_CONF, still to be written, of a node without Slurm:
 # what aq alone can show.

@@ -156,7 +156,7 @@ all_refused() {
     run -1 --separate-stderr aq --node n1 build "$IT_SUBMIT/both.yaml"
     assert_contains "$stderr" "a link where another link"
     # by the client itself, before it links the second, and by who looks at it all
-    [[ $client != aq-rattler ]] || assert_contains "$stderr" "has a link where another link leads: 'share/x"
+    [[ $client != aq-rattler ]] || ! it_is_bundled || assert_contains "$stderr" "has a link where another link leads: 'share/x"
     run -0 --separate-stderr aq --node n1 run "$IT_SUBMIT/b.yaml" -- sh -c "readlink \$AQ_ENV_PREFIX/lib/l"
     assert_equal "$output" ../share/x/../aq-victim
     # it is looked at by now
@@ -170,7 +170,7 @@ all_refused() {
   # nor where its Python is, which no stand-in can unpack
   cp "$IT_DIR/etc/aq.conf.first" "$IT_DIR/etc/aq.conf"
   run -1 --separate-stderr aq --node n1 build "$IT_SUBMIT/noarch.yaml"
-  assert_contains "$stderr" "has a link where another link leads"
+  assert_contains "$stderr" "a link where another link"
 }
 
 # changes: what a client tries on the package that was closed, a line each.
