@@ -140,19 +140,9 @@ struct look {
 	struct aq_findings *f;
 };
 
-/* What getpwnam(3) says where there is none, too. */
-static bool is_no_account(int errnum)
-{
-	static const int none[] = { 0, ENOENT, ESRCH, EBADF, EPERM };
-
-	for (size_t i = 0; i < ARRAY_LEN(none); i++)
-		if (errnum == none[i])
-			return true;
-	return false;
-}
-
-/* One that is not there owns nothing.  Where that cannot be said (a directory service
- * that does not answer) all its files would seem to be strangers'.
+/* An account that is not found is an error: of one that is not there, of a directory
+ * service that does not answer, and of /etc/passwd that could not be opened, which
+ * glibc does not tell, all files would seem to be strangers'.
  */
 static int find_accounts(const struct aq_conf *conf, uid_t ret[2],
 			 struct aq_err *err)
@@ -162,12 +152,19 @@ static int find_accounts(const struct aq_conf *conf, uid_t ret[2],
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		const struct passwd *p;
 
+		ret[i] = geteuid();
+		if (ret[i] != 0 || !names[i]) /* nobody builds for us */
+			continue;
 		errno = 0;
-		p = names[i] ? getpwnam(names[i]) : NULL;
-		if (!p && !is_no_account(errno))
+		p = getpwnam(names[i]);
+		if (!p && errno)
 			return aq_fail_errno(err, "cannot look for account '%s'",
 					     names[i]);
-		ret[i] = p ? p->pw_uid : geteuid();
+		if (!p)
+			return aq_fail(err, AQ_SYS,
+				       "account '%s', who may own files of environments, is not found on this node: create it, or have aq.conf name the one that there is",
+				       names[i]);
+		ret[i] = p->pw_uid;
 	}
 	return 0;
 }

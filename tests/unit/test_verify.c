@@ -205,6 +205,28 @@ static void what_is_collected_meanwhile_is_no_finding(void **state)
 	prefix_free(&p);
 }
 
+/* All of its files would seem to be a stranger's, and be repaired. */
+static void an_account_that_is_not_found_is_an_error(void **state)
+{
+	struct aq_conf conf = *(const struct aq_conf *)*state;
+	struct prefix p = prefix_make(*state, 1, NULL);
+	cleanup_findings struct aq_findings f = AQ_FINDINGS_INIT;
+	cleanup_verify struct aq_verify v = { .conf = &conf };
+	char root[] = "root", nobody[] = "aq-no-such-account";
+	struct aq_err err = { 0 };
+
+	if (geteuid() != 0)
+		skip();
+	conf.builder_user = root;
+	conf.probe_user = nobody;
+	assert_int_equal(aq_verify_env(&v, p.s->env.name, &f, &err), AQ_SYS);
+	assert_non_null(strstr(err.text, "'aq-no-such-account'"));
+	assert_int_equal(f.n, 0);
+	conf.probe_user = root;
+	assert_int_equal(aq_verify_env(&v, p.s->env.name, &f, &err), 0);
+	prefix_free(&p);
+}
+
 /* -- the cache as a whole -- */
 
 static void expect_cache(const struct aq_conf *conf, enum aq_finding_kind kind,
@@ -323,6 +345,7 @@ int main(void)
 		TEST(what_has_no_row_is_an_orphan_unless_it_is_built),
 		TEST(names_are_of_rows_manifests_and_files),
 		TEST(what_is_collected_meanwhile_is_no_finding),
+		TEST(an_account_that_is_not_found_is_an_error),
 		TEST(the_database_itself),
 		TEST(bases_and_their_marks),
 		TEST(references_name_environments),
