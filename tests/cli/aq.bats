@@ -126,14 +126,14 @@ completes() {
 @test "a bad aq.conf is 3 and names the line" {
   echo 'failure_ttl = soon' >>aq.conf
   run -3 --separate-stderr aq list
-  has "$stderr" "aq.conf:4"
+  has "$stderr" "aq.conf:6"
   run -125 --separate-stderr aq run req.yaml -- true
 }
 
 @test "an unknown key of aq.conf is a warning" {
   echo 'colour = blue' >>aq.conf
   run -0 --separate-stderr aq list
-  has "$stderr" "aq.conf:4: unknown key 'colour'"
+  has "$stderr" "aq.conf:6: unknown key 'colour'"
 }
 
 @test "AQ_VERBOSE says which environment was found" {

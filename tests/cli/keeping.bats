@@ -8,7 +8,7 @@ load lib
 @test "doctor says what is wrong and what to do, in text and JSON" {
   echo 'chanels = x' >>aq.conf
   run -3 --separate-stderr aq doctor
-  has "$output" "aq.conf:4: unknown key 'chanels'"
+  has "$output" "aq.conf:6: unknown key 'chanels'"
   has "$output" "-> write 'channels'"
   has "${lines[-1]}" " errors, "
   run -3 --separate-stderr aq doctor --json

@@ -18,6 +18,8 @@ setup() {
 cache_dir = $PWD/lib
 run_dir = $PWD/run
 channels = conda-forge=https://conda.example.org/conda-forge
+builder_user = root
+probe_user = root
 CONF
   request ok
 }

@@ -52,12 +52,12 @@ has_tried() { [[ $(it_attempts n1) -ge "$1" ]] && ! it_has_workers n1; }
   assert_equal "$(<"$IT_SUBMIT/alloc.status")" 0
   assert_equal "$(<"$IT_SUBMIT/alloc.out")" reused
   assert_equal "$(it_attempts n1)" 1
-  # it is its user's build, and its user's use
+  # it is its user's build, and its user's use, which its epilog counts
+  it_begin
   run -0 aq --node n1 stats --json
   jq -e '.counts | .created == 1 and .hit == 1 and .waited == 0' <<<"$output"
   # and a job that finds it starts no builder
   rm "$IT_SUBMIT/go" "$IT_SUBMIT"/alloc.*
-  it_begin
   allocates --aq-requirements="$SMALL" true
   wait_until "$IT_JOB_SECONDS" begun
   [[ -z $(it_builders n1) ]]
