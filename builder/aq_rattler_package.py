@@ -111,12 +111,16 @@ def locked(cache: Path) -> Iterator[None]:
         yield
 
 
-def packages_of(given: dict[str, list[str]], args: argparse.Namespace) -> list[Package]:
-    """All conda packages of the lock."""
-    return [Package(line, args) for line in given.get("conda", [])]
+def packages_of(
+    given: dict[str, list[str]], args: argparse.Namespace, kind: str = "conda"
+) -> list[Package]:
+    """All conda packages of the lock, or those that come."""
+    return [Package(line, args) for line in given.get(kind, [])]
 
 
-def unknown_of(given: dict[str, list[str]], args: argparse.Namespace) -> list[Package]:
+def unknown_of(
+    given: dict[str, list[str]], args: argparse.Namespace, kind: str = "conda"
+) -> list[Package]:
     """Those that do not lie in the cache, looked at."""
     known = set(given.get("checked", []))
-    return [p for p in packages_of(given, args) if p.place.name not in known]
+    return [p for p in packages_of(given, args, kind) if p.place.name not in known]

@@ -6,6 +6,7 @@
 
 #include "builder/dialect.h"
 #include "builder/packages.h"
+#include "builder/shared.h"
 
 /* The request cannot be met, or what it asks for is not to be had by anybody. */
 #define EXIT_REFUSED 3
@@ -84,26 +85,23 @@ static int tell(struct build *b, const char *program, struct aq_str *lines,
 		run_failed(b, &cmd, "it fails", BUILD_FAULT, err);
 }
 
-/* A verb that reads the lock, and what is known of what lies unpacked. */
-static int run_on_lock(struct build *b, struct command *cmd,
-		       const char *archives, const char *failed,
-		       struct aq_err *err)
+/* A verb that reads 'lines' of the lock, and what is known of what lies unpacked. */
+static int run_on(struct build *b, struct command *cmd, struct aq_str *lines,
+		  const char *archives, const char *failed, struct aq_err *err)
 {
-	cleanup_str struct aq_str input = AQ_STR_INIT(INPUT_MAX);
 	int rc;
 
-	aq_str_add_mem(&input, b->lock->text, b->lock->text_len);
 	if (!b->is_fetch) /* which is for others, who have nothing */
-		packages_tell(b, &input);
-	rc = aq_str_done(&input, "a client's input", err);
+		packages_tell(b, lines);
+	rc = aq_str_done(lines, "a client's input", err);
 	if (rc)
 		return rc;
 	if (*archives) {
 		aq_strv_add(&cmd->argv, "--archives");
 		aq_strv_add_fmt(&cmd->argv, "%s/%s", b->inside, archives);
 	}
-	cmd->input = input.s;
-	cmd->input_len = input.len;
+	cmd->input = lines->s;
+	cmd->input_len = lines->len;
 	cmd->on_line = on_line;
 	rc = run(b, cmd, err);
 	if (rc || cmd->exit_code == 0)
@@ -118,15 +116,34 @@ static int run_on_lock(struct build *b, struct command *cmd,
 							   BUILD_FAULT, err);
 }
 
+static int run_on_lock(struct build *b, struct command *cmd, const char *failed,
+		       struct aq_err *err)
+{
+	cleanup_str struct aq_str lines = AQ_STR_INIT(INPUT_MAX);
+
+	aq_str_add_mem(&lines, b->lock->text, b->lock->text_len);
+	return run_on(b, cmd, &lines, b->archives, failed, err);
+}
+
 static int download(struct build *b, const char *program, struct aq_err *err)
 {
 	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
+	cleanup_str struct aq_str lines = AQ_STR_INIT(INPUT_MAX);
 
+	for (size_t i = 0; i < b->lock->n_items; i++) {
+		const struct aq_lock_item *item = &b->lock->items[i];
+
+		if (item->kind == AQ_LOCK_CONDA)
+			aq_str_add_fmt(&lines, "%s %s %s %s %s %s\n",
+				       shared_is_wanted(b, item) ? "conda" : "comes",
+				       item->url, item->sha256, item->name,
+				       item->version, item->build);
+	}
 	start(b, &cmd, program, "fetch");
 	if (!b->is_fetch)
 		aq_strv_add(&cmd.argv, "--unpack");
-	return run_on_lock(b, &cmd, b->archives, "the packages cannot be fetched",
-			   err);
+	return run_on(b, &cmd, &lines, b->archives, "the packages cannot be fetched",
+		      err);
 }
 
 static int unpack(struct build *b, const char *program, struct aq_err *err)
@@ -136,20 +153,27 @@ static int unpack(struct build *b, const char *program, struct aq_err *err)
 	start(b, &cmd, program, "unpack");
 	aq_strv_add(&cmd.argv, "--wait");
 	aq_strv_add(&cmd.argv, UNPACK_WAIT_S);
-	return run_on_lock(b, &cmd, b->archives,
-			   "the packages cannot be unpacked", err);
+	return run_on_lock(b, &cmd, "the packages cannot be unpacked", err);
 }
 
-static int download_wheels(struct build *b, const char *program,
-			   struct aq_err *err)
+int bundled_download_wheels(struct build *b, const char *program,
+			    struct aq_err *err)
 {
 	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
+	cleanup_str struct aq_str lines = AQ_STR_INIT(INPUT_MAX);
 
+	for (size_t i = 0; i < b->lock->n_items; i++) {
+		const struct aq_lock_item *item = &b->lock->items[i];
+
+		if (item->kind == AQ_LOCK_WHEEL && shared_is_wanted(b, item))
+			aq_str_add_fmt(&lines, "wheel %s %s\n", item->url,
+				       item->sha256);
+	}
 	start(b, &cmd, program, "fetch-wheels");
 	secrets_for(&cmd.secrets, SECRETS_OF_WHEELS,
 		    client_takes(dialect_bundled.name));
-	return run_on_lock(b, &cmd, b->wheels, "the wheels cannot be fetched",
-			   err);
+	return run_on(b, &cmd, &lines, b->wheels, "the wheels cannot be fetched",
+		      err);
 }
 
 static int link_prefix(struct build *b, const char *program,
@@ -162,8 +186,7 @@ static int link_prefix(struct build *b, const char *program,
 	aq_strv_add(&cmd.argv, "--prefix");
 	aq_strv_add(&cmd.argv, b->prefix);
 	client_add_channels(b, &cmd);
-	return run_on_lock(b, &cmd, b->archives,
-			   "the packages cannot be installed", err);
+	return run_on_lock(b, &cmd, "the packages cannot be installed", err);
 }
 
 const struct dialect dialect_bundled = {
@@ -172,7 +195,6 @@ const struct dialect dialect_bundled = {
 	.tell = tell,
 	.download = download,
 	.unpack = unpack,
-	.download_wheels = download_wheels,
 	.link = link_prefix,
 	.can_constrain = true,
 };

@@ -210,12 +210,12 @@ int client_fetch(struct build *b, struct aq_err *err)
 	char program[BUILD_PATH_MAX];
 	int rc = choose(b, &d, program, sizeof(program), err);
 
-	if (!rc && !d->download_wheels)
-		rc = aq_fail(err, AQ_SYS, "client '%s' of aq.conf cannot fetch for others: let 'client' be aq-rattler",
+	if (!rc && !d->download)
+		rc = aq_fail(err, AQ_SYS, "client '%s' of aq.conf cannot fetch for others: let 'client' be aq-rattler, micromamba or mamba",
 			     d->name);
 	if (!rc)
 		rc = shared_archives(b, d, program, err);
-	return rc ? rc : shared_wheels(b, d, program, false, err);
+	return rc ? rc : client_share_wheels(b, false, err);
 }
 
 int client_share_wheels(struct build *b, bool is_kept, struct aq_err *err)
@@ -224,7 +224,10 @@ int client_share_wheels(struct build *b, bool is_kept, struct aq_err *err)
 	char program[BUILD_PATH_MAX];
 	int rc = choose(b, &d, program, sizeof(program), err);
 
-	return rc ? rc : shared_wheels(b, d, program, is_kept, err);
+	if (!rc && d != &dialect_bundled &&
+	    !client_find(dialect_bundled.name, program, sizeof(program)))
+		return b->is_fetch ? aq_fail(err, AQ_SYS, "aq-rattler is not there, which fetches wheels for others") : 0;
+	return rc ? rc : shared_wheels(b, program, is_kept, err);
 }
 
 /* check_sources() has said what may be wrong with these. */

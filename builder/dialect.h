@@ -24,17 +24,14 @@ struct dialect {
 	 * link nothing; NULL: the client knows no such step.
 	 */
 	int (*fetch)(struct build *b, const char *program, struct aq_err *err);
-	/* Download what is not in b->archives yet of what b->lock says of conda
-	 * packages, as shared_store.h calls it; NULL: the client cannot.
+	/* Download what shared_is_wanted() and is not in b->archives yet of b->lock's
+	 * conda packages, as shared_store.h calls it; NULL: the client cannot.
 	 */
 	int (*download)(struct build *b, const char *program, struct aq_err *err);
 	/* Unpack what is in b->archives by now, while others are waited for; link() does
 	 * the rest.  May be NULL.
 	 */
 	int (*unpack)(struct build *b, const char *program, struct aq_err *err);
-	/* The same of wheels, in b->wheels. */
-	int (*download_wheels)(struct build *b, const char *program,
-			       struct aq_err *err);
 	/* Make b->prefix hold exactly what b->lock says of conda packages. */
 	int (*link)(struct build *b, const char *program, struct aq_err *err);
 	bool can_constrain; /* solve() knows AQ_ENV_LINKED */
@@ -53,7 +50,12 @@ bool client_can_constrain(struct build *b);
 AQ_CHECK int client_link(struct build *b, struct aq_err *err);
 /* For `aq fetch`: all of b->lock's packages and wheels into shared_dir. */
 AQ_CHECK int client_fetch(struct build *b, struct aq_err *err);
-/* shared_wheels(), with a client that can download them. */
+/* Download wheels into b->wheels, as dialect.download() does packages: with the bundled
+ * client, whichever links, since no other keeps what it downloads of them.
+ */
+AQ_CHECK int bundled_download_wheels(struct build *b, const char *program,
+				     struct aq_err *err);
+/* shared_wheels(), with that one. */
 AQ_CHECK int client_share_wheels(struct build *b, bool is_kept,
 				 struct aq_err *err);
 /* Whether it runs link scripts itself where scripts_may_run(). */

@@ -31,6 +31,7 @@
 #include "builder/cage.h"
 #include "builder/dialect.h"
 #include "builder/packages.h"
+#include "builder/shared.h"
 #include "builder/shared_store.h"
 #include "common/io.h"
 
@@ -211,16 +212,17 @@ static int tell(struct build *b, const char *program, struct aq_str *lines,
 	return rc ? rc : records_from_json(b, &json, query, lines, err);
 }
 
-/* The lock as the file that clients call explicit. */
-static int write_explicit(struct build *b, char ret_inside[BUILD_PATH_MAX],
-			  struct aq_err *err)
+/* The lock as the file that clients call explicit; for others what they are to get. */
+static int write_explicit(struct build *b, bool is_for_others,
+			  char ret_inside[BUILD_PATH_MAX], struct aq_err *err)
 {
 	cleanup_str struct aq_str text = AQ_STR_INIT(AQ_LOCK_MAX);
 	int rc;
 
 	aq_str_add(&text, "@EXPLICIT\n");
 	for (size_t i = 0; i < b->lock->n_items; i++)
-		if (b->lock->items[i].kind == AQ_LOCK_CONDA)
+		if (b->lock->items[i].kind == AQ_LOCK_CONDA &&
+		    (!is_for_others || shared_is_wanted(b, &b->lock->items[i])))
 			aq_str_add_fmt(&text, "%s#sha256:%s\n",
 				       b->lock->items[i].url,
 				       b->lock->items[i].sha256);
@@ -259,12 +261,13 @@ static int link_archives(const struct build *b, bool is_in, struct aq_err *err)
 	return rc;
 }
 
-static int fetch(struct build *b, const char *program, struct aq_err *err)
+static int fetch_some(struct build *b, const char *program, bool is_for_others,
+		      struct aq_err *err)
 {
 	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
 	cleanup_str struct aq_str json = AQ_STR_INIT(JSON_MAX);
 	char file[BUILD_PATH_MAX];
-	int rc = write_explicit(b, file, err);
+	int rc = write_explicit(b, is_for_others, file, err);
 
 	if (!rc)
 		rc = packages_flatten(b, err);
@@ -280,9 +283,14 @@ static int fetch(struct build *b, const char *program, struct aq_err *err)
 	return create(b, &cmd, &json, "the packages cannot be fetched", err);
 }
 
+static int fetch(struct build *b, const char *program, struct aq_err *err)
+{
+	return fetch_some(b, program, false, err);
+}
+
 static int download(struct build *b, const char *program, struct aq_err *err)
 {
-	int rc = fetch(b, program, err);
+	int rc = fetch_some(b, program, true, err);
 
 	return rc ? rc : link_archives(b, false, err);
 }
@@ -293,7 +301,7 @@ static int link_prefix(struct build *b, const char *program,
 	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
 	cleanup_str struct aq_str json = AQ_STR_INIT(JSON_MAX);
 	char file[BUILD_PATH_MAX];
-	int rc = write_explicit(b, file, err);
+	int rc = write_explicit(b, false, file, err);
 
 	if (rc)
 		return rc;

@@ -48,8 +48,7 @@ AQ_CHECK int shared_archives(struct build *b, const struct dialect *d,
  * which stays for later builds ('is_kept': uv knows a file that it has unpacked by its
  * path and time), or is this build's own.
  */
-AQ_CHECK int shared_wheels(struct build *b, const struct dialect *d,
-			   const char *program, bool is_kept,
+AQ_CHECK int shared_wheels(struct build *b, const char *program, bool is_kept,
 			   struct aq_err *err);
 /* Whether the file of that wheel is there, for who installs in the cage; 'arg' is the
  * struct build.  For pylock_write().
@@ -57,6 +56,8 @@ AQ_CHECK int shared_wheels(struct build *b, const struct dialect *d,
 bool shared_find_wheel(const struct aq_lock_item *wheel,
 		       char path[PYLOCK_PATH_SIZE], char name[PYLOCK_NAME_SIZE],
 		       const void *arg);
+/* Whether dialect.download(), or bundled_download_wheels(), is to get that. */
+bool shared_is_wanted(const struct build *b, const struct aq_lock_item *item);
 /* Away with them, and with wheels that are this build's own. */
 void shared_archives_end(struct build *b);
 

@@ -81,23 +81,69 @@ static int hear(struct build *b, const struct shared_wanted *w,
 	}
 }
 
-/* Download what is not here, as far as it can be had, and publish it. */
-static int fetch(struct build *b, const struct shared_wanted *w,
-		 const struct shared_program *told, struct aq_err *err)
+/* What was fetched is told; until it is published what others had meanwhile is heard. */
+static int tell(struct build *b, const struct shared_program *told, bool is_whole,
+		struct aq_err *err)
 {
-	struct aq_err why = { 0 };
-	enum shared_heard heard;
-	int rc;
+	enum shared_heard heard = SHARED_HEARD_GOT;
+	int rc = 0;
 
-	/* who installs says it again */
-	rc = w->download(b, w->program, &why);
-	if (rc && (b->verdict == BUILD_ENDED || b->is_fetch))
-		return aq_fail(err, (enum aq_class)rc, "%s", why.text);
-	if (b->sharing.is_off ||
-	    !shared_tell(b, &b->sharing.archives, told, rc ? SHARED_TELL_OVER : SHARED_TELL_LOCK, "", 0))
+	if (!shared_tell(b, &b->sharing.archives, told,
+			 is_whole ? SHARED_TELL_LOCK : SHARED_TELL_OVER, "", 0))
 		return 0;
-	rc = shared_hear(b, &b->sharing.archives, &heard, NULL, err);
+	while (!rc && heard == SHARED_HEARD_GOT)
+		rc = shared_hear(b, &b->sharing.archives, &heard, NULL, err);
 	shared_drop(&b->sharing.archives);
+	return rc;
+}
+
+/* Download groups, as far as they can be had, and publish them. */
+static int fetch(struct build *b, const struct shared_wanted *w,
+		 struct shared_archives_job *job, struct aq_err *err)
+{
+	const struct shared_program told = { PHASE_ARCHIVES,
+					     shared_archives_serve, job };
+	struct aq_err why = { 0 };
+	int failed, rc;
+
+	job->ours = b->sharing.groups;
+	shared_tell_work(b, &b->sharing.archives);
+	/* who installs says it again */
+	failed = w->download(b, w->program, &why);
+	if (failed && (b->verdict == BUILD_ENDED || b->is_fetch)) {
+		shared_drop(&b->sharing.archives);
+		return aq_fail(err, (enum aq_class)failed, "%s", why.text);
+	}
+	rc = b->sharing.is_off ? 0 : tell(b, &told, !failed, err);
+	if (!failed)
+		job->done |= job->ours;
+	else if (job->takes_all) /* nobody else is at work */
+		job->done = SHARED_ALL_GROUPS;
+	job->has_failed = failed != 0;
+	job->ours = 0;
+	return rc;
+}
+
+/* Get what others have, or fetch what nobody does; what is neither is done, too. */
+static int get_some(struct build *b, const struct shared_wanted *w,
+		    struct shared_archives_job *job, struct aq_err *err)
+{
+	const struct shared_program program = { PHASE_ARCHIVES,
+						shared_archives_serve, job };
+	enum shared_heard heard = SHARED_HEARD_NOTHING;
+	int rc = 0;
+
+	if (shared_start(b, &b->sharing.archives, &program))
+		rc = hear(b, w, &heard, err);
+	b->sharing.groups = heard == SHARED_HEARD_CLAIMED ? b->sharing.archives.groups :
+			    heard == SHARED_HEARD_ALONE && !job->has_failed ?
+							    SHARED_ALL_GROUPS & ~job->done :
+							    0;
+	if (rc || heard != SHARED_HEARD_CLAIMED)
+		shared_drop(&b->sharing.archives);
+	if (!rc && b->sharing.groups)
+		return fetch(b, w, job, err);
+	job->done = SHARED_ALL_GROUPS;
 	return rc;
 }
 
@@ -110,24 +156,15 @@ static int get(struct build *b, const struct shared_wanted *w,
 					   .key = b->lock->digest,
 					   .owner = b->builder.uid,
 					   .names = w->names,
-					   .dir = dir };
-	const struct shared_program program = { PHASE_ARCHIVES,
-						shared_archives_serve, &job };
-	enum shared_heard heard;
-	int rc;
+					   .dir = dir,
+					   .takes_all = b->nodes == 1 ||
+						    (!b->step && !b->prefetch) };
+	int rc = 0;
 
 	snprintf(dir, sizeof(dir), "%s/%s", b->inside, w->place);
-	if (!shared_start(b, &b->sharing.archives, &program))
-		return 0;
-	rc = hear(b, w, &heard, err);
-	if (rc || heard == SHARED_HEARD_DONE || heard == SHARED_HEARD_NOTHING) {
-		shared_drop(&b->sharing.archives);
-		return rc;
-	}
-	if (heard != SHARED_HEARD_CLAIMED)
-		shared_drop(&b->sharing.archives);
-	job.is_told = true;
-	return fetch(b, w, &program, err);
+	while (!rc && job.done != SHARED_ALL_GROUPS && !b->sharing.is_off)
+		rc = get_some(b, w, &job, err);
+	return rc;
 }
 
 /* What is published was here before, and what was shared by then came here. */
@@ -161,6 +198,11 @@ static int add_name(const struct aq_lock_item *item, void *arg)
 	if (shared_archive_name(item, name))
 		aq_strv_add(arg, name);
 	return 0;
+}
+
+bool shared_is_wanted(const struct build *b, const struct aq_lock_item *item)
+{
+	return (shared_group(item->sha256) & b->sharing.groups) != 0;
 }
 
 void shared_add_names(const struct build *b, enum aq_lock_kind kind,

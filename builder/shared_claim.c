@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who resolves a key for all nodes: shared_dir.h says why so. */
+/* Who works at a key for all nodes: shared_dir.h says why so. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -12,15 +12,14 @@
 #include "common/clock.h"
 #include "common/io.h"
 
-#define KIND "claim-"
 /* In place of a node, whose name does not begin so. */
 #define OVER "-over-"
 #define CLAIM_MAX 256 /* bytes */
 
-static void name_claim(const struct shared_dir *d, uint64_t n,
-		       char ret[SHARED_NAME_SIZE])
+static void name_claim(const struct shared_dir *d, const struct shared_claim *c,
+		       uint64_t n, char ret[SHARED_NAME_SIZE])
 {
-	snprintf(ret, SHARED_NAME_SIZE, "%s." KIND "%" PRIu64, d->key, n);
+	snprintf(ret, SHARED_NAME_SIZE, "%s.%s%" PRIu64, d->key, c->kind, n);
 }
 
 /* Always as long, so that it is overwritten in one call. */
@@ -30,11 +29,11 @@ static size_t write_text(const struct shared_claim *c, char ret[CLAIM_MAX])
 				c->renewed);
 }
 
-void shared_claim_init(struct shared_claim *c, const char *node)
+void shared_claim_init(struct shared_claim *c, const char *kind, const char *node)
 {
 	uint32_t random = 0;
 
-	*c = (struct shared_claim){ .fd = -1 };
+	*c = (struct shared_claim){ .kind = kind, .fd = -1 };
 	(void)!getrandom(&random, sizeof(random), 0);
 	snprintf(c->who, sizeof(c->who), "%.48s %d %08" PRIx32, node, getpid(),
 		 random);
@@ -49,7 +48,7 @@ static bool is_stale(const struct shared_dir *d, struct shared_claim *c,
 	int64_t now = aq_now_ms();
 	bool is_other;
 
-	name_claim(d, n, name);
+	name_claim(d, c, n, name);
 	/* what cannot be read does not change */
 	(void)!shared_read_own(d, name, &text, NULL);
 	if (aq_starts_with(aq_str_get(&text), OVER)) {
@@ -80,7 +79,7 @@ static int take_number(const struct shared_dir *d, struct shared_claim *c,
 	fd = openat(d->fd, made, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		rc = aq_fail_errno(err, "cannot open '%s'", made);
-	name_claim(d, n, name);
+	name_claim(d, c, n, name);
 	if (!rc)
 		rc = shared_give_name(d, made, name, err);
 	(void)unlinkat(d->fd, made, 0);
@@ -91,24 +90,42 @@ static int take_number(const struct shared_dir *d, struct shared_claim *c,
 	return 0;
 }
 
+/* *ret is the number of the last one, which is nobody's by now; 0: there was none. */
+static int look(const struct shared_dir *d, struct shared_claim *c, uint64_t *ret,
+		struct aq_err *err)
+{
+	bool is_given_up = false;
+	int rc = shared_find_highest(d, c->kind, SHARED_NUMBER_MAX + 1, ret, err);
+
+	if (rc)
+		return rc;
+	if (*ret && !is_stale(d, c, *ret, &is_given_up))
+		return AQ_BUSY;
+	return is_given_up ? aq_fail(err, AQ_MISS, "who resolved it has given up") : 0;
+}
+
+int shared_claim_look(const struct shared_dir *d, struct shared_claim *c,
+		      struct aq_err *err)
+{
+	uint64_t n = 0;
+
+	return look(d, c, &n, err);
+}
+
 int shared_claim_take(const struct shared_dir *d, struct shared_claim *c,
 		      struct aq_err *err)
 {
 	char name[SHARED_NAME_SIZE];
 	bool is_given_up = false;
 	uint64_t n = 0;
-	int rc = shared_find_highest(d, KIND, SHARED_NUMBER_MAX + 1, &n, err);
+	int rc = look(d, c, &n, err);
 
 	if (rc)
 		return rc;
-	if (n && !is_stale(d, c, n, &is_given_up))
-		return AQ_BUSY;
-	if (is_given_up)
-		return aq_fail(err, AQ_MISS, "who resolved it has given up");
 	rc = take_number(d, c, n + 1, err);
 	if (rc == AQ_BUSY) /* who was faster has it */
 		(void)is_stale(d, c, n + 1, &is_given_up);
-	name_claim(d, n, name);
+	name_claim(d, c, n, name);
 	if (!rc && n)
 		(void)unlinkat(d->fd, name, 0);
 	return rc;
@@ -135,7 +152,7 @@ void shared_claim_drop(const struct shared_dir *d, struct shared_claim *c,
 
 	if (c->fd < 0)
 		return;
-	name_claim(d, c->n, name);
+	name_claim(d, c, c->n, name);
 	if (is_over) {
 		(void)!pwrite(c->fd, OVER, strlen(OVER), 0);
 		(void)!fdatasync(c->fd);
@@ -152,9 +169,9 @@ bool shared_claim_adopt(const struct shared_dir *d, struct shared_claim *c)
 	char name[SHARED_NAME_SIZE];
 	uint64_t n = 0;
 
-	if (shared_find_highest(d, KIND, SHARED_NUMBER_MAX + 1, &n, NULL) != 0 || !n)
+	if (shared_find_highest(d, c->kind, SHARED_NUMBER_MAX + 1, &n, NULL) != 0 || !n)
 		return false;
-	name_claim(d, n, name);
+	name_claim(d, c, n, name);
 	if (shared_read_own(d, name, &text, NULL) != 0 ||
 	    strncmp(aq_str_get(&text), c->who, head) != 0)
 		return false;

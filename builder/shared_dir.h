@@ -7,6 +7,8 @@
  *   shared_dir/locks/KE/KEY.job-JOB     the lock that the refresh of that job led to;
  *                                       once it is built, a generation's other name
  *   shared_dir/locks/KE/KEY.claim-N     who resolves that key now
+ *   shared_dir/locks/KE/KEY.claimG-N    who fetches group G (shared_store.h) of the
+ *                                       archives of the lock with that digest
  *
  *   shared_dir/packages/…               archives: shared_store.h
  *
@@ -90,7 +92,10 @@ AQ_CHECK int shared_dir_publish(struct shared_dir *d, uint64_t replaced,
 				const char *text, size_t len,
 				struct aq_err *err);
 
+#define SHARED_CLAIM "claim-" /* of who resolves */
+
 struct shared_claim {
+	const char *kind; /* of its name, before the number */
 	uint64_t n;      /* its number; of another's, the last one seen; 0: none */
 	int fd;          /* of ours; or -1 */
 	unsigned long renewed;
@@ -98,13 +103,16 @@ struct shared_claim {
 	char seen[128];  /* what another's said */
 	int64_t since;   /* when it said so first, CLOCK_MONOTONIC in ms */
 };
-/* 'node' is for who waits. */
-void shared_claim_init(struct shared_claim *c, const char *node);
+/* 'kind' stays the caller's; 'node' is for who waits. */
+void shared_claim_init(struct shared_claim *c, const char *kind, const char *node);
 /* Claim the key.  AQ_BUSY: c->seen, whose first word is the node, has it; ask again
  * soon.  AQ_MISS: whom we waited for has given up, for a reason that may be ours too.
  */
 AQ_CHECK int shared_claim_take(const struct shared_dir *d,
 			       struct shared_claim *c, struct aq_err *err);
+/* The same, without claiming it.  0: nobody has it. */
+AQ_CHECK int shared_claim_look(const struct shared_dir *d, struct shared_claim *c,
+			       struct aq_err *err);
 void shared_claim_renew(struct shared_claim *c);
 /* It is nobody's any more; 'is_over': who waits need not try the same. */
 void shared_claim_drop(const struct shared_dir *d, struct shared_claim *c,

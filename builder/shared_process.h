@@ -17,6 +17,7 @@ struct shared_process {
 	struct aq_str said;
 	size_t at; /* what of it was taken */
 	uint64_t generation; /* of the lock that it said */
+	unsigned groups; /* of archives, that it has claimed */
 	int64_t since; /* when it last got something, aq_now_ms() */
 	bool has_got; /* something that was not said yet */
 };
@@ -25,6 +26,7 @@ struct shared_process {
 struct sharing {
 	/* two, as a resolver may need packages */
 	struct shared_process locks, archives;
+	unsigned groups; /* of archives, that this node downloads now */
 	bool is_off; /* not for this build any more */
 	bool is_alone; /* what it resolves to is for this node */
 	bool is_adopted; /* b->lock is another node's */

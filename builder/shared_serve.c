@@ -84,10 +84,10 @@ static int64_t interval(int64_t since)
 				    ms;
 }
 
-static int wait_once(const struct shared_claim *c, int64_t since, bool *is_said,
-		     struct aq_err *err)
+int shared_wait(const struct shared_claim *c, int64_t since, bool *is_said,
+		struct aq_err *err)
 {
-	bool is_new = !*is_said && *c->seen; /* it may be gone by now */
+	bool is_new = !*is_said && c && *c->seen; /* it may be gone by now */
 	int rc = shared_say(is_new ? SHARED_SAYS_WAITS : SHARED_SAYS_ALIVE,
 			    is_new ? c->seen : "", err);
 
@@ -97,17 +97,7 @@ static int wait_once(const struct shared_claim *c, int64_t since, bool *is_said,
 	return rc;
 }
 
-int shared_claim_or_wait(const struct shared_dir *d, struct shared_claim *c,
-			 int64_t since, bool *is_said, struct aq_err *err)
-{
-	int rc = shared_claim_take(d, c, err);
-
-	return rc == AQ_MISS ? AQ_BUSY :
-	       rc == AQ_BUSY ? wait_once(c, since, is_said, err) :
-			       rc;
-}
-
-int shared_read_told(struct shared_claim *c, struct aq_str *told,
+int shared_read_told(struct aq_str *told,
 		     int (*tick)(void *arg, struct aq_err *err), void *arg,
 		     struct aq_err *err)
 {
@@ -116,11 +106,10 @@ int shared_read_told(struct shared_claim *c, struct aq_str *told,
 
 	for (;;) {
 		while (!is_told(SHARED_RENEW_MS)) {
-			int rc = tick ? tick(arg, err) : 0;
+			int rc = tick(arg, err);
 
 			if (rc)
 				return rc;
-			shared_claim_renew(c);
 		}
 		n = read(STDIN_FILENO, buf, sizeof(buf));
 		if (n < 0 && errno != EINTR)
@@ -149,8 +138,11 @@ static int wait_for_lock(struct serving *s, struct aq_err *err)
 			return AQ_MISS;
 		if (!s->job->may_claim)
 			return AQ_BUSY;
-		rc = shared_claim_or_wait(&s->dir, &s->claim, since, &is_said,
-					  err);
+		rc = shared_claim_take(&s->dir, &s->claim, err);
+		if (rc == AQ_MISS)
+			return AQ_BUSY;
+		if (rc == AQ_BUSY)
+			rc = shared_wait(&s->claim, since, &is_said, err);
 		if (rc)
 			return rc;
 	}
@@ -165,13 +157,20 @@ static int publish(struct serving *s, const char *text, size_t len,
 		shared_dir_publish(&s->dir, s->job->replaced, text, len, err);
 }
 
+static int renew(void *arg, struct aq_err *err)
+{
+	(void)err;
+	shared_claim_renew(arg);
+	return 0;
+}
+
 /* Publish what is told, and say what is published then. */
 static int conclude(struct serving *s, struct aq_err *err)
 {
 	cleanup_str struct aq_str told = AQ_STR_INIT(SHARED_TOLD_MAX);
 	const size_t len = strlen(SHARED_TELL_LOCK);
 	bool has_lock;
-	int rc = shared_read_told(&s->claim, &told, NULL, NULL, err);
+	int rc = shared_read_told(&told, renew, &s->claim, err);
 
 	has_lock = aq_starts_with(aq_str_get(&told), SHARED_TELL_LOCK);
 	if (!rc && has_lock)
@@ -193,7 +192,7 @@ int shared_serve(void *arg, struct aq_str *out, struct aq_err *err)
 
 	(void)out;
 	s.dir.job = job->job;
-	shared_claim_init(&s.claim, job->node);
+	shared_claim_init(&s.claim, SHARED_CLAIM, job->node);
 	if (!rc && !job->is_told)
 		rc = wait_for_lock(&s, err);
 	else if (!rc)

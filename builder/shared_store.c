@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,6 +42,13 @@ bool shared_archive_name(const struct aq_lock_item *item,
 			return true;
 		}
 	return false;
+}
+
+unsigned int shared_group(const char *sha256)
+{
+	const char digit[] = { *sha256, '\0' };
+
+	return 1u << strtoul(digit, NULL, 16) % SHARED_GROUPS;
 }
 
 /* As much as an archive may have, so that one that grows meanwhile ends too. */

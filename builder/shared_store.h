@@ -11,6 +11,15 @@
 
 #define SHARED_ARCHIVE_SIZE (AQ_SHA256_HEX_SIZE + 16) /* "SHA256.tar.bz2" */
 
+/* Who fetches does so for one group of a lock's archives, or several, as it has claimed:
+ * the nodes of a step share the work, and with who ends goes a part of what was on its
+ * way.  Not many more of them: each is a file that is written to once a second.
+ */
+#define SHARED_GROUPS 4
+#define SHARED_ALL_GROUPS ((1u << SHARED_GROUPS) - 1)
+/* That of an archive or its name, as a bit. */
+unsigned int shared_group(const char *sha256);
+
 struct shared_store {
 	const char *path;
 	uid_t owner;

@@ -13,6 +13,7 @@
 
 #include "builder/run_inside.h"
 #include "builder/shared.h"
+#include "builder/shared_store.h"
 #include "common/clock.h"
 #include "common/text.h"
 #include "common/worker.h"
@@ -111,7 +112,9 @@ static bool start(struct build *b, struct shared_process *p,
 static bool take_line(struct build *b, struct shared_process *p, char *line,
 		      enum shared_heard *ret)
 {
-	if (strcmp(line, SHARED_SAYS_CLAIMED) == 0) {
+	if (aq_starts_with(line, SHARED_SAYS_CLAIMED)) {
+		p->groups = (unsigned)strtoul(line + strlen(SHARED_SAYS_CLAIMED), NULL, 10) &
+			SHARED_ALL_GROUPS;
 		*ret = SHARED_HEARD_CLAIMED;
 		return true;
 	}
@@ -306,6 +309,13 @@ bool shared_start(struct build *b, struct shared_process *p,
 		return true;
 	give_up(b, p, "cannot be asked: no process can be had");
 	return false;
+}
+
+void shared_tell_work(struct build *b, struct shared_process *p)
+{
+	/* where it has ended, another one is told in the end */
+	if (p->pid > 0)
+		(void)!write_all(b, p, SHARED_TELL_WORK, strlen(SHARED_TELL_WORK));
 }
 
 bool shared_tell(struct build *b, struct shared_process *p,

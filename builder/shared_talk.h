@@ -61,6 +61,8 @@ AQ_CHECK int shared_hear(struct build *b, struct shared_process *p,
 			 struct aq_err *err);
 /* It is told to end. */
 void shared_drop(struct shared_process *p);
+/* Tell the one that runs that what it has claimed is fetched now. */
+void shared_tell_work(struct build *b, struct shared_process *p);
 /* Tell the one that runs 'head' and text[0..len), and no more; if it is gone another,
  * 'told': it may have ended with its step, which it is in where no program of the build
  * has run before.  False: neither takes it, which was said.

@@ -51,16 +51,16 @@ bool shared_find_wheel(const struct aq_lock_item *wheel,
 	       faccessat(AT_FDCWD, here, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-int shared_wheels(struct build *b, const struct dialect *d,
-		  const char *program, bool is_kept, struct aq_err *err)
+int shared_wheels(struct build *b, const char *program, bool is_kept,
+		  struct aq_err *err)
 {
 	cleanup_strv struct aq_strv names = AQ_STRV_INIT(AQ_LOCK_ITEMS_MAX);
-	const struct shared_wanted wanted = { &names, d->download_wheels, NULL,
-					      program, b->wheels };
+	const struct shared_wanted wanted = { &names, bundled_download_wheels,
+					      NULL, program, b->wheels };
 	struct aq_err why = { 0 };
 
 	b->wheels[0] = '\0';
-	if (!shared_is_used(b) || b->sharing.is_off || !d->download_wheels)
+	if (!shared_is_used(b) || b->sharing.is_off)
 		return 0;
 	shared_add_names(b, AQ_LOCK_WHEEL, &names);
 	if (!names.n || names.broken)

@@ -7,9 +7,6 @@
 load lib
 setup_file() {
   it_up
-  IT_CLIENTS=$IT_DIR/clients
-  export IT_CLIENTS
-  mkdir -p "$IT_CLIENTS"
 }
 teardown_file() { it_down; }
 setup() {
@@ -19,20 +16,7 @@ setup() {
 teardown() { it_end; }
 
 # be NAME: from now on aq.conf's client is the stand-in as NAME.
-be() {
-  local tools
-  tools=$("$AQ_LIB/get-tools")
-  # no shell script: where packages are linked there is no shell
-  cat >"$IT_CLIENTS/$1" <<PY
-#!$tools/bin/python -I
-import runpy, sys
-stand_in = "$(readlink -f "$BATS_TEST_DIRNAME/../clients/stand-in")"
-sys.argv[:1] = [stand_in, "$1", "$IT_INSTALL/libexec/slurm-aq/aq-rattler"]
-runpy.run_path(stand_in, run_name="__main__")
-PY
-  chmod 755 "$IT_CLIENTS/$1"
-  echo "client = $IT_CLIENTS/$1" >>"$IT_DIR/etc/aq.conf"
-}
+be() { echo "client = $(it_stand_in "$1")" >>"$IT_DIR/etc/aq.conf"; }
 
 calls() { cat "$(it_cache n1)/work/home/calls"; }
 

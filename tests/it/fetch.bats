@@ -7,7 +7,6 @@ load lib
 
 setup_file() {
   it_up --nodes 3
-  it_needs_bundled "it alone has archives"
   SHARED=$IT_DIR/shared SERVED=$IT_DIR/served
   mkdir -m 755 "$SERVED" "$SERVED/wheels"
   "$AQ_LIB/make-package" "$SERVED" demo 1.0 --file share/demo=1.0 >/dev/null
@@ -41,6 +40,7 @@ setup() {
 }
 teardown() {
   ! [[ -e $IT_DIR/away ]] || comes_back
+  umount -q "$IT_INSTALL/libexec/slurm-aq/aq-rattler" || :
   it_end
 }
 
@@ -203,6 +203,26 @@ has_wheel() {
   build n2 "$file"
   has_wheel n2 aq_pure
   imports n2 aq_near
+}
+
+@test "with a mamba wheels travel once too, and it fetches for others (a real one's, or its stand-in's)" {
+  local alone installed=$IT_INSTALL/libexec/slurm-aq/aq-rattler
+  # where the system's Python has what it needs
+  sed "1s|.*|#!$("$AQ_LIB/get-tools")/bin/python -I|" "$installed" >"$IT_DIR/aq-rattler"
+  chmod 755 "$IT_DIR/aq-rattler"
+  mount --bind "$IT_DIR/aq-rattler" "$installed"
+  [[ ${AQ_IT_CLIENT-} == *mamba ]] || echo "client = $(it_stand_in micromamba)" >>"$AQ_CONF"
+  as_one_alone "$BOTH"
+  it_forget
+  rm -rf "${SHARED:?}"/*
+  run -0 --separate-stderr aq --node n1 fetch "$PURE"
+  assert_contains "$output" "1 wheels  into $SHARED"
+  goes
+  : >"$IT_DIR/requests"
+  build n2 "$PURE"
+  imports n2 aq_pure
+  assert_equal "$(<"$IT_DIR/requests")" ""
+  run -0 aq --node n2 verify --contents
 }
 
 # start NODE fetch|build: DEMO meanwhile.

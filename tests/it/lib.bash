@@ -364,7 +364,8 @@ it_has_workers() {
 
 # it_client PATH: print a wrapper of the client at PATH.  It has the client's
 # name, notes each call in its HOME, and waits before or after a verb
-# for as long as IT_DIR/gate says so.  What the mambas and conda are asked to
+# for as long as IT_DIR/gate says so;
+# HOME/fails-to-VERB has it fail.  What the mambas and conda are asked to
 # `create` is called solve, fetch or link, as it is; what the bundled client does
 # because it stayed is a call, too, and a run of its own.
 it_client() {
@@ -399,6 +400,8 @@ if "${1##*/}" in ("micromamba", "mamba", "conda") and verb == "create":
 def call(verb, arguments, **how):
     note(" ".join([verb, *arguments[1:]]))
     stop_at("before " + verb)
+    if os.path.exists(os.environ.get("HOME", "") + "/fails-to-" + verb):
+        sys.exit("it fails, as the test has it")
     status = subprocess.run(["$1", *arguments], **how).returncode
     stop_at("after " + verb)
     if status:
@@ -419,6 +422,24 @@ if stays:
 PY
   chmod 755 "$IT_DIR/client" "$wrapper"
   echo "$wrapper"
+}
+
+# it_stand_in NAME: print the path of the stand-in for that client, which its tests are
+# of (tests/clients/stand-in).
+it_stand_in() {
+  local tools path=$IT_DIR/stand-ins/$1
+  tools=$("$AQ_LIB/get-tools")
+  mkdir -p "$IT_DIR/stand-ins"
+  # no shell script: where packages are linked there is no shell
+  cat >"$path" <<PY
+#!$tools/bin/python -I
+import runpy, sys
+stand_in = "$(readlink -f "$BATS_TEST_DIRNAME/../clients/stand-in")"
+sys.argv[:1] = [stand_in, "$1", "$IT_INSTALL/libexec/slurm-aq/aq-rattler"]
+runpy.run_path(stand_in, run_name="__main__")
+PY
+  chmod 755 "$IT_DIR/stand-ins" "$path"
+  echo "$path"
 }
 
 # it_gate before|after solve|link: close the gate there; it_open: open it;

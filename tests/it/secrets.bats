@@ -327,21 +327,13 @@ client_pid() { pgrep -f -u "$AQ_BUILDER_USER" "$IT_DIR/client/" | head -n 1; }
 }
 
 @test "micromamba fetches with them and links without (its stand-in)" {
-  local tools
-  tools=$("$AQ_LIB/get-tools")
-  mkdir -p "$IT_DIR/others"
-  # where it links there is no shell
-  printf '#!%s -I\nimport os, sys\nos.execv(sys.executable, [sys.executable, "-I", "%s", "micromamba", "%s", *sys.argv[1:]])\n' \
-    "$tools/bin/python" "$(readlink -f "$BATS_TEST_DIRNAME/../clients/stand-in")" \
-    "$IT_INSTALL/libexec/slurm-aq/aq-rattler" >"$IT_DIR/others/micromamba"
-  chmod 755 "$IT_DIR/others" "$IT_DIR/others/micromamba"
-  echo "client = $IT_DIR/others/micromamba" >>"$AQ_CONF"
+  echo "client = $(it_stand_in micromamba)" >>"$AQ_CONF"
   run -0 --separate-stderr as_user srun --aq-requirements="$(private)" printenv AQ_RESOLUTION ACTIVATE_DEMO
   assert_equal "${lines[0]}" "created"
   [[ $(came "$CHANNEL_HOST" good) -gt 0 ]]
   assert_equal "$(grep -c download-only "$(it_cache n1)/work/home/calls")" 1
   it_forget
-  echo "client = $IT_DIR/others/micromamba" >>"$AQ_CONF"
+  echo "client = $(it_stand_in micromamba)" >>"$AQ_CONF"
   fails_by_node "$(private token)" "that this conda client cannot send, a token"
 }
 

@@ -46,6 +46,59 @@ readonly EACH_ONCE="1:demo-1.0-0.tar.bz2 1:one-1-0.tar.bz2 1:two-1-0.tar.bz2 "
   assert_equal "$(downloads)" "$EACH_ONCE"
 }
 
+# fetching: the nodes whose client has come to the gate before it fetches.
+fetching() { grep -lxF "before fetch" "$IT_DIR"/nodes/*/lib/work/home/attempts | grep -o 'nodes/n.' | cut -d/ -f2; }
+fetch_at_once() { [[ $(fetching | wc -l) -eq $1 ]]; }
+
+# many: DEMO needs packages of two groups of archives at least; GROUPED is how many those are.
+many() {
+  local n names=()
+  for n in {1..12}; do
+    package "p$n" 1
+    names+=("p$n")
+    GROUPED=$(cd "$SERVED" && sha256sum noarch/p*.tar.bz2 | cut -c1 | while read -r digit; do echo $((16#$digit % 4)); done | sort -u | wc -l)
+    ((n < 4 || GROUPED < 2)) || break
+  done
+  DEMO=$(it_file many.yaml <<<"{channels: [own], dependencies: [$(IFS=,; echo "${names[*]}")]}")
+  : >"$IT_DIR/requests"
+}
+
+@test "the nodes of a step share what is to be fetched, and one that is killed only its part" {
+  local killed
+  many
+  it_gate before fetch
+  as_user srun -N4 --aq-requirements="$DEMO" sh -c "cat \$AQ_ENV_PREFIX/share/p1" >"$IT_DIR/many.out" 2>"$IT_DIR/many.err" 3>&- &
+  wait_until "$IT_JOB_SECONDS" fetch_at_once "$GROUPED"
+  killed=$(fetching | tail -n 1)
+  # shellcheck disable=SC2046 # pids
+  kill -KILL $(it_builders "$killed")
+  it_open
+  wait $! || : # that node's task is told
+  assert_equal "$(<"$IT_DIR/many.out")" "$(printf '1%.0s' 1 2 3)"
+  assert_contains "$(<"$IT_DIR/many.err")" "aq: $killed:"
+  # its client had asked for nothing yet
+  run ! grep -v '^ *1:' <<<"$(downloads | tr ' ' '\n')"
+  nothing_left
+  build "$killed"
+  run ! grep -v '^ *1:' <<<"$(downloads | tr ' ' '\n')"
+}
+
+@test "a node of a step that can fetch nothing has what the others fetch" {
+  local failing
+  many
+  it_gate before fetch
+  as_user srun -N4 --aq-requirements="$DEMO" sh -c "cat \$AQ_ENV_PREFIX/share/p1" >"$IT_DIR/many.out" 2>"$IT_DIR/many.err" 3>&- &
+  wait_until "$IT_JOB_SECONDS" fetch_at_once "$GROUPED"
+  failing=$(fetching | head -n 1)
+  touch "$(it_cache "$failing")/work/home/fails-to-fetch"
+  it_open
+  wait $! || { cat "$IT_DIR/many.err"; false; }
+  assert_equal "$(<"$IT_DIR/many.out")" 1111
+  run ! grep -v '^ *1:' <<<"$(downloads | tr ' ' '\n')"
+  assert_equal "$(it_calls "$failing" | grep -c '^fetch ')" 1
+  nothing_left
+}
+
 # late_one: DEMO asks for a package of a channel that can be slow, too.
 late_one() {
   mkdir -m 755 "$SERVED/slow"
@@ -210,17 +263,8 @@ twin() {
 }
 
 @test "archives that a mamba fetched are others' too (a real one's, or its stand-in's)" {
-  local tools damaged
-  if [[ ${AQ_IT_CLIENT-} != *mamba ]]; then
-    tools=$("$AQ_LIB/get-tools")
-    mkdir -p "$IT_DIR/others"
-    # where it links there is no shell
-    printf '#!%s -I\nimport os, sys\nos.execv(sys.executable, [sys.executable, "-I", "%s", "micromamba", "%s", *sys.argv[1:]])\n' \
-      "$tools/bin/python" "$(readlink -f "$BATS_TEST_DIRNAME/../clients/stand-in")" \
-      "$IT_INSTALL/libexec/slurm-aq/aq-rattler" >"$IT_DIR/others/micromamba"
-    chmod 755 "$IT_DIR/others" "$IT_DIR/others/micromamba"
-    echo "client = $IT_DIR/others/micromamba" >>"$AQ_CONF"
-  fi
+  local damaged
+  [[ ${AQ_IT_CLIENT-} == *mamba ]] || echo "client = $(it_stand_in micromamba)" >>"$AQ_CONF"
   three
   run -0 --separate-stderr as_user srun -N4 --aq-requirements="$DEMO" sh -c "cat \$AQ_ENV_PREFIX/share/two"
   assert_equal "$output" "1111"

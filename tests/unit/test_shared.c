@@ -368,9 +368,9 @@ static void begin_claims(const char *top, struct shared_dir *d,
 			 struct shared_claim *c)
 {
 	open_key(top, 0, d);
-	shared_claim_init(a, "node-a");
-	shared_claim_init(b, "node-b");
-	shared_claim_init(c, "node-c");
+	shared_claim_init(a, SHARED_CLAIM, "node-a");
+	shared_claim_init(b, SHARED_CLAIM, "node-b");
+	shared_claim_init(c, SHARED_CLAIM, "node-c");
 	assert_int_equal(shared_claim_take(d, a, NULL), 0);
 	assert_int_equal(shared_claim_take(d, b, NULL), AQ_BUSY);
 }
@@ -424,7 +424,7 @@ static void who_was_slower_knows_the_faster_one(void **state)
 	FILE *f;
 
 	open_key(*state, 0, &d);
-	shared_claim_init(&a, "node-a");
+	shared_claim_init(&a, SHARED_CLAIM, "node-a");
 	/* the number after the last that is looked for: taken since then */
 	name_file(*state, "claim-999999", path);
 	name_file(*state, "claim-1000000", other);

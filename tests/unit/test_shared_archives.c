@@ -40,6 +40,9 @@ static int teardown(void **state)
 /* sha256sum of "x" */
 #define SHA_X "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
 #define ARCHIVE SHA_X ".conda"
+/* The group of a 2 */
+#define OF_ARCHIVE " 4\n"
+#define KIND_OF_ARCHIVE "claim2-"
 
 /* The directory 'name' below, where the archive is 'text' (NULL: not). */
 static int make_here(const char *top, const char *name, const char *text)
@@ -232,21 +235,29 @@ struct copier {
 	struct aq_str said;
 };
 
-/* It wants 'more' that nobody has, and the one. */
+static const struct shared_archives_job TAKES_ONE = { .takes_all = false };
+static const struct shared_archives_job TAKES_ALL = { .takes_all = true };
+static const struct shared_archives_job HAS_ALL = { .ours = SHARED_ALL_GROUPS };
+static const struct shared_archives_job HAS_FAILED = { .has_failed = true };
+
+/* It wants 'more' that nobody has, and the one; 'job' says how. */
 static void start_copier(struct copier *c, const char *top, int more,
-			 bool is_told)
+			 struct shared_archives_job job)
 {
 	cleanup_strv struct aq_strv names = AQ_STRV_INIT((size_t)more + 1);
 	char dir[256];
-	struct shared_archives_job job = { .path = top, .node = "node-a", .key = KEY,
-					   .owner = geteuid(), .names = &names,
-					   .dir = dir, .is_told = is_told };
 	int in[2], out[2];
 
 	for (int i = 0; i < more; i++)
 		aq_strv_add_fmt(&names, "%02x.conda", i);
 	aq_strv_add(&names, ARCHIVE);
 	snprintf(dir, sizeof(dir), "%s/here", top);
+	job.path = top;
+	job.node = "node-a";
+	job.key = KEY;
+	job.owner = geteuid();
+	job.names = &names;
+	job.dir = dir;
 	assert_int_equal(pipe(in), 0);
 	assert_int_equal(pipe(out), 0);
 	c->pid = fork();
@@ -283,13 +294,17 @@ static void hear(struct copier *c, const char *what)
 	}
 }
 
+static void is_told(struct copier *c, const char *word)
+{
+	assert_int_equal(write(c->to, word, strlen(word)), strlen(word));
+}
+
 /* All that can be had is fetched. */
 static void tell_copier(struct copier *c)
 {
 	int status;
 
-	assert_int_equal(write(c->to, SHARED_TELL_LOCK, strlen(SHARED_TELL_LOCK)),
-			 strlen(SHARED_TELL_LOCK));
+	is_told(c, SHARED_TELL_LOCK);
 	close(c->to);
 	hear(c, SHARED_SAYS_DONE "\n");
 	assert_int_equal(waitpid(c->pid, &status, 0), c->pid);
@@ -304,8 +319,8 @@ static void who_copies_says_so_before_it_is_told(void **state)
 	cleanup_close int here = make_here(*state, "here", NULL);
 	struct copier c;
 
-	start_copier(&c, *state, 0, false);
-	hear(&c, SHARED_SAYS_CLAIMED "\n");
+	start_copier(&c, *state, 0, TAKES_ALL);
+	hear(&c, SHARED_SAYS_CLAIMED OF_ARCHIVE);
 	assert_null(strstr(aq_str_get(&c.said), SHARED_SAYS_GOT));
 	aq_str_truncate(&c.said, 0);
 	assert_int_equal(aq_write_file(here, "part", "x", 1, NULL), 0);
@@ -336,10 +351,10 @@ static void who_publishes_the_rest_has_the_claim(void **state)
 	struct stat st;
 
 	assert_int_equal(shared_dir_open(*state, geteuid(), KEY, &d, NULL), 0);
-	shared_claim_init(&dead, "node-a");
-	shared_claim_init(&waits, "node-b");
+	shared_claim_init(&dead, KIND_OF_ARCHIVE, "node-a");
+	shared_claim_init(&waits, KIND_OF_ARCHIVE, "node-b");
 	assert_int_equal(shared_claim_take(&d, &dead, NULL), 0);
-	start_copier(&c, *state, 0, true);
+	start_copier(&c, *state, 0, HAS_ALL);
 	while (!has_claim(&d, &waits, c.pid))
 		assert_int_equal(kill(c.pid, 0), 0);
 	/* the same one: at no time it was nobody's */
@@ -351,30 +366,144 @@ static void who_publishes_the_rest_has_the_claim(void **state)
 	aq_close_fd(&dead.fd);
 }
 
+/* Another node has the claim of each group in 'groups'. */
+static void claim_groups(const struct shared_dir *d, unsigned groups,
+			 struct shared_claim claims[SHARED_GROUPS])
+{
+	static char kinds[SHARED_GROUPS][16];
+
+	for (int g = 0; g < SHARED_GROUPS; g++) {
+		snprintf(kinds[g], sizeof(kinds[g]), "claim%d-", g);
+		shared_claim_init(&claims[g], kinds[g], "node-b");
+		if (groups & 1u << g)
+			assert_int_equal(shared_claim_take(d, &claims[g], NULL), 0);
+	}
+}
+
+static void drop_groups(const struct shared_dir *d,
+			struct shared_claim claims[SHARED_GROUPS])
+{
+	for (int g = 0; g < SHARED_GROUPS; g++)
+		shared_claim_drop(d, &claims[g], false);
+}
+
+static void end_copier(struct copier *c)
+{
+	close(c->to);
+	close(c->from);
+	assert_int_equal(waitpid(c->pid, NULL, 0), c->pid);
+	aq_str_free(&c->said);
+}
+
 static void who_lacks_many_says_little(void **state)
 {
 	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
 	cleanup_close int here = make_here(*state, "here", "x");
 	struct shared_store at_here = { *state, geteuid(), here, NULL, NULL, NULL };
-	struct shared_claim others;
+	struct shared_claim others[SHARED_GROUPS];
 	struct copier c;
 
 	assert_int_equal(shared_dir_open(*state, geteuid(), KEY, &d, NULL), 0);
-	shared_claim_init(&others, "node-b");
-	assert_int_equal(shared_claim_take(&d, &others, NULL), 0);
+	claim_groups(&d, SHARED_ALL_GROUPS, others);
 	assert_int_equal(shared_store_put(&at_here, ARCHIVE, NULL), 0);
 	assert_int_equal(unlinkat(here, ARCHIVE, 0), 0);
-	start_copier(&c, *state, 100, false);
+	start_copier(&c, *state, 100, TAKES_ALL);
 	hear(&c, SHARED_SAYS_WAITS "node-b");
 	/* what is there it has by then, as the last one of all */
 	assert_non_null(strstr(aq_str_get(&c.said), SHARED_SAYS_GOT "\n"));
 	assert_true(strcspn(aq_str_get(&c.said), "w") <
 		    10 * strlen(SHARED_SAYS_ALIVE));
-	close(c.to);
-	close(c.from);
-	assert_int_equal(waitpid(c.pid, NULL, 0), c.pid);
-	aq_str_free(&c.said);
-	shared_claim_drop(&d, &others, false);
+	end_copier(&c);
+	drop_groups(&d, others);
+}
+
+/* What it has claimed of 100 that nobody has, in so many groups. */
+static unsigned claimed_of(const char *top, unsigned others_have,
+			   struct shared_archives_job job)
+{
+	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
+	struct shared_claim others[SHARED_GROUPS];
+	struct copier c;
+	unsigned groups = 0;
+
+	assert_int_equal(shared_dir_open(top, geteuid(), KEY, &d, NULL), 0);
+	claim_groups(&d, others_have, others);
+	start_copier(&c, top, 100, job);
+	hear(&c, SHARED_SAYS_CLAIMED " ");
+	assert_int_equal(sscanf(strstr(aq_str_get(&c.said), SHARED_SAYS_CLAIMED),
+				SHARED_SAYS_CLAIMED " %u", &groups), 1);
+	end_copier(&c);
+	drop_groups(&d, others);
+	return groups;
+}
+
+static void nodes_of_a_step_share_groups(void **state)
+{
+	cleanup_close int here = make_here(*state, "here", NULL);
+	unsigned one;
+
+	assert_int_equal(claimed_of(*state, 0, TAKES_ALL), SHARED_ALL_GROUPS);
+	assert_int_equal(claimed_of(*state, 5, TAKES_ALL), 10);
+	one = claimed_of(*state, 0, TAKES_ONE);
+	assert_true(one && !(one & (one - 1)));
+	assert_int_equal(claimed_of(*state, 7, TAKES_ONE), 8);
+}
+
+/* As others have it, once this node's client is at work: before, what it has claimed is to
+ * be fetched soon.
+ */
+static void who_fetches_gets_what_others_have(void **state)
+{
+	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
+	cleanup_close int here = make_here(*state, "here", NULL);
+	cleanup_close int there = make_here(*state, "there", "x");
+	struct shared_store at_there = { *state, geteuid(), there, NULL, NULL, NULL };
+	struct shared_claim others[SHARED_GROUPS];
+	struct copier c;
+
+	assert_int_equal(shared_dir_open(*state, geteuid(), KEY, &d, NULL), 0);
+	claim_groups(&d, 4, others);
+	start_copier(&c, *state, 100, TAKES_ALL);
+	hear(&c, SHARED_SAYS_CLAIMED " 11\n");
+	assert_int_equal(shared_store_put(&at_there, ARCHIVE, NULL), 0);
+	hear(&c, SHARED_SAYS_ALIVE "\n");
+	aq_str_truncate(&c.said, 0);
+	hear(&c, SHARED_SAYS_ALIVE "\n");
+	assert_int_equal(faccessat(here, ARCHIVE, F_OK, 0), -1);
+	is_told(&c, SHARED_TELL_WORK);
+	hear(&c, SHARED_SAYS_GOT "\n");
+	assert_int_equal(faccessat(here, ARCHIVE, F_OK, 0), 0);
+	tell_copier(&c);
+	drop_groups(&d, others);
+}
+
+/* It claims nothing more, and waits for who does. */
+static void who_cannot_fetch_takes_what_others_have(void **state)
+{
+	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
+	cleanup_close int here = make_here(*state, "here", NULL);
+	cleanup_close int there = make_here(*state, "there", "x");
+	struct shared_store at_there = { *state, geteuid(), there, NULL, NULL, NULL };
+	struct shared_claim others[SHARED_GROUPS];
+	struct copier c;
+
+	assert_int_equal(shared_dir_open(*state, geteuid(), KEY, &d, NULL), 0);
+	claim_groups(&d, 1, others);
+	start_copier(&c, *state, 100, HAS_FAILED);
+	hear(&c, SHARED_SAYS_WAITS "node-b");
+	assert_int_equal(shared_store_put(&at_there, ARCHIVE, NULL), 0);
+	hear(&c, SHARED_SAYS_GOT "\n");
+	/* one of another group, as long as it takes between two */
+	shared_claim_drop(&d, &others[0], false);
+	aq_str_truncate(&c.said, 0);
+	hear(&c, SHARED_SAYS_ALIVE "\n");
+	claim_groups(&d, 2, others);
+	aq_str_truncate(&c.said, 0);
+	hear(&c, SHARED_SAYS_ALIVE "\n");
+	drop_groups(&d, others);
+	hear(&c, SHARED_SAYS_ALONE "\n");
+	assert_null(strstr(aq_str_get(&c.said), SHARED_SAYS_CLAIMED));
+	end_copier(&c);
 }
 
 /* -- who hears it -- */
@@ -463,6 +592,9 @@ int main(void)
 		IN_DIR(who_copies_says_so_before_it_is_told),
 		IN_DIR(who_publishes_the_rest_has_the_claim),
 		IN_DIR(who_lacks_many_says_little),
+		IN_DIR(nodes_of_a_step_share_groups),
+		IN_DIR(who_fetches_gets_what_others_have),
+		IN_DIR(who_cannot_fetch_takes_what_others_have),
 		cmocka_unit_test(who_waits_for_long_is_heard_to_the_end),
 	};
 
