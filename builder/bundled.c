@@ -16,6 +16,10 @@
  * costs more than a wait, and nothing else is heard meanwhile.
  */
 #define UNPACK_WAIT_S "2"
+/* Downloads at once of one of several nodes that fetch: what is whole soon others unpack
+ * meanwhile, and less is on its way to who ends.
+ */
+#define AMONG_OTHERS "2"
 #define INPUT_MAX (AQ_LOCK_MAX + PACKAGES_SAID_MAX)
 
 static void start(const struct build *b, struct command *cmd,
@@ -125,6 +129,16 @@ static int run_on_lock(struct build *b, struct command *cmd, const char *failed,
 	return run_on(b, cmd, &lines, b->archives, failed, err);
 }
 
+static void start_download(const struct build *b, struct command *cmd,
+			   const char *program, const char *verb)
+{
+	start(b, cmd, program, verb);
+	if (shared_fetches_alone(b))
+		return;
+	aq_strv_add(&cmd->argv, "--at-once");
+	aq_strv_add(&cmd->argv, AMONG_OTHERS);
+}
+
 static int download(struct build *b, const char *program, struct aq_err *err)
 {
 	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
@@ -139,7 +153,7 @@ static int download(struct build *b, const char *program, struct aq_err *err)
 				       item->url, item->sha256, item->name,
 				       item->version, item->build);
 	}
-	start(b, &cmd, program, "fetch");
+	start_download(b, &cmd, program, "fetch");
 	if (!b->is_fetch)
 		aq_strv_add(&cmd.argv, "--unpack");
 	return run_on(b, &cmd, &lines, b->archives, "the packages cannot be fetched",
@@ -169,7 +183,7 @@ int bundled_download_wheels(struct build *b, const char *program,
 			aq_str_add_fmt(&lines, "wheel %s %s\n", item->url,
 				       item->sha256);
 	}
-	start(b, &cmd, program, "fetch-wheels");
+	start_download(b, &cmd, program, "fetch-wheels");
 	secrets_for(&cmd.secrets, SECRETS_OF_WHEELS,
 		    client_takes(dialect_bundled.name));
 	return run_on(b, &cmd, &lines, b->wheels, "the wheels cannot be fetched",

@@ -56,6 +56,8 @@ AQ_CHECK int shared_wheels(struct build *b, const char *program, bool is_kept,
 bool shared_find_wheel(const struct aq_lock_item *wheel,
 		       char path[PYLOCK_PATH_SIZE], char name[PYLOCK_NAME_SIZE],
 		       const void *arg);
+/* Whether no other node is expected to want the same at the same time. */
+bool shared_fetches_alone(const struct build *b);
 /* Whether dialect.download(), or bundled_download_wheels(), is to get that. */
 bool shared_is_wanted(const struct build *b, const struct aq_lock_item *item);
 /* Away with them, and with wheels that are this build's own. */

@@ -147,6 +147,12 @@ static int get_some(struct build *b, const struct shared_wanted *w,
 	return rc;
 }
 
+bool shared_fetches_alone(const struct build *b)
+{
+	/* a job's prolog is not told how many there are */
+	return b->nodes == 1 || (!b->step && !b->prefetch);
+}
+
 static int get(struct build *b, const struct shared_wanted *w,
 	       struct aq_err *err)
 {
@@ -157,8 +163,7 @@ static int get(struct build *b, const struct shared_wanted *w,
 					   .owner = b->builder.uid,
 					   .names = w->names,
 					   .dir = dir,
-					   .takes_all = b->nodes == 1 ||
-						    (!b->step && !b->prefetch) };
+					   .takes_all = shared_fetches_alone(b) };
 	int rc = 0;
 
 	snprintf(dir, sizeof(dir), "%s/%s", b->inside, w->place);
