@@ -5,9 +5,7 @@
 # shellcheck disable=SC2154 # bats sets stderr
 
 load lib
-setup_file() {
-  it_up
-}
+setup_file() { it_up; }
 teardown_file() { it_down; }
 setup() {
   it_begin

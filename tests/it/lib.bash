@@ -364,10 +364,9 @@ it_has_workers() {
 
 # it_client PATH: print a wrapper of the client at PATH.  It has the client's
 # name, notes each call in its HOME, and waits before or after a verb
-# for as long as IT_DIR/gate says so;
-# HOME/fails-to-VERB has it fail.  What the mambas and conda are asked to
-# `create` is called solve, fetch or link, as it is; what the bundled client does
-# because it stayed is a call, too, and a run of its own.
+# for as long as IT_DIR/gate says so; HOME/fails-to-VERB has it fail.  What the
+# mambas and conda are asked to `create` is called solve, fetch or link, as it is;
+# what the bundled client does because it stayed is a call, too, and a run of its own.
 it_client() {
   local wrapper=$IT_DIR/client/${1##*/}
   mkdir -p "$IT_DIR/client"

@@ -47,7 +47,7 @@ readonly EACH_ONCE="1:demo-1.0-0.tar.bz2 1:one-1-0.tar.bz2 1:two-1-0.tar.bz2 "
 }
 
 # fetching: the nodes whose client has come to the gate before it fetches.
-fetching() { grep -lxF "before fetch" "$IT_DIR"/nodes/*/lib/work/home/attempts | grep -o 'nodes/n.' | cut -d/ -f2; }
+fetching() { for node in n{1..4}; do ! it_calls "$node" | grep -qxF "before fetch" || echo "$node"; done; }
 fetch_at_once() { [[ $(fetching | wc -l) -eq $1 ]]; }
 
 # many: DEMO needs packages of two groups of archives at least; GROUPED is how many those are.
@@ -63,17 +63,23 @@ many() {
   : >"$IT_DIR/requests"
 }
 
-@test "the nodes of a step share what is to be fetched, and one that is killed only its part" {
-  local killed
+# many_are_to_be_fetched: by a step on four nodes, STEP, each of GROUPED at the gate.
+many_are_to_be_fetched() {
   many
   it_gate before fetch
   as_user srun -N4 --aq-requirements="$DEMO" sh -c "cat \$AQ_ENV_PREFIX/share/p1" >"$IT_DIR/many.out" 2>"$IT_DIR/many.err" 3>&- &
+  STEP=$!
   wait_until "$IT_JOB_SECONDS" fetch_at_once "$GROUPED"
+}
+
+@test "the nodes of a step share what is to be fetched, and one that is killed only its part" {
+  local killed
+  many_are_to_be_fetched
   killed=$(fetching | tail -n 1)
   # shellcheck disable=SC2046 # pids
   kill -KILL $(it_builders "$killed")
   it_open
-  wait $! || : # that node's task is told
+  wait "$STEP" || : # that node's task is told
   assert_equal "$(<"$IT_DIR/many.out")" "$(printf '1%.0s' 1 2 3)"
   assert_contains "$(<"$IT_DIR/many.err")" "aq: $killed:"
   # its client had asked for nothing yet
@@ -85,14 +91,11 @@ many() {
 
 @test "a node of a step that can fetch nothing has what the others fetch" {
   local failing
-  many
-  it_gate before fetch
-  as_user srun -N4 --aq-requirements="$DEMO" sh -c "cat \$AQ_ENV_PREFIX/share/p1" >"$IT_DIR/many.out" 2>"$IT_DIR/many.err" 3>&- &
-  wait_until "$IT_JOB_SECONDS" fetch_at_once "$GROUPED"
+  many_are_to_be_fetched
   failing=$(fetching | head -n 1)
   touch "$(it_cache "$failing")/work/home/fails-to-fetch"
   it_open
-  wait $! || { cat "$IT_DIR/many.err"; false; }
+  wait "$STEP" || { cat "$IT_DIR/many.err"; false; }
   assert_equal "$(<"$IT_DIR/many.out")" 1111
   run ! grep -v '^ *1:' <<<"$(downloads | tr ' ' '\n')"
   assert_equal "$(it_calls "$failing" | grep -c '^fetch ')" 1

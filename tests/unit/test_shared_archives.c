@@ -417,6 +417,16 @@ static void who_lacks_many_says_little(void **state)
 	drop_groups(&d, others);
 }
 
+/* A copier of 100 more, and another node with the claims of 'groups'. */
+static void begin_beside(const char *top, unsigned groups,
+			 struct shared_archives_job job, struct shared_dir *d,
+			 struct shared_claim others[SHARED_GROUPS], struct copier *c)
+{
+	assert_int_equal(shared_dir_open(top, geteuid(), KEY, d, NULL), 0);
+	claim_groups(d, groups, others);
+	start_copier(c, top, 100, job);
+}
+
 /* What it has claimed of 100 that nobody has, in so many groups. */
 static unsigned claimed_of(const char *top, unsigned others_have,
 			   struct shared_archives_job job)
@@ -426,9 +436,7 @@ static unsigned claimed_of(const char *top, unsigned others_have,
 	struct copier c;
 	unsigned groups = 0;
 
-	assert_int_equal(shared_dir_open(top, geteuid(), KEY, &d, NULL), 0);
-	claim_groups(&d, others_have, others);
-	start_copier(&c, top, 100, job);
+	begin_beside(top, others_have, job, &d, others, &c);
 	hear(&c, SHARED_SAYS_CLAIMED " ");
 	assert_int_equal(sscanf(strstr(aq_str_get(&c.said), SHARED_SAYS_CLAIMED),
 				SHARED_SAYS_CLAIMED " %u", &groups), 1);
@@ -449,6 +457,15 @@ static void nodes_of_a_step_share_groups(void **state)
 	assert_int_equal(claimed_of(*state, 7, TAKES_ONE), 8);
 }
 
+/* The other node's. */
+static void share_archive(const char *top)
+{
+	cleanup_close int there = make_here(top, "there", "x");
+	struct shared_store at_there = { top, geteuid(), there, NULL, NULL, NULL };
+
+	assert_int_equal(shared_store_put(&at_there, ARCHIVE, NULL), 0);
+}
+
 /* As others have it, once this node's client is at work: before, what it has claimed is to
  * be fetched soon.
  */
@@ -456,16 +473,12 @@ static void who_fetches_gets_what_others_have(void **state)
 {
 	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
 	cleanup_close int here = make_here(*state, "here", NULL);
-	cleanup_close int there = make_here(*state, "there", "x");
-	struct shared_store at_there = { *state, geteuid(), there, NULL, NULL, NULL };
 	struct shared_claim others[SHARED_GROUPS];
 	struct copier c;
 
-	assert_int_equal(shared_dir_open(*state, geteuid(), KEY, &d, NULL), 0);
-	claim_groups(&d, 4, others);
-	start_copier(&c, *state, 100, TAKES_ALL);
+	begin_beside(*state, 4, TAKES_ALL, &d, others, &c);
 	hear(&c, SHARED_SAYS_CLAIMED " 11\n");
-	assert_int_equal(shared_store_put(&at_there, ARCHIVE, NULL), 0);
+	share_archive(*state);
 	hear(&c, SHARED_SAYS_ALIVE "\n");
 	aq_str_truncate(&c.said, 0);
 	hear(&c, SHARED_SAYS_ALIVE "\n");
@@ -482,16 +495,12 @@ static void who_cannot_fetch_takes_what_others_have(void **state)
 {
 	cleanup_shared_dir struct shared_dir d = SHARED_DIR_INIT;
 	cleanup_close int here = make_here(*state, "here", NULL);
-	cleanup_close int there = make_here(*state, "there", "x");
-	struct shared_store at_there = { *state, geteuid(), there, NULL, NULL, NULL };
 	struct shared_claim others[SHARED_GROUPS];
 	struct copier c;
 
-	assert_int_equal(shared_dir_open(*state, geteuid(), KEY, &d, NULL), 0);
-	claim_groups(&d, 1, others);
-	start_copier(&c, *state, 100, HAS_FAILED);
+	begin_beside(*state, 1, HAS_FAILED, &d, others, &c);
 	hear(&c, SHARED_SAYS_WAITS "node-b");
-	assert_int_equal(shared_store_put(&at_there, ARCHIVE, NULL), 0);
+	share_archive(*state);
 	hear(&c, SHARED_SAYS_GOT "\n");
 	/* one of another group, as long as it takes between two */
 	shared_claim_drop(&d, &others[0], false);
