@@ -101,7 +101,7 @@ cluster_up() {
   mkdir -p "$dir"
   dir=$(readlink -f "$dir")
   cluster_is_reachable "$dir" || return
-  if cluster_has_pids "$dir"; then
+  if cluster_has cluster_pids "$dir"; then
     echo "a cluster is running in '$dir': end it with 'cluster down $dir'" >&2
     return 1
   fi
@@ -352,14 +352,23 @@ cluster_pids() {
   done
 }
 
-cluster_has_pids() { [[ -n $(cluster_pids "$1") ]]; }
+# cluster_others DIR: those but munged, without which Slurm's tries for seconds to say
+# what it still has to.
+cluster_others() {
+  local munged
+  munged=$(cat "$1/run/munged.pid" 2>/dev/null) || :
+  cluster_pids "$1" | grep -vx "${munged:-none}" || :
+}
+
+# cluster_has WHICH DIR: whether there are some; WHICH: cluster_pids or cluster_others.
+cluster_has() { [[ -n $("$1" "$2") ]]; }
 
 cluster_has_no_jobs() { local jobs && jobs=$(squeue -h) && [[ -z $jobs ]]; }
 
 # cluster_down DIR: end everything of the cluster and wait until it is gone.
 # Jobs first, so that their steps end as Slurm ends them; then the daemons.
 cluster_down() {
-  local dir pids
+  local dir which status=0
   dir=$(readlink -f "$1") || return 0
   if [[ -e $dir/run/slurmctld.pid ]]; then
     (
@@ -369,13 +378,27 @@ cluster_down() {
         wait_until "$CLUSTER_STOP_SECONDS" cluster_has_no_jobs
     ) >/dev/null 2>&1 || :
   fi
-  mapfile -t pids < <(cluster_pids "$dir")
-  ((${#pids[@]} == 0)) || kill "${pids[@]}" 2>/dev/null || :
-  if ! wait_while "$CLUSTER_STOP_SECONDS" cluster_has_pids "$dir" 2>/dev/null; then
-    mapfile -t pids < <(cluster_pids "$dir")
-    echo "still running, now killed: $(ps -o pid=,args= -p "${pids[*]}" 2>&1 | tr '\n' ';')" >&2
-    kill -KILL "${pids[@]}" 2>/dev/null || :
-    wait_while "$CLUSTER_STOP_SECONDS" cluster_has_pids "$dir"
-    return 1
-  fi
+  for which in cluster_others cluster_pids; do
+    cluster_end "$which" "$dir" || status=1
+  done
+  return "$status"
+}
+
+# cluster_end WHICH DIR: SIGTERM to all of them, and SIGKILL to what stays, which is a
+# failure.
+cluster_end() {
+  local which=$1 dir=$2 pids
+  mapfile -t pids < <("$which" "$dir")
+  ((${#pids[@]})) || return 0
+  kill "${pids[@]}" 2>/dev/null || :
+  wait_while "$CLUSTER_STOP_SECONDS" cluster_has "$which" "$dir" 2>/dev/null && return
+  mapfile -t pids < <("$which" "$dir")
+  ((${#pids[@]})) || return 0
+  {
+    echo "still running, now killed: $(ps -o pid=,args= -p "${pids[*]}" 2>&1 | tr '\n' ';')"
+    tail -n 20 "$dir/log/slurmctld.log"
+  } >&2
+  kill -KILL "${pids[@]}" 2>/dev/null || :
+  wait_while "$CLUSTER_STOP_SECONDS" cluster_has "$which" "$dir"
+  return 1
 }
