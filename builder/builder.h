@@ -117,6 +117,7 @@ struct build {
 	char key[AQ_SHA256_HEX_SIZE];
 	bool is_personal; /* one identity, no cage */
 	bool is_private;  /* the job's user's alone, in a cage as that user */
+	bool links_alone; /* its client has a package cache of its own: cage_begin_alone() */
 	bool has_sources; /* its request asks for more than index and channels */
 	bool must_be_private; /* it failed since it is not: client_link() */
 	bool is_host_asked; /* host.h */

@@ -22,8 +22,8 @@
 #define AMONG_OTHERS "2"
 #define INPUT_MAX (AQ_LOCK_MAX + PACKAGES_SAID_MAX)
 
-static void start(const struct build *b, struct command *cmd,
-		  const char *program, const char *verb)
+static void start_in(const struct build *b, struct command *cmd,
+		     const char *program, const char *verb, const char *cache)
 {
 	secrets_for(&cmd->secrets, SECRETS_OF_CHANNELS,
 		    client_takes(dialect_bundled.name));
@@ -32,7 +32,13 @@ static void start(const struct build *b, struct command *cmd,
 	aq_strv_add(&cmd->argv, "--platform");
 	aq_strv_add(&cmd->argv, aq_platform_subdir());
 	aq_strv_add(&cmd->argv, "--cache");
-	aq_strv_add_fmt(&cmd->argv, "%s/pkgs", b->inside);
+	aq_strv_add_fmt(&cmd->argv, "%s/%s", b->inside, cache);
+}
+
+static void start(const struct build *b, struct command *cmd,
+		  const char *program, const char *verb)
+{
+	start_in(b, cmd, program, verb, "pkgs");
 }
 
 static void on_line(struct build *b, const char *line)
@@ -95,7 +101,8 @@ static int run_on(struct build *b, struct command *cmd, struct aq_str *lines,
 {
 	int rc;
 
-	if (!b->is_fetch) /* which is for others, who have nothing */
+	/* others have nothing, nor has a cache of its own */
+	if (!b->is_fetch && !b->links_alone)
 		packages_tell(b, lines);
 	rc = aq_str_done(lines, "a client's input", err);
 	if (rc)
@@ -154,7 +161,7 @@ static int download(struct build *b, const char *program, struct aq_err *err)
 				       item->version, item->build);
 	}
 	start_download(b, &cmd, program, "fetch");
-	if (!b->is_fetch)
+	if (!b->is_fetch && !b->links_alone)
 		aq_strv_add(&cmd.argv, "--unpack");
 	return run_on(b, &cmd, &lines, b->archives, "the packages cannot be fetched",
 		      err);
@@ -167,6 +174,19 @@ static int unpack(struct build *b, const char *program, struct aq_err *err)
 	start(b, &cmd, program, "unpack");
 	aq_strv_add(&cmd.argv, "--wait");
 	aq_strv_add(&cmd.argv, UNPACK_WAIT_S);
+	return run_on_lock(b, &cmd, "the packages cannot be unpacked", err);
+}
+
+int bundled_unpack_into(struct build *b, const char *cache, struct aq_err *err)
+{
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
+	char program[BUILD_PATH_MAX];
+
+	if (!b->archives[0] ||
+	    !client_find(dialect_bundled.name, program, sizeof(program)))
+		return 0;
+	start_in(b, &cmd, program, "unpack", cache);
+	secrets_for(&cmd.secrets, SECRETS_OF_NOTHING, SECRETS_NONE);
 	return run_on_lock(b, &cmd, "the packages cannot be unpacked", err);
 }
 

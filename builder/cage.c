@@ -215,6 +215,9 @@ int cage_begin_alone(struct build *b, struct aq_err *err)
 		rc = aq_open_dir(work, view, &fd, err);
 	if (!rc)
 		rc = make_area(b, fd, err);
+	if (!rc && b->archives[0] &&
+	    renameat(work, b->archives, fd, b->archives) < 0)
+		rc = aq_fail_errno(err, "cannot move '%s'", b->archives);
 	if (!rc)
 		rc = prefix_drop(b, err);
 	if (!rc)

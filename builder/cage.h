@@ -39,8 +39,8 @@ AQ_CHECK int cage_run_pip(struct build *b, struct command *cmd,
 void cage_clean(const struct build *b);
 /* From here on what clients see of work/ is a new one of this build's own, in which
  * the client makes the prefix, until cage_end_alone(): no path leads from there to
- * another build, and what was unpacked there goes with it.  For a client that links
- * what nobody has looked at.
+ * another build, and what was unpacked there goes with it; b->archives is moved there.
+ * For a client that links what nobody has looked at.
  */
 AQ_CHECK int cage_begin_alone(struct build *b, struct aq_err *err);
 AQ_CHECK int cage_end_alone(struct build *b, struct aq_err *err);

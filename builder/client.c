@@ -91,11 +91,30 @@ bool client_runs_scripts(struct build *b)
 	return d && d->runs_scripts && (b->is_personal || d->needs_shells);
 }
 
-/* What it fetches it links at once, and nobody can look at that before: where it can
- * harm none but its own build.
- */
-static int link_alone(struct build *b, const struct dialect *d,
-		      const char *program, struct aq_err *err)
+/* The bundled client's program in place of the path of d's. */
+static bool find_bundled(const struct dialect *d, char *program, size_t size)
+{
+	return d == &dialect_bundled ||
+	       client_find(dialect_bundled.name, program, size);
+}
+
+/* Others keep nothing but what they link. */
+static int share_packages(struct build *b, const struct dialect *d,
+			  const char *client, struct aq_err *err)
+{
+	char program[BUILD_PATH_MAX];
+
+	snprintf(program, sizeof(program), "%s", client);
+	if (d->download)
+		return shared_archives(b, d, program, err);
+	if (find_bundled(d, program, sizeof(program)))
+		return shared_archives(b, &dialect_bundled, program, err);
+	return b->is_fetch ? aq_fail(err, AQ_SYS, "aq-rattler is not there, which fetches packages for others") : 0;
+}
+
+/* In a work area of its own. */
+static int link_in_view(struct build *b, const struct dialect *d,
+			const char *program, struct aq_err *err)
 {
 	struct aq_err why = { 0 };
 	int end, rc = cage_begin_alone(b, err);
@@ -109,6 +128,23 @@ static int link_alone(struct build *b, const struct dialect *d,
 		rc = aq_fail(err, AQ_USER, "%s", why.text);
 	end = cage_end_alone(b, rc ? &why : err);
 	return rc ? rc : end;
+}
+
+/* What it fetches it links at once, and nobody can look at that before: where it can
+ * harm none but its own build.
+ */
+static int link_alone(struct build *b, const struct dialect *d,
+		      const char *program, struct aq_err *err)
+{
+	int rc;
+
+	b->links_alone = true;
+	shared_archives_end(b); /* what was missing elsewhere */
+	rc = share_packages(b, d, program, err);
+	if (!rc)
+		rc = link_in_view(b, d, program, err);
+	b->links_alone = false;
+	return rc;
 }
 
 /* It failed: was it for what is in the cache? */
@@ -141,7 +177,7 @@ static int link_shared(struct build *b, const struct dialect *d,
 	if (!rc && is_in_the_way)
 		return link_alone(b, d, program, err);
 	if (!rc)
-		rc = shared_archives(b, d, program, err);
+		rc = share_packages(b, d, program, err);
 	if (!rc && d->fetch)
 		rc = d->fetch(b, program, err);
 	if (!rc && d->fetch)
@@ -210,11 +246,8 @@ int client_fetch(struct build *b, struct aq_err *err)
 	char program[BUILD_PATH_MAX];
 	int rc = choose(b, &d, program, sizeof(program), err);
 
-	if (!rc && !d->download)
-		rc = aq_fail(err, AQ_SYS, "client '%s' of aq.conf cannot fetch for others: let 'client' be aq-rattler, micromamba or mamba",
-			     d->name);
 	if (!rc)
-		rc = shared_archives(b, d, program, err);
+		rc = share_packages(b, d, program, err);
 	return rc ? rc : client_share_wheels(b, false, err);
 }
 
@@ -224,8 +257,7 @@ int client_share_wheels(struct build *b, bool is_kept, struct aq_err *err)
 	char program[BUILD_PATH_MAX];
 	int rc = choose(b, &d, program, sizeof(program), err);
 
-	if (!rc && d != &dialect_bundled &&
-	    !client_find(dialect_bundled.name, program, sizeof(program)))
+	if (!rc && !find_bundled(d, program, sizeof(program)))
 		return b->is_fetch ? aq_fail(err, AQ_SYS, "aq-rattler is not there, which fetches wheels for others") : 0;
 	return rc ? rc : shared_wheels(b, program, is_kept, err);
 }

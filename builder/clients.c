@@ -21,8 +21,8 @@ static const struct {
 };
 
 /* In the order in which `client = auto` looks for them: aq-rattler is always there.
- * The last two link what they fetch before anybody can look at it, so that they share
- * no packages; they must be named.
+ * The last two link what they fetch before anybody can look at it, so that their
+ * environments share no packages; they must be named.
  */
 static const char *const names[] = { "micromamba", "mamba", "aq-rattler",
 				     "conda", "rattler" };

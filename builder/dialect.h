@@ -25,7 +25,7 @@ struct dialect {
 	 */
 	int (*fetch)(struct build *b, const char *program, struct aq_err *err);
 	/* Download what shared_is_wanted() and is not in b->archives yet of b->lock's
-	 * conda packages, as shared_store.h calls it; NULL: the client cannot.
+	 * conda packages, as shared_store.h calls it; NULL: the bundled client does.
 	 */
 	int (*download)(struct build *b, const char *program, struct aq_err *err);
 	/* Unpack what is in b->archives by now, while others are waited for; link() does
@@ -55,6 +55,11 @@ AQ_CHECK int client_fetch(struct build *b, struct aq_err *err);
  */
 AQ_CHECK int bundled_download_wheels(struct build *b, const char *program,
 				     struct aq_err *err);
+/* Unpack what is in b->archives, if anything is, into 'cache', below b->inside: for another
+ * client of rattler's, which has its cache there.
+ */
+AQ_CHECK int bundled_unpack_into(struct build *b, const char *cache,
+				 struct aq_err *err);
 /* shared_wheels(), with that one. */
 AQ_CHECK int client_share_wheels(struct build *b, bool is_kept,
 				 struct aq_err *err);

@@ -10,6 +10,10 @@
 #include "builder/builder.h"
 #include "builder/dialect.h"
 
+/* Below the first, unpacked packages: what of them is there it does not download. */
+#define CACHE "pkgs"
+#define CACHE_PACKAGES CACHE "/pkgs"
+
 static const char *const refusals[] = {
 	"cannot solve the request", "no candidates were found", NULL
 };
@@ -24,7 +28,7 @@ static void start(const struct build *b, struct command *cmd,
 	client_add_channels(b, cmd);
 	secrets_for(&cmd->secrets, SECRETS_OF_CHANNELS,
 		    client_takes(dialect_rattler.name));
-	aq_strv_add_fmt(&cmd->env, "RATTLER_CACHE_DIR=%s/pkgs", b->inside);
+	aq_strv_add_fmt(&cmd->env, "RATTLER_CACHE_DIR=%s/" CACHE, b->inside);
 }
 
 static int solve(struct build *b, const char *program, struct aq_str *lines,
@@ -84,8 +88,12 @@ static int link_prefix(struct build *b, const char *program,
 		       struct aq_err *err)
 {
 	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
-	int rc;
+	struct aq_err why = { 0 };
+	int rc = bundled_unpack_into(b, CACHE_PACKAGES, &why);
 
+	/* what is not unpacked it fetches */
+	if (rc && b->verdict == BUILD_ENDED)
+		return aq_fail(err, AQ_SYS, "%s", why.text);
 	cmd.hides_shells = true;
 	start(b, &cmd, program, "create");
 	aq_strv_add(&cmd.argv, "--prefix");

@@ -222,14 +222,16 @@ int shared_archives(struct build *b, const struct dialect *d,
 		    const char *program, struct aq_err *err)
 {
 	cleanup_strv struct aq_strv names = AQ_STRV_INIT(AQ_LOCK_ITEMS_MAX);
-	const struct shared_wanted wanted = { &names, d->download, d->unpack,
-					      program, b->archives };
+	const struct shared_wanted wanted = {
+		&names, d->download, b->links_alone ? NULL : d->unpack, program,
+		b->archives
+	};
 	struct aq_err why = { 0 };
 	int rc = 0;
 
-	if (!shared_is_used(b) || b->sharing.is_off || !d->download)
+	if (!shared_is_used(b) || b->sharing.is_off)
 		return 0;
-	if (b->is_fetch)
+	if (b->is_fetch || b->links_alone)
 		shared_add_names(b, AQ_LOCK_CONDA, &names);
 	else
 		rc = packages_each_missing(b, add_name, &names, &why);

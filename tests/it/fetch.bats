@@ -40,7 +40,7 @@ setup() {
 }
 teardown() {
   ! [[ -e $IT_DIR/away ]] || comes_back
-  umount -q "$IT_INSTALL/libexec/slurm-aq/aq-rattler" || :
+  it_has_no_bundled
   it_end
 }
 
@@ -205,14 +205,9 @@ has_wheel() {
   imports n2 aq_near
 }
 
-@test "with a mamba wheels travel once too, and it fetches for others (a real one's, or its stand-in's)" {
-  local alone installed=$IT_INSTALL/libexec/slurm-aq/aq-rattler
-  # where the system's Python has what it needs
-  sed "1s|.*|#!$("$AQ_LIB/get-tools")/bin/python -I|" "$installed" >"$IT_DIR/aq-rattler"
-  chmod 755 "$IT_DIR/aq-rattler"
-  mount --bind "$IT_DIR/aq-rattler" "$installed"
-  [[ ${AQ_IT_CLIENT-} == *mamba ]] || echo "client = $(it_stand_in micromamba)" >>"$AQ_CONF"
-  as_one_alone "$BOTH"
+# fetches_with NAME: with that client, which AQ_IT_CLIENT may be, or its stand-in.
+fetches_with() {
+  [[ ${AQ_IT_CLIENT-} == *"$1" ]] || echo "client = $(it_stand_in "$1")" >>"$AQ_CONF"
   it_forget
   rm -rf "${SHARED:?}"/*
   run -0 --separate-stderr aq --node n1 fetch "$PURE"
@@ -223,6 +218,16 @@ has_wheel() {
   imports n2 aq_pure
   assert_equal "$(<"$IT_DIR/requests")" ""
   run -0 aq --node n2 verify --contents
+  comes_back
+}
+
+@test "with another client wheels travel once too, and aq fetches for it (a real one's, or its stand-in's)" {
+  local alone
+  it_has_bundled
+  [[ ${AQ_IT_CLIENT-} == *mamba ]] || echo "client = $(it_stand_in micromamba)" >>"$AQ_CONF"
+  as_one_alone "$BOTH"
+  fetches_with mamba
+  fetches_with conda
 }
 
 # start NODE fetch|build: DEMO meanwhile.

@@ -441,6 +441,16 @@ PY
   echo "$path"
 }
 
+# it_has_bundled: from now on aq-rattler is installed where Python has what it needs;
+# it_has_no_bundled: no more.
+it_has_bundled() {
+  local installed=$IT_INSTALL/libexec/slurm-aq/aq-rattler
+  sed "1s|.*|#!$("$AQ_LIB/get-tools")/bin/python -I|" "$installed" >"$IT_DIR/aq-rattler"
+  chmod 755 "$IT_DIR/aq-rattler"
+  mount --bind "$IT_DIR/aq-rattler" "$installed"
+}
+it_has_no_bundled() { umount -q "$IT_INSTALL/libexec/slurm-aq/aq-rattler" || :; }
+
 # it_gate before|after solve|link: close the gate there; it_open: open it;
 # it_is_at_gate: whether a client waits there.
 it_gate() {

@@ -36,6 +36,7 @@ teardown() {
   it_open
   [[ ! -e $IT_DIR/stopped ]] || go_on
   umount -l "$SHARED" 2>/dev/null || :
+  it_has_no_bundled
   it_end
 }
 

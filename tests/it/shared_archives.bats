@@ -240,6 +240,8 @@ twin() {
   # before anything was linked
   assert_contains "$(cat "$IT_DIR/n1.err.first")" "another archive's package has the place of one of these"
   assert_contains "$(cat "$IT_DIR/n1.err.first")" "for this environment alone"
+  # which has its archives from the others
+  assert_equal "$(downloads)" "2:demo-1.0-0.tar.bz2 "
   # and so it stays, whoever asks
   assert_equal "$(cat "$IT_DIR"/nodes/n1/lib/work/pkgs/demo-1.0-0/share/demo)" twin
   run -0 aq --node n1 verify --contents
@@ -265,16 +267,21 @@ twin() {
   run ! grep -r hush-hush "$SHARED" "$IT_DIR/n1.err" "$IT_DIR/nodes/n1/lib/logs"
 }
 
-@test "archives that a mamba fetched are others' too (a real one's, or its stand-in's)" {
+# client_is NAME: it is the one that AQ_IT_CLIENT is, if it has that name, else its stand-in.
+client_is() { [[ ${AQ_IT_CLIENT-} == *"$1" ]] || echo "client = $(it_stand_in "$1")" >>"$AQ_CONF"; }
+
+# travels_once NAME: archives do with that client, and a node gets them without the channel.
+travels_once() {
   local damaged
-  [[ ${AQ_IT_CLIENT-} == *mamba ]] || echo "client = $(it_stand_in micromamba)" >>"$AQ_CONF"
+  it_has_bundled
+  client_is "$1"
   three
   run -0 --separate-stderr as_user srun -N4 --aq-requirements="$DEMO" sh -c "cat \$AQ_ENV_PREFIX/share/two"
   assert_equal "$output" "1111"
   assert_equal "$(downloads)" "$EACH_ONCE"
   assert_equal "$(archives | wc -l)" 3
   nothing_left
-  assert_equal "$(find "$IT_DIR"/nodes/*/lib/work/tmp -name 'archives-*')" ""
+  assert_equal "$(find "$IT_DIR"/nodes/*/lib/work/{tmp,alone} -name 'archives-*')" ""
   it_forget
   damaged=$(archives | head -n 1)
   truncate -s -1 "$damaged"
@@ -283,10 +290,46 @@ twin() {
   assert_contains "$(cat "$IT_DIR/n1.err")" "is fetched again: "
   assert_equal "$(grep -c 'tar.bz2$' "$IT_DIR/requests")" 1
   assert_equal "$(sha256sum <"$damaged")" "$(basename "$damaged" .tar.bz2)  -"
-  # a node without network
+  find "$SERVED" -name '*.tar.bz2' -delete
+  build n2
+  run -0 aq --node n2 verify --contents
+}
+
+# without_network: and another node needs nothing of it at all.
+without_network() {
   rm -r "$SERVED"
   : >"$IT_DIR/requests"
-  build n2
+  build n3
   assert_equal "$(<"$IT_DIR/requests")" ""
-  run -0 aq --node n2 verify --contents
+}
+
+@test "archives travel once with a mamba (a real one, or its stand-in)" {
+  travels_once mamba
+  without_network
+}
+
+@test "and with conda, for which the bundled client fetches (a real one, or its stand-in)" {
+  travels_once conda
+  without_network
+}
+
+@test "and with rattler, which asks for the index alone (where it is compiled; else with conda)" {
+  local rattler
+  if rattler=$(compgen -G "$AQ_CACHE/rattler-*/bin/rattler"); then
+    echo "client = $rattler" >>"$AQ_CONF"
+    AQ_IT_CLIENT=$rattler travels_once rattler
+  else
+    travels_once conda
+  fi
+}
+
+# What nodes have without py-rattler is their client's alone.
+@test "with conda, where nothing fetches for others, each node builds by itself" {
+  client_is conda
+  three
+  build n1
+  build n2
+  has n2 1.0
+  assert_equal "$(downloads)" "2:demo-1.0-0.tar.bz2 2:one-1-0.tar.bz2 2:two-1-0.tar.bz2 "
+  nothing_left
 }
