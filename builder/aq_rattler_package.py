@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import struct
 import sys
 from pathlib import Path
@@ -35,6 +36,7 @@ class Package:
         self.archive = Path(args.archives) / f"{self.sha256}{end}" if args.archives else None
         self.mark = Path(args.archives) / f"{self.sha256}.unpacked" if args.archives else None
         self.lock = Path(f"{self.place}.lock")
+        self.has_record = getattr(args, "record", False)
         if self.url.startswith("file://"):  # as near as an archive could be
             self.archive = Path(unquote(urlsplit(self.url).path))
 
@@ -55,6 +57,13 @@ class Package:
             return
         times = REVISION.unpack(old[: REVISION.size])[0] if len(old) >= REVISION.size else 0
         self.lock.write_bytes(REVISION.pack(times + 1) + sha256)
+
+    def write_record(self, made: Path) -> None:
+        """Beside what was unpacked there, for who knows an unpacked package by that: conda."""
+        channel, _, file_name = self.url.rpartition("/")
+        said = json.loads((made / "info" / "index.json").read_bytes())
+        said |= {"url": self.url, "sha256": self.sha256, "fn": file_name, "channel": channel}
+        (made / "info" / "repodata_record.json").write_text(json.dumps(said))
 
     def is_here(self) -> bool:
         """Whether its archive is."""
@@ -85,6 +94,8 @@ class Package:
             sha256, _ = extract(self.archive, made)
             if sha256.hex() != self.sha256:
                 sys.exit(f"{self.archive} is damaged")
+            if self.has_record:
+                self.write_record(made)
             with locked(self.place.parent):
                 if self.place.exists() and not self.is_at(made):
                     print(f"{self.place.name} is another archive's", file=sys.stderr)

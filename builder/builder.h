@@ -131,6 +131,7 @@ struct build {
 	int wait_fd;      /* says that our step still waits; or -1 */
 	struct program staying; /* run_leave() */
 	struct cgroup *cgroup; /* ours, once a program ran; limits.c */
+	bool is_last; /* limits_be_last() */
 	int slot_fd;      /* the lock of its name; or -1 */
 	int ticket_fd;    /* the lock of our ticket, queue.h; or -1 */
 	char ticket[QUEUE_NAME_SIZE]; /* its name; or "" */

@@ -20,6 +20,8 @@
  * meanwhile, and less is on its way to who ends.
  */
 #define AMONG_OTHERS "2"
+/* It cannot run on this node. */
+#define EXIT_LACKING 5
 #define INPUT_MAX (AQ_LOCK_MAX + PACKAGES_SAID_MAX)
 
 static void start_in(const struct build *b, struct command *cmd,
@@ -117,6 +119,8 @@ static int run_on(struct build *b, struct command *cmd, struct aq_str *lines,
 	rc = run(b, cmd, err);
 	if (rc || cmd->exit_code == 0)
 		return rc;
+	if (cmd->exit_code == EXIT_LACKING)
+		b->sharing.has_no_fetcher = true;
 	if (cmd->exit_code == EXIT_TAKEN) {
 		b->verdict = BUILD_NOT_KEPT;
 		b->is_cache_bad = true;
@@ -180,14 +184,19 @@ static int unpack(struct build *b, const char *program, struct aq_err *err)
 int bundled_unpack_into(struct build *b, const char *cache, struct aq_err *err)
 {
 	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
+	struct aq_err why = { 0 };
 	char program[BUILD_PATH_MAX];
 
 	if (!b->archives[0] ||
 	    !client_find(dialect_bundled.name, program, sizeof(program)))
 		return 0;
 	start_in(b, &cmd, program, "unpack", cache);
+	aq_strv_add(&cmd.argv, "--record");
 	secrets_for(&cmd.secrets, SECRETS_OF_NOTHING, SECRETS_NONE);
-	return run_on_lock(b, &cmd, "the packages cannot be unpacked", err);
+	if (run_on_lock(b, &cmd, "the packages cannot be unpacked", &why) == 0 ||
+	    b->verdict != BUILD_ENDED)
+		return 0;
+	return aq_fail(err, AQ_SYS, "%s", why.text);
 }
 
 int bundled_download_wheels(struct build *b, const char *program,

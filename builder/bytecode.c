@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "builder/bytecode_inside.h"
 #include "builder/caches.h"
 #include "builder/cage.h"
+#include "builder/limits.h"
 #include "builder/run.h"
 #include "builder/seal.h"
 #include "common/base.h"
@@ -25,7 +25,6 @@
 
 /* For what nobody waits for, in milliseconds: a slow disk, all of a big stack. */
 #define CATCH_UP_MS (15 * 60 * 1000)
-#define NICE 19
 /* Builders that try it: what fails for so many would fail again (a package whose
  * files cannot be compiled), and not for a passing fault of the disk.
  */
@@ -361,7 +360,7 @@ void bytecode_catch_up(struct build *b)
 	    caches_enter(b, &caches, NULL) != 0)
 		return;
 	aq_close_fd(&caches); /* a collector looks at the next lock, too */
-	(void)setpriority(PRIO_PROCESS, 0, NICE);
+	limits_be_last(b);
 	umask(022); /* directories that it makes are for everybody */
 	if (aq_flock_wait(b->conf, AQ_FLOCK_BYTECODE, AQ_FLOCK_EXCLUSIVE, NULL,
 			  NULL, &lock, NULL) != 0)

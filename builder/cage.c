@@ -215,14 +215,14 @@ int cage_begin_alone(struct build *b, struct aq_err *err)
 		rc = aq_open_dir(work, view, &fd, err);
 	if (!rc)
 		rc = make_area(b, fd, err);
-	if (!rc && b->archives[0] &&
-	    renameat(work, b->archives, fd, b->archives) < 0)
-		rc = aq_fail_errno(err, "cannot move '%s'", b->archives);
 	if (!rc)
 		rc = prefix_drop(b, err);
-	if (!rc)
-		memcpy(b->view, view, sizeof(view));
-	return rc;
+	if (rc)
+		return rc;
+	if (b->archives[0] && renameat(work, b->archives, fd, b->archives) < 0)
+		return aq_fail_errno(err, "cannot move '%s'", b->archives);
+	memcpy(b->view, view, sizeof(view));
+	return 0;
 }
 
 int cage_end_alone(struct build *b, struct aq_err *err)

@@ -155,6 +155,12 @@ void cgroup_limit_processes(const struct cgroup *c, uint64_t n)
 		hierarchy_limit_processes(h, n);
 }
 
+void cgroup_be_last(const struct cgroup *c)
+{
+	for (size_t i = 0; c && i < c->n; i++)
+		hierarchy_be_last(&c->v[i]);
+}
+
 bool cgroup_was_met(struct cgroup *c, enum cgroup_kind kind)
 {
 	const struct hierarchy *h = hierarchy_of(c, kind);

@@ -58,6 +58,8 @@ void cgroup_say_lacks(const struct cgroup *c, const struct cgroup_limits *limits
 		      char ret[CGROUP_LACKS_SIZE]);
 /* From now on so many processes and threads, ours included. */
 void cgroup_limit_processes(const struct cgroup *c, uint64_t n);
+/* From now on all others get the processors before it. */
+void cgroup_be_last(const struct cgroup *c);
 /* Whether it was met since this was last asked. */
 bool cgroup_was_met(struct cgroup *c, enum cgroup_kind kind);
 /* End all that is in it but this process. */

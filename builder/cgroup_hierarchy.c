@@ -200,6 +200,13 @@ void hierarchy_limit_processes(const struct hierarchy *h, uint64_t n)
 	(void)write_number(h->fd, "pids.max", n);
 }
 
+void hierarchy_be_last(const struct hierarchy *h)
+{
+	/* the least that the kernel takes; another controller's has no such file */
+	(void)write_number(h->fd, h->is_v2 ? "cpu.weight" : "cpu.shares",
+			   h->is_v2 ? 1 : 2);
+}
+
 uint64_t hierarchy_met(const struct hierarchy *h, enum cgroup_kind kind)
 {
 	if (kind == CGROUP_PROCESSES)

@@ -37,6 +37,8 @@ void hierarchy_go_back(const struct hierarchy *h);
 void hierarchy_end(struct hierarchy *h, const char *name);
 
 void hierarchy_limit_processes(const struct hierarchy *h, uint64_t n);
+/* Others get the processors before it, where the hierarchy has them. */
+void hierarchy_be_last(const struct hierarchy *h);
 /* How often the limit of that kind was met; not of processors. */
 uint64_t hierarchy_met(const struct hierarchy *h, enum cgroup_kind kind);
 /* End all that is in the group 'fd' but this process, as far as it ends soon. */

@@ -98,14 +98,16 @@ static bool find_bundled(const struct dialect *d, char *program, size_t size)
 	       client_find(dialect_bundled.name, program, size);
 }
 
-/* Others keep nothing but what they link. */
+/* What d is to link comes from other nodes, or is fetched for them too: by the client, if
+ * it can where all builds have their packages, else by the bundled one.
+ */
 static int share_packages(struct build *b, const struct dialect *d,
 			  const char *client, struct aq_err *err)
 {
 	char program[BUILD_PATH_MAX];
 
 	snprintf(program, sizeof(program), "%s", client);
-	if (d->download)
+	if (d->download && !b->links_alone)
 		return shared_archives(b, d, program, err);
 	if (find_bundled(d, program, sizeof(program)))
 		return shared_archives(b, &dialect_bundled, program, err);
@@ -139,7 +141,6 @@ static int link_alone(struct build *b, const struct dialect *d,
 	int rc;
 
 	b->links_alone = true;
-	shared_archives_end(b); /* what was missing elsewhere */
 	rc = share_packages(b, d, program, err);
 	if (!rc)
 		rc = link_in_view(b, d, program, err);

@@ -55,8 +55,9 @@ AQ_CHECK int client_fetch(struct build *b, struct aq_err *err);
  */
 AQ_CHECK int bundled_download_wheels(struct build *b, const char *program,
 				     struct aq_err *err);
-/* Unpack what is in b->archives, if anything is, into 'cache', below b->inside: for another
- * client of rattler's, which has its cache there.
+/* Unpack what is in b->archives, if anything is, into 'cache', below b->inside, for another
+ * client, which knows it there by rattler's lock or conda's record, and fetches what could not be
+ * unpacked.  Fails with BUILD_ENDED alone.
  */
 AQ_CHECK int bundled_unpack_into(struct build *b, const char *cache,
 				 struct aq_err *err);

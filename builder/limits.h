@@ -35,6 +35,8 @@ const char *limits_met(struct build *b, enum phase phase);
 /* A program failed and said 'text': the limit that this tells of, or NULL. */
 const char *limits_say(struct build *b, enum phase phase, int exit_code,
 		       const char *text);
+/* From now on others get the processors before us: this process and what it starts. */
+void limits_be_last(struct build *b);
 /* The build is over: nothing is left of its control group. */
 void limits_end(struct build *b);
 /* Why the running program must be ended, or NULL; 'is_over': it has ended by

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What all programs of a build may take together: its control group (cgroup.h). */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "builder/cage.h"
@@ -17,6 +19,8 @@
  */
 #define SLOTS_MAX 1024
 #define SLOT_LOCK "cgroup-"
+/* The nice value of what nobody waits for: the highest. */
+#define NICE_LAST 19
 
 /* "aq-build-RUNDIR-": others' are none of ours */
 static void make_stem(const struct build *b, char *ret, size_t size)
@@ -80,6 +84,8 @@ static void enter(struct build *b)
 	    cgroup_enter(name, &limits, &b->cgroup, &why) != 0)
 		return;
 	limits_keep_from_oom();
+	if (b->is_last)
+		cgroup_be_last(b->cgroup);
 	cgroup_sweep(b->cgroup, is_slot_dead, b);
 	say_lacks(b, &limits, &why);
 }
@@ -89,6 +95,24 @@ void limits_begin(struct build *b, const struct phase_form *form)
 	if (!b->cgroup)
 		enter(b);
 	cgroup_limit_processes(b->cgroup, limits_processes(form));
+}
+
+void limits_be_last(struct build *b)
+{
+	cleanup_close int fd = -1;
+	char text[8];
+
+	b->is_last = true;
+	(void)setpriority(PRIO_PROCESS, 0, NICE_LAST);
+	/* That counts among processes of a session, of which each has its share of the
+	 * processors (sched(7), autogroup), where control groups do not give it.
+	 */
+	if (getsid(0) == getpid())
+		fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+	snprintf(text, sizeof(text), "%d", NICE_LAST);
+	if (fd >= 0)
+		(void)!write(fd, text, strlen(text));
+	cgroup_be_last(b->cgroup);
 }
 
 void limits_end(struct build *b)

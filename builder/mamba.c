@@ -10,7 +10,8 @@
  *   empty, where FETCH is everything.
  * - The mambas first only fetch, into the package cache: what they unpacked is
  *   looked at before they link it, which they do without credentials, as what they
- *   link may be run.  conda knows no such step of an explicit list.  Since 2.6 they
+ *   link may be run.  conda knows no such step of an explicit list; what it finds unpacked,
+ *   with a record of the URL and SHA-256 that it is asked for, it does not fetch.  Since 2.6 they
  *   unpack into a directory of each channel: packages_flatten().
  * - conda cannot be told to leave link scripts out; the mambas are.
  * - No rc file is read: conda's CONDARC names an empty one, MAMBA_NO_RC is `true`
@@ -212,135 +213,53 @@ static int tell(struct build *b, const char *program, struct aq_str *lines,
 	return rc ? rc : records_from_json(b, &json, query, lines, err);
 }
 
-/* -- archives that nodes share: all three keep each in the package cache, under its own
- * name, and take one that is there for what they want: the mambas if its hash is that,
- * conda by its URL alone, which a file has to say.
- */
-
-struct kept {
-	int pkgs, archives;
-};
-#define KEPT_NONE { .pkgs = -1, .archives = -1 }
-
-static void kept_close(struct kept *k)
-{
-	aq_close_fd(&k->pkgs);
-	aq_close_fd(&k->archives);
-}
-#define cleanup_kept __attribute__((cleanup(kept_close)))
-
-static int kept_open(const struct build *b, struct kept *ret, struct aq_err *err)
-{
-	cleanup_close int work = -1, seen = -1;
-	int rc = aq_open_dir(AT_FDCWD, b->work, &work, err);
-
-	if (!rc)
-		rc = aq_open_below(work, b->view[0] ? b->view : ".", &seen, err);
-	if (!rc)
-		rc = aq_open_below(seen, "pkgs", &ret->pkgs, err);
-	return rc ? rc : aq_open_below(seen, b->archives, &ret->archives, err);
-}
-
-/* The archive from b->archives into the cache ('is_in'), or the other way.  False: it is
- * not there, or is not shared.
- */
-static bool kept_link(const struct kept *k, const struct aq_lock_item *item, bool is_in)
-{
-	char name[SHARED_ARCHIVE_SIZE];
-	const char *file;
-
-	if (item->kind != AQ_LOCK_CONDA || !shared_archive_name(item, name))
-		return false;
-	file = strrchr(item->url, '/') + 1;
-	return linkat(is_in ? k->archives : k->pkgs, is_in ? name : file,
-		      is_in ? k->pkgs : k->archives, is_in ? file : name, 0) == 0;
-}
-
-static int link_archives(const struct build *b, bool is_in, struct aq_err *err)
-{
-	cleanup_kept struct kept k = KEPT_NONE;
-	int rc = kept_open(b, &k, err);
-
-	for (size_t i = 0; !rc && i < b->lock->n_items; i++)
-		(void)kept_link(&k, &b->lock->items[i], is_in);
-	return rc;
-}
-
-/* conda's urls.txt, which it appends to. */
-static int write_urls(const struct build *b, const struct kept *k,
-		      struct aq_str *urls, struct aq_err *err)
-{
-	cleanup_close int fd = -1;
-	int rc = aq_str_done(urls, "urls.txt", err);
-
-	if (rc || !urls->len)
-		return rc;
-	fd = openat(k->pkgs, "urls.txt",
-		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-	if (fd < 0 || fchown(fd, b->builder.uid, b->builder.gid) < 0)
-		return aq_fail_errno(err, "cannot make 'urls.txt'");
-	return aq_write_all(fd, urls->s, urls->len, err);
-}
-
-/* -- the lock as the file that they call explicit -- */
-
-static void add_line(struct aq_str *text, const struct aq_lock_item *item,
-		     bool has_hash)
-{
-	aq_str_add(text, item->url);
-	if (has_hash)
-		aq_str_add_fmt(text, "#sha256:%s", item->sha256);
-	aq_str_add(text, "\n");
-}
-
-static int pass_explicit(struct build *b, struct aq_str *text,
-			 char ret_inside[BUILD_PATH_MAX], struct aq_err *err)
-{
-	int rc = aq_str_done(text, "the explicit file", err);
-
-	return rc ? rc : cage_pass_file(b, "explicit", "txt", text->s,
-					text->len, ret_inside, err);
-}
-
-/* All of it, or for others what they are to get. */
+/* The lock as the file that clients call explicit; for others what they are to get. */
 static int write_explicit(struct build *b, bool is_for_others,
 			  char ret_inside[BUILD_PATH_MAX], struct aq_err *err)
 {
 	cleanup_str struct aq_str text = AQ_STR_INIT(AQ_LOCK_MAX);
+	int rc;
 
 	aq_str_add(&text, "@EXPLICIT\n");
 	for (size_t i = 0; i < b->lock->n_items; i++)
 		if (b->lock->items[i].kind == AQ_LOCK_CONDA &&
 		    (!is_for_others || shared_is_wanted(b, &b->lock->items[i])))
-			add_line(&text, &b->lock->items[i], true);
-	return pass_explicit(b, &text, ret_inside, err);
+			aq_str_add_fmt(&text, "%s#sha256:%s\n",
+				       b->lock->items[i].url,
+				       b->lock->items[i].sha256);
+	rc = aq_str_done(&text, "the explicit file", err);
+	return rc ? rc : cage_pass_file(b, "explicit", "txt",
+					 aq_str_get(&text), text.len,
+					 ret_inside, err);
 }
 
-/* For conda, which does not know an archive's SHA-256 if it did not download it, and
- * would do so where one is asked for.  What came was compared with its own.
+/* -- archives that nodes share: the mambas keep each in the package cache, under its own
+ * name, and take one that is there for what they want if its hash is that.
  */
-static int write_explicit_of_kept(struct build *b, char ret_inside[BUILD_PATH_MAX],
-				  struct aq_err *err)
+
+/* Each that is in b->archives into the cache ('is_in'), or the other way. */
+static int link_archives(const struct build *b, bool is_in, struct aq_err *err)
 {
-	cleanup_str struct aq_str text = AQ_STR_INIT(AQ_LOCK_MAX);
-	cleanup_str struct aq_str urls = AQ_STR_INIT(AQ_LOCK_MAX);
-	cleanup_kept struct kept k = KEPT_NONE;
-	int rc = kept_open(b, &k, err);
+	cleanup_close int work = -1, pkgs = -1, archives = -1;
+	int rc = packages_open_area(b, &work, err);
 
-	if (rc)
-		return rc;
-	aq_str_add(&text, "@EXPLICIT\n");
-	for (size_t i = 0; i < b->lock->n_items; i++) {
+	if (!rc)
+		rc = aq_open_below(work, "pkgs", &pkgs, err);
+	if (!rc)
+		rc = aq_open_below(work, b->archives, &archives, err);
+	for (size_t i = 0; !rc && i < b->lock->n_items; i++) {
 		const struct aq_lock_item *item = &b->lock->items[i];
-		bool is_kept = kept_link(&k, item, true);
+		char name[SHARED_ARCHIVE_SIZE];
+		const char *file;
 
-		if (item->kind == AQ_LOCK_CONDA)
-			add_line(&text, item, !is_kept);
-		if (is_kept)
-			add_line(&urls, item, false);
+		if (item->kind != AQ_LOCK_CONDA || !shared_archive_name(item, name))
+			continue;
+		file = strrchr(item->url, '/') + 1;
+		/* what is not there is fetched, or is not shared */
+		(void)!linkat(is_in ? archives : pkgs, is_in ? name : file,
+			      is_in ? pkgs : archives, is_in ? file : name, 0);
 	}
-	rc = write_urls(b, &k, &urls, err);
-	return rc ? rc : pass_explicit(b, &text, ret_inside, err);
+	return rc;
 }
 
 static int fetch_some(struct build *b, const char *program, bool is_for_others,
@@ -383,10 +302,10 @@ static int link_prefix(struct build *b, const char *program,
 	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
 	cleanup_str struct aq_str json = AQ_STR_INIT(JSON_MAX);
 	char file[BUILD_PATH_MAX];
-	int rc = b->archives[0] && !is_mamba(program) ?
-		write_explicit_of_kept(b, file, err) :
-		write_explicit(b, false, file, err);
+	int rc = is_mamba(program) ? 0 : bundled_unpack_into(b, "pkgs", err);
 
+	if (!rc)
+		rc = write_explicit(b, false, file, err);
 	if (rc)
 		return rc;
 	if (rmdir(b->site) < 0 && errno != ENOENT)

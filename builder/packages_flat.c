@@ -105,11 +105,8 @@ int packages_flatten(const struct build *b, struct aq_err *err)
 {
 	cleanup_close int work = -1, pkgs = -1;
 	char path[PATH_MAX], last[PATH_MAX] = "";
-	int rc;
+	int rc = packages_open_area(b, &work, err);
 
-	if (b->view[0]) /* which nobody shares */
-		return 0;
-	rc = aq_open_dir(AT_FDCWD, b->work, &work, err);
 	if (!rc)
 		rc = aq_open_below(work, "pkgs", &pkgs, err);
 	for (size_t i = 0; !rc && i < b->lock->n_items; i++) {

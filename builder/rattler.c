@@ -88,12 +88,10 @@ static int link_prefix(struct build *b, const char *program,
 		       struct aq_err *err)
 {
 	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
-	struct aq_err why = { 0 };
-	int rc = bundled_unpack_into(b, CACHE_PACKAGES, &why);
+	int rc = bundled_unpack_into(b, CACHE_PACKAGES, err);
 
-	/* what is not unpacked it fetches */
-	if (rc && b->verdict == BUILD_ENDED)
-		return aq_fail(err, AQ_SYS, "%s", why.text);
+	if (rc)
+		return rc;
 	cmd.hides_shells = true;
 	start(b, &cmd, program, "create");
 	aq_strv_add(&cmd.argv, "--prefix");

@@ -167,7 +167,8 @@ static int get(struct build *b, const struct shared_wanted *w,
 	int rc = 0;
 
 	snprintf(dir, sizeof(dir), "%s/%s", b->inside, w->place);
-	while (!rc && job.done != SHARED_ALL_GROUPS && !b->sharing.is_off)
+	while (!rc && job.done != SHARED_ALL_GROUPS && !b->sharing.is_off &&
+	       !b->sharing.has_no_fetcher)
 		rc = get_some(b, w, &job, err);
 	return rc;
 }
@@ -235,7 +236,8 @@ int shared_archives(struct build *b, const struct dialect *d,
 		shared_add_names(b, AQ_LOCK_CONDA, &names);
 	else
 		rc = packages_each_missing(b, add_name, &names, &why);
-	if (!rc && names.n && !names.broken)
+	/* what is there stays: it was to be linked elsewhere */
+	if (!rc && names.n && !names.broken && !b->archives[0])
 		rc = shared_make_place(b, "archives", b->archives, &why);
 	if (rc)
 		say(b, "shared_dir: %s", why.text);

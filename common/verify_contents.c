@@ -288,7 +288,24 @@ void verify_contents_finish(struct contents *c)
 
 /* -- archives -- */
 
-static int look_at_archive(struct aq_verify *v, int pkgs,
+/* "SHA256 INODE", and what links the package has, in bytes. */
+#define CHECKED_MAX (1024 * 1024)
+
+/* Which archive the directory of that name was unpacked from, as the builder noted once
+ * it had looked at it: another channel's may have the name, and then the archive's too.
+ */
+static bool is_another_s(int work, const struct aq_lock_item *item)
+{
+	cleanup_str struct aq_str said = AQ_STR_INIT(CHECKED_MAX);
+	char path[VERIFY_PATH_SIZE];
+
+	snprintf(path, sizeof(path), "checked/%s-%s-%s", item->name,
+		 item->version, item->build);
+	return aq_read_file(work, path, &said, NULL) == 0 && said.len &&
+	       !aq_starts_with(said.s, item->sha256);
+}
+
+static int look_at_archive(struct aq_verify *v, int work, int pkgs,
 			   const struct aq_lock_item *item,
 			   struct aq_findings *f, struct aq_err *err)
 {
@@ -297,7 +314,7 @@ static int look_at_archive(struct aq_verify *v, int pkgs,
 	struct stat st;
 	int rc;
 
-	if (!file || !*++file ||
+	if (!file || !*++file || is_another_s(work, item) ||
 	    fstatat(pkgs, file, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    !S_ISREG(st.st_mode))
 		return 0;
@@ -316,13 +333,15 @@ int verify_archives(struct aq_verify *v, const struct aq_lock *lock,
 		    struct aq_findings *f, struct aq_err *err)
 {
 	char path[VERIFY_PATH_SIZE];
-	cleanup_close int pkgs = -1;
+	cleanup_close int work = -1, pkgs = -1;
 	int rc;
 
-	snprintf(path, sizeof(path), "%s/work/pkgs", v->conf->cache_dir);
-	rc = aq_open_dir(AT_FDCWD, path, &pkgs, err);
+	snprintf(path, sizeof(path), "%s/work", v->conf->cache_dir);
+	rc = aq_open_dir(AT_FDCWD, path, &work, err);
+	if (!rc)
+		rc = aq_open_dir(work, "pkgs", &pkgs, err);
 	for (size_t i = 0; !rc && i < lock->n_items; i++)
 		if (lock->items[i].kind == AQ_LOCK_CONDA)
-			rc = look_at_archive(v, pkgs, &lock->items[i], f, err);
+			rc = look_at_archive(v, work, pkgs, &lock->items[i], f, err);
 	return rc == AQ_MISS ? 0 : rc;
 }

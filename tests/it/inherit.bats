@@ -247,6 +247,12 @@ is_compiled() {
 }
 no_mark() { [[ -z $(find "$(it_cache n1)/work/bytecode/pending" -type f) ]]; }
 
+# is_last PID: all others get the processors before it, of other sessions too.
+is_last() {
+  [[ $(ps -o ni= -p "$1" | tr -d ' ') == 19 ]] &&
+    { [[ ! -e /proc/$1/autogroup ]] || grep -q ' nice 19$' "/proc/$1/autogroup"; }
+}
+
 # check_bytecode PYTHON N: what wheels have of it, N files at least, is what its
 # sources give, and is never compared with them again.
 check_bytecode() {
@@ -274,6 +280,7 @@ PY
   build "$(it_file alone.yaml <<<'{dependencies: [python=3.12, {pip: [joblib==1.4.2]}]}')"
   assert_equal "$kind" created
   assert_equal "$(find "$prefix/lib/python3.12/site-packages" -name '*.pyc' | head -n 1)" ""
+  wait_until "$IT_JOB_SECONDS" is_last "$(it_builders n1)"
   exec {lock}>&-
   wait_until "$IT_JOB_SECONDS" no_mark
   wait_while 30 it_has_workers n1

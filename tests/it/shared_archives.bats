@@ -308,28 +308,43 @@ without_network() {
   without_network
 }
 
-@test "and with conda, for which the bundled client fetches (a real one, or its stand-in)" {
+@test "and with conda, for which the bundled client fetches, and rattler, where it is compiled" {
+  local rattler
   travels_once conda
   without_network
-}
-
-@test "and with rattler, which asks for the index alone (where it is compiled; else with conda)" {
-  local rattler
   if rattler=$(compgen -G "$AQ_CACHE/rattler-*/bin/rattler"); then
+    it_has_no_bundled
+    setup
     echo "client = $rattler" >>"$AQ_CONF"
     AQ_IT_CLIENT=$rattler travels_once rattler
-  else
-    travels_once conda
   fi
+}
+
+@test "a mamba that finds another channel's package in its place has the archives from the others" {
+  it_has_bundled
+  client_is mamba
+  twin
+  build n2
+  DEMO=$TWIN build n1
+  assert_equal "$(downloads)" "2:demo-1.0-0.tar.bz2 "
+  build n1
+  has n1 1.0
+  assert_equal "$(downloads)" "2:demo-1.0-0.tar.bz2 "
+  assert_equal "$(find "$IT_DIR"/nodes/n1/lib/work/alone -mindepth 1)" ""
+  # whose archive is in the cache, too, under that name
+  run -0 aq --node n1 verify --contents
+  truncate -s +1 "$IT_DIR/nodes/n1/lib/work/pkgs/demo-1.0-0.tar.bz2"
+  run -3 aq --node n1 verify --contents
+  assert_contains "$output" "is not the archive of 'demo' that its lock names"
 }
 
 # What nodes have without py-rattler is their client's alone.
 @test "with conda, where nothing fetches for others, each node builds by itself" {
   client_is conda
   three
-  build n1
-  build n2
-  has n2 1.0
-  assert_equal "$(downloads)" "2:demo-1.0-0.tar.bz2 2:one-1-0.tar.bz2 2:two-1-0.tar.bz2 "
+  run -0 --separate-stderr as_user srun -N3 --aq-requirements="$DEMO" sh -c "cat \$AQ_ENV_PREFIX/share/two"
+  assert_equal "$output" "111"
+  assert_equal "$(downloads)" "3:demo-1.0-0.tar.bz2 3:one-1-0.tar.bz2 3:two-1-0.tar.bz2 "
+  assert_equal "$(archives)" ""
   nothing_left
 }

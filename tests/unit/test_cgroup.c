@@ -374,7 +374,7 @@ static bool has_text(const char *path, const char *text)
 static void fill_group(const char *group)
 {
 	static const char *const files[] = { "memory.max", "memory.swap.max",
-					     "cpu.max", "pids.max",
+					     "cpu.max", "cpu.weight", "pids.max",
 					     "memory.events", "pids.events",
 					     "cgroup.procs",
 					     "cgroup.subtree_control" };
@@ -458,6 +458,9 @@ static int is_v2_limited(void)
 	    !cgroup_was_met(c, CGROUP_PROCESSES) ||
 	    cgroup_was_met(c, CGROUP_PROCESSES))
 		return 5;
+	cgroup_be_last(c);
+	if (!has_text("job/g/cpu.weight", "1"))
+		return 7;
 	put_file("job/job_7/cgroup.procs", "");
 	cgroup_leave(c);
 	/* back in the job's */
