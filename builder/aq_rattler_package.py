@@ -59,11 +59,12 @@ class Package:
         self.lock.write_bytes(REVISION.pack(times + 1) + sha256)
 
     def write_record(self, made: Path) -> None:
-        """Beside what was unpacked there, for who knows an unpacked package by that: conda."""
+        """Beside what was unpacked there: as conda knows a package of its cache, and the cache."""
         channel, _, file_name = self.url.rpartition("/")
         said = json.loads((made / "info" / "index.json").read_bytes())
         said |= {"url": self.url, "sha256": self.sha256, "fn": file_name, "channel": channel}
         (made / "info" / "repodata_record.json").write_text(json.dumps(said))
+        (self.place.parent / "urls.txt").touch()
 
     def is_here(self) -> bool:
         """Whether its archive is."""
