@@ -20,8 +20,6 @@
  * meanwhile, and less is on its way to who ends.
  */
 #define AMONG_OTHERS "2"
-/* It cannot run on this node. */
-#define EXIT_LACKING 5
 #define INPUT_MAX (AQ_LOCK_MAX + PACKAGES_SAID_MAX)
 
 static void start_in(const struct build *b, struct command *cmd,
@@ -119,11 +117,9 @@ static int run_on(struct build *b, struct command *cmd, struct aq_str *lines,
 	rc = run(b, cmd, err);
 	if (rc || cmd->exit_code == 0)
 		return rc;
-	if (cmd->exit_code == EXIT_LACKING)
-		b->sharing.has_no_fetcher = true;
 	if (cmd->exit_code == EXIT_TAKEN) {
 		b->verdict = BUILD_NOT_KEPT;
-		b->is_cache_bad = true;
+		b->is_cache_bad = !b->links_alone;
 		return aq_fail(err, AQ_SYS, "another archive's package has the place of one of these in the package cache");
 	}
 	return run_failed(b, cmd, failed,
@@ -179,6 +175,19 @@ static int unpack(struct build *b, const char *program, struct aq_err *err)
 	aq_strv_add(&cmd.argv, "--wait");
 	aq_strv_add(&cmd.argv, UNPACK_WAIT_S);
 	return run_on_lock(b, &cmd, "the packages cannot be unpacked", err);
+}
+
+int bundled_can_run(struct build *b, const char *program, struct aq_err *err)
+{
+	cleanup_command struct command cmd = COMMAND_INIT(PHASE_CLIENT);
+	int rc;
+
+	aq_strv_add(&cmd.argv, program);
+	aq_strv_add(&cmd.argv, "--version");
+	rc = run(b, &cmd, err);
+	return rc || cmd.exit_code == 0 ? rc :
+		run_failed(b, &cmd, "nothing can be fetched for other nodes",
+			   BUILD_FAULT, err);
 }
 
 int bundled_unpack_into(struct build *b, const char *cache, struct aq_err *err)

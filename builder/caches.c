@@ -69,13 +69,13 @@ static int drop(const char *name, void *arg, struct aq_err *err)
 static int drop_all(struct build *b, int work, struct aq_err *err)
 {
 	cleanup_close int caches = -1, bytecode = -1;
-	int rc = aq_flock_wait(b->conf, AQ_FLOCK_CACHES, AQ_FLOCK_EXCLUSIVE,
-			       build_is_over, b, &caches, err);
+	/* as aq_collect_inodes() takes them */
+	int rc = aq_flock_wait(b->conf, AQ_FLOCK_BYTECODE, AQ_FLOCK_EXCLUSIVE,
+			       build_is_over, b, &bytecode, err);
 
 	if (!rc)
-		rc = aq_flock_wait(b->conf, AQ_FLOCK_BYTECODE,
-				   AQ_FLOCK_EXCLUSIVE, build_is_over, b,
-				   &bytecode, err);
+		rc = aq_flock_wait(b->conf, AQ_FLOCK_CACHES, AQ_FLOCK_EXCLUSIVE,
+				   build_is_over, b, &caches, err);
 	if (!rc)
 		rc = read_mark(work, err);
 	if (rc != AQ_CORRUPT) /* somebody else was faster */

@@ -234,7 +234,7 @@ int cage_end_alone(struct build *b, struct aq_err *err)
 	if (!b->view[0])
 		return 0;
 	memcpy(view, b->view, sizeof(view));
-	b->view[0] = '\0';
+	b->view[0] = b->archives[0] = '\0';
 	rc = aq_open_dir(AT_FDCWD, b->work, &work, err);
 	if (!rc)
 		rc = take_prefix(b, work, view, err);

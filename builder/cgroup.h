@@ -58,7 +58,7 @@ void cgroup_say_lacks(const struct cgroup *c, const struct cgroup_limits *limits
 		      char ret[CGROUP_LACKS_SIZE]);
 /* From now on so many processes and threads, ours included. */
 void cgroup_limit_processes(const struct cgroup *c, uint64_t n);
-/* From now on all others get the processors before it. */
+/* From now on it has a tenth of the processors' time that each group beside it has. */
 void cgroup_be_last(const struct cgroup *c);
 /* Whether it was met since this was last asked. */
 bool cgroup_was_met(struct cgroup *c, enum cgroup_kind kind);

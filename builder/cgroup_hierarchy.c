@@ -20,6 +20,9 @@
 /* With less not even the supervisor would run on, in bytes. */
 #define MEMORY_LEAST ((uint64_t)64 * 1024 * 1024)
 /* A period of the scheduler's, in microseconds: the kernel's own. */
+/* A tenth of the kernel's own (100; 1024). */
+#define CPU_WEIGHT_LAST 10
+#define CPU_SHARES_LAST 102
 #define CPU_PERIOD 100000
 /* How often what was killed is looked for, and how long it may take to be gone, in
  * milliseconds: a process that waits for the disk ends afterwards.
@@ -202,9 +205,11 @@ void hierarchy_limit_processes(const struct hierarchy *h, uint64_t n)
 
 void hierarchy_be_last(const struct hierarchy *h)
 {
-	/* the least that the kernel takes; another controller's has no such file */
-	(void)write_number(h->fd, h->is_v2 ? "cpu.weight" : "cpu.shares",
-			   h->is_v2 ? 1 : 2);
+	/* another controller's has no such file */
+	if (h->is_v2)
+		(void)write_number(h->fd, "cpu.weight", CPU_WEIGHT_LAST);
+	else
+		(void)write_number(h->fd, "cpu.shares", CPU_SHARES_LAST);
 }
 
 uint64_t hierarchy_met(const struct hierarchy *h, enum cgroup_kind kind)

@@ -37,7 +37,9 @@ void hierarchy_go_back(const struct hierarchy *h);
 void hierarchy_end(struct hierarchy *h, const char *name);
 
 void hierarchy_limit_processes(const struct hierarchy *h, uint64_t n);
-/* Others get the processors before it, where the hierarchy has them. */
+/* A tenth of the processors' time that each group beside it has, where they are given by
+ * groups.
+ */
 void hierarchy_be_last(const struct hierarchy *h);
 /* How often the limit of that kind was met; not of processors. */
 uint64_t hierarchy_met(const struct hierarchy *h, enum cgroup_kind kind);

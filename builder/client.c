@@ -8,6 +8,7 @@
 #include "builder/cage.h"
 #include "builder/packages.h"
 #include "builder/shared.h"
+#include "builder/shared_talk.h"
 #include "common/io.h"
 #include "common/sources.h"
 
@@ -105,13 +106,22 @@ static int share_packages(struct build *b, const struct dialect *d,
 			  const char *client, struct aq_err *err)
 {
 	char program[BUILD_PATH_MAX];
+	struct aq_err why = { 0 };
+	int rc = 0;
 
 	snprintf(program, sizeof(program), "%s", client);
-	if (d->download && !b->links_alone)
+	if (!shared_is_used(b) || (d->download && !b->links_alone))
 		return shared_archives(b, d, program, err);
-	if (find_bundled(d, program, sizeof(program)))
+	if (!find_bundled(d, program, sizeof(program)))
+		rc = aq_fail(&why, AQ_SYS, "aq-rattler is not there, which fetches packages for others");
+	else if (d != &dialect_bundled)
+		rc = bundled_can_run(b, program, &why);
+	if (!rc)
 		return shared_archives(b, &dialect_bundled, program, err);
-	return b->is_fetch ? aq_fail(err, AQ_SYS, "aq-rattler is not there, which fetches packages for others") : 0;
+	if (b->is_fetch || b->verdict == BUILD_ENDED)
+		return aq_fail(err, AQ_SYS, "%s", why.text);
+	say(b, "shared_dir: %s", why.text);
+	return 0;
 }
 
 /* In a work area of its own. */

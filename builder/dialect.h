@@ -55,6 +55,11 @@ AQ_CHECK int client_fetch(struct build *b, struct aq_err *err);
  */
 AQ_CHECK int bundled_download_wheels(struct build *b, const char *program,
 				     struct aq_err *err);
+/* Whether that client can run on this node: it may lack py-rattler.  AQ_SYS: no, with what it
+ * says; or BUILD_ENDED.
+ */
+AQ_CHECK int bundled_can_run(struct build *b, const char *program,
+			     struct aq_err *err);
 /* Unpack what is in b->archives, if anything is, into 'cache', below b->inside, for another
  * client, which knows it there by rattler's lock or conda's record, and fetches what could not be
  * unpacked.  Fails with BUILD_ENDED alone.

@@ -35,7 +35,9 @@ const char *limits_met(struct build *b, enum phase phase);
 /* A program failed and said 'text': the limit that this tells of, or NULL. */
 const char *limits_say(struct build *b, enum phase phase, int exit_code,
 		       const char *text);
-/* From now on others get the processors before us: this process and what it starts. */
+/* From now on this process, and what it starts, has a tenth of the processors' time that
+ * others get: of our session, of other sessions, of control groups beside ours.
+ */
 void limits_be_last(struct build *b);
 /* The build is over: nothing is left of its control group. */
 void limits_end(struct build *b);

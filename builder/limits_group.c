@@ -19,8 +19,10 @@
  */
 #define SLOTS_MAX 1024
 #define SLOT_LOCK "cgroup-"
-/* The nice value of what nobody waits for: the highest. */
-#define NICE_LAST 19
+/* The nice value of what nobody waits for: a tenth of the processors' time that others
+ * get, as of its control group.  With less it would take for ever on a node that is full.
+ */
+#define NICE_LAST 10
 
 /* "aq-build-RUNDIR-": others' are none of ours */
 static void make_stem(const struct build *b, char *ret, size_t size)

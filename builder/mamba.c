@@ -10,9 +10,10 @@
  *   empty, where FETCH is everything.
  * - The mambas first only fetch, into the package cache: what they unpacked is
  *   looked at before they link it, which they do without credentials, as what they
- *   link may be run.  conda knows no such step of an explicit list; what it finds unpacked,
- *   with a record of the URL and SHA-256 that it is asked for, it does not fetch.  Since 2.6 they
+ *   link may be run.  conda knows no such step of an explicit list.  Since 2.6 they
  *   unpack into a directory of each channel: packages_flatten().
+ * - What conda finds unpacked, with a record of the URL and SHA-256 that it is asked for,
+ *   it does not fetch.
  * - conda cannot be told to leave link scripts out; the mambas are.
  * - No rc file is read: conda's CONDARC names an empty one, MAMBA_NO_RC is `true`
  *   (`1` is not understood, and neither CONDARC nor MAMBARC may be set with it), HOME

@@ -120,5 +120,6 @@ int packages_flatten(const struct build *b, struct aq_err *err)
 		rc = flatten(pkgs, path, err);
 	}
 	/* where nobody else looks at it, it is only collected less well */
-	return rc == AQ_MISS && (b->is_personal || b->is_private) ? 0 : rc;
+	return rc == AQ_MISS && (b->view[0] || b->is_personal || b->is_private) ?
+		0 : rc;
 }

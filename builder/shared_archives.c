@@ -167,8 +167,7 @@ static int get(struct build *b, const struct shared_wanted *w,
 	int rc = 0;
 
 	snprintf(dir, sizeof(dir), "%s/%s", b->inside, w->place);
-	while (!rc && job.done != SHARED_ALL_GROUPS && !b->sharing.is_off &&
-	       !b->sharing.has_no_fetcher)
+	while (!rc && job.done != SHARED_ALL_GROUPS && !b->sharing.is_off)
 		rc = get_some(b, w, &job, err);
 	return rc;
 }

@@ -28,7 +28,6 @@ struct sharing {
 	struct shared_process locks, archives;
 	unsigned groups; /* of archives, that this node downloads now */
 	bool is_off; /* not for this build any more */
-	bool has_no_fetcher; /* the bundled client, where it is to fetch, cannot run */
 	bool is_alone; /* what it resolves to is for this node */
 	bool is_adopted; /* b->lock is another node's */
 	bool is_next; /* b->lock is published once it is built … */

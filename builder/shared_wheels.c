@@ -60,7 +60,7 @@ int shared_wheels(struct build *b, const char *program, bool is_kept,
 	struct aq_err why = { 0 };
 
 	b->wheels[0] = '\0';
-	if (!shared_is_used(b) || b->sharing.is_off || b->sharing.has_no_fetcher)
+	if (!shared_is_used(b) || b->sharing.is_off)
 		return 0;
 	shared_add_names(b, AQ_LOCK_WHEEL, &names);
 	if (!names.n || names.broken)

@@ -261,12 +261,13 @@ int aq_collect_inodes(const struct aq_conf *conf, const ino_t *inodes, size_t n,
 	cleanup_close int caches = -1, bytecode = -1;
 	struct caches c = { .conf = conf, .inodes = inodes, .n_inodes = n,
 			    .sub = "work/pkgs" };
-	int rc = aq_flock_wait(conf, AQ_FLOCK_CACHES, AQ_FLOCK_EXCLUSIVE, NULL,
-			       NULL, &caches, err);
+	/* who compiles takes its time, and builds would wait for us */
+	int rc = aq_flock_wait(conf, AQ_FLOCK_BYTECODE, AQ_FLOCK_EXCLUSIVE,
+			       NULL, NULL, &bytecode, err);
 
 	if (!rc)
-		rc = aq_flock_wait(conf, AQ_FLOCK_BYTECODE, AQ_FLOCK_EXCLUSIVE,
-				   NULL, NULL, &bytecode, err);
+		rc = aq_flock_wait(conf, AQ_FLOCK_CACHES, AQ_FLOCK_EXCLUSIVE,
+				   NULL, NULL, &caches, err);
 	if (!rc)
 		rc = aq_collect_each_entry(conf, c.sub, aq_collect_entry, &c, err);
 	if (!rc)

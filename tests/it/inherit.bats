@@ -247,10 +247,10 @@ is_compiled() {
 }
 no_mark() { [[ -z $(find "$(it_cache n1)/work/bytecode/pending" -type f) ]]; }
 
-# is_last PID: all others get the processors before it, of other sessions too.
+# is_last PID: it leaves the processors to others, of other sessions too.
 is_last() {
-  [[ $(ps -o ni= -p "$1" | tr -d ' ') == 19 ]] &&
-    { [[ ! -e /proc/$1/autogroup ]] || grep -q ' nice 19$' "/proc/$1/autogroup"; }
+  [[ $(ps -o ni= -p "$1" | tr -d ' ') == 10 ]] &&
+    { [[ ! -e /proc/$1/autogroup ]] || grep -q ' nice 10$' "/proc/$1/autogroup"; }
 }
 
 # check_bytecode PYTHON N: what wheels have of it, N files at least, is what its

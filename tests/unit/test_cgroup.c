@@ -459,7 +459,7 @@ static int is_v2_limited(void)
 	    cgroup_was_met(c, CGROUP_PROCESSES))
 		return 5;
 	cgroup_be_last(c);
-	if (!has_text("job/g/cpu.weight", "1"))
+	if (!has_text("job/g/cpu.weight", "10"))
 		return 7;
 	put_file("job/job_7/cgroup.procs", "");
 	cgroup_leave(c);
