@@ -1,229 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* builder/shared_store.c, shared_archives_serve.c, shared_talk.c. */
-#include "tests/unit/unit.h"
+/* builder/shared_archives_serve.c, shared_talk.c. */
+#include "tests/unit/archives.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "builder/builder.h"
 #include "builder/run_inside.h"
-#include "builder/shared_store.h"
 #include "builder/shared_talk.h"
-#include "common/io.h"
 
 #define KEY "ab34567890123456789012345678901234567890123456789012345678901234"
 
-static int setup(void **state)
-{
-	static char top[64];
-
-	snprintf(top, sizeof(top), "/tmp/aq-archives.XXXXXX");
-	*state = mkdtemp(top);
-	return !*state || chmod(top, 0755) < 0;
-}
-
-static int teardown(void **state)
-{
-	return aq_remove_tree(AT_FDCWD, *state, NULL);
-}
-
-/* -- files -- */
-
-/* sha256sum of "x" */
-#define SHA_X "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
-#define ARCHIVE SHA_X ".conda"
 /* The group of a 2 */
 #define OF_ARCHIVE " 4\n"
 #define KIND_OF_ARCHIVE "claim2-"
-
-/* The directory 'name' below, where the archive is 'text' (NULL: not). */
-static int make_here(const char *top, const char *name, const char *text)
-{
-	char path[256];
-	int fd = -1;
-
-	snprintf(path, sizeof(path), "%s/%s", top, name);
-	assert_int_equal(mkdir(path, 0755), 0);
-	assert_int_equal(aq_open_dir(AT_FDCWD, path, &fd, NULL), 0);
-	if (text)
-		assert_int_equal(aq_write_file(fd, ARCHIVE, text, strlen(text),
-					       NULL), 0);
-	return fd;
-}
-
-static int count_call(void *arg, struct aq_err *err)
-{
-	(void)err;
-	++*(int *)arg;
-	return 0;
-}
-
-static void an_archive_is_what_its_name_says(void **state)
-{
-	cleanup_str struct aq_str text = AQ_STR_INIT(16);
-	cleanup_close int a = make_here(*state, "a", "x");
-	cleanup_close int b = make_here(*state, "b", NULL);
-	int calls = 0;
-	struct shared_store at_a = { *state, geteuid(), a, NULL, NULL, NULL };
-	struct shared_store at_b = { *state, geteuid(), b, NULL, count_call, &calls };
-	char path[256];
-
-	assert_int_equal(shared_store_get(&at_b, ARCHIVE, NULL), AQ_MISS);
-	assert_int_equal(shared_store_put(&at_b, ARCHIVE, NULL), AQ_MISS);
-	assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
-	assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
-	assert_int_equal(shared_store_get(&at_b, ARCHIVE, NULL), 0);
-	assert_int_equal(aq_read_file(b, ARCHIVE, &text, NULL), 0);
-	assert_string_equal(aq_str_get(&text), "x");
-	assert_true(calls > 0);
-	snprintf(path, sizeof(path), "%s/packages/2d/" ARCHIVE, (char *)*state);
-	/* damaged: it goes, nothing is left here, and it can be shared again */
-	for (int i = 0; i < 3; i++) {
-		assert_int_equal(unlinkat(b, ARCHIVE, 0), 0);
-		assert_int_equal(i ? chmod(path, 0666) : truncate(path, 2), 0);
-		assert_int_equal(shared_store_get(&at_b, ARCHIVE, NULL),
-				 AQ_CORRUPT);
-		assert_int_equal(access(path, F_OK), -1);
-		assert_int_equal(faccessat(b, ARCHIVE ".copy", F_OK, 0), -1);
-		assert_int_equal(faccessat(b, ARCHIVE, F_OK, 0), -1);
-		assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
-		assert_int_equal(shared_store_get(&at_b, ARCHIVE, NULL), 0);
-	}
-}
-
-/* Put something with an archive's name there. */
-static void put_odd(const char *path, int which)
-{
-	char below[300];
-	int fd;
-
-	switch (which) {
-	case 0:
-		assert_int_equal(mkfifo(path, 0644), 0);
-		break;
-	case 1:
-		assert_int_equal(symlink("/dev/zero", path), 0);
-		break;
-	case 2:
-		assert_int_equal(mkdir(path, 0755), 0);
-		snprintf(below, sizeof(below), "%s/below", path);
-		assert_int_equal(mkdir(below, 0755), 0);
-		break;
-	default: /* as large as it says, and nothing in it */
-		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-		assert_true(fd >= 0);
-		assert_int_equal(ftruncate(fd, (64ll << 30) + 1), 0);
-		close(fd);
-	}
-}
-
-static void what_is_no_archive_goes(void **state)
-{
-	cleanup_close int a = make_here(*state, "a", "x");
-	cleanup_close int b = make_here(*state, "b", NULL);
-	int calls = 0;
-	struct shared_store at_a = { *state, geteuid(), a, NULL, NULL, NULL };
-	struct shared_store at_b = { *state, geteuid(), b, NULL, count_call, &calls };
-	char path[256];
-
-	assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
-	snprintf(path, sizeof(path), "%s/packages/2d/" ARCHIVE, (char *)*state);
-	for (int i = 0; i < 4; i++) {
-		assert_int_equal(unlink(path), 0);
-		put_odd(path, i);
-		assert_int_equal(shared_store_get(&at_b, ARCHIVE, NULL),
-				 AQ_CORRUPT);
-		assert_int_equal(access(path, F_OK), -1);
-		assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
-	}
-	/* none of it was copied */
-	assert_int_equal(calls, 0);
-}
-
-static void what_can_be_used_is_tried(void **state)
-{
-	struct aq_err err = { 0 };
-	char path[256];
-
-	assert_int_equal(shared_store_try(*state, geteuid(), &err), 0);
-	snprintf(path, sizeof(path), "%s/packages/00", (char *)*state);
-	/* nothing is left */
-	assert_int_equal(rmdir(path), 0);
-	snprintf(path, sizeof(path), "%s/packages", (char *)*state);
-	assert_int_equal(chmod(path, 0777), 0);
-	assert_int_equal(shared_store_try(*state, geteuid(), &err), AQ_SYS);
-	assert_non_null(strstr(err.text, "'packages' is user"));
-}
-
-/* A file there that was last written so many seconds ago. */
-static void put_half(const char *top, const char *name, long ago)
-{
-	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
-	char path[256];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/packages/2d/%s", top, name);
-	f = fopen(path, "we");
-	assert_non_null(f);
-	assert_int_equal(fclose(f), 0);
-	times[1].tv_sec = time(NULL) - ago;
-	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
-}
-
-static bool is_there(const char *top, const char *name)
-{
-	char path[256];
-
-	snprintf(path, sizeof(path), "%s/packages/2d/%s", top, name);
-	return access(path, F_OK) == 0;
-}
-
-static void what_was_copied_by_half_goes_after_a_day(void **state)
-{
-	cleanup_close int a = make_here(*state, "a", "x");
-	struct shared_store at_a = { *state, geteuid(), a, NULL, NULL, NULL };
-	char path[256];
-
-	assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
-	put_half(*state, "new-1", 25L * 3600);
-	put_half(*state, "new-2", 23L * 3600);
-	put_half(*state, "other", 25L * 3600);
-	snprintf(path, sizeof(path), "%s/packages/2d/" ARCHIVE, (char *)*state);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(shared_store_put(&at_a, ARCHIVE, NULL), 0);
-	assert_false(is_there(*state, "new-1"));
-	assert_true(is_there(*state, "new-2"));
-	assert_true(is_there(*state, "other"));
-	assert_true(is_there(*state, ARCHIVE));
-}
-
-static void only_what_a_network_brings_is_shared(void **state)
-{
-	struct aq_lock_item item = { .kind = AQ_LOCK_CONDA, .sha256 = SHA_X };
-	static const char *const bad[] = { "file:///c/noarch/a-1-0.conda",
-					   "https://h/noarch/a-1-0.zip" };
-	char name[SHARED_ARCHIVE_SIZE];
-
-	(void)state;
-	item.url = (char[]){ "https://h/noarch/a-1-0.tar.bz2" };
-	assert_true(shared_archive_name(&item, name));
-	assert_string_equal(name, SHA_X ".tar.bz2");
-	item.kind = AQ_LOCK_WHEEL;
-	assert_false(shared_archive_name(&item, name));
-	item.kind = AQ_LOCK_CONDA;
-	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-		item.url = (char *)(uintptr_t)bad[i];
-		assert_false(shared_archive_name(&item, name));
-	}
-}
 
 /* -- who copies archives for a build -- */
 
@@ -588,16 +380,9 @@ static void who_waits_for_long_is_heard_to_the_end(void **state)
 	free(b);
 }
 
-#define IN_DIR(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		IN_DIR(an_archive_is_what_its_name_says),
-		IN_DIR(what_is_no_archive_goes),
-		IN_DIR(what_can_be_used_is_tried),
-		IN_DIR(what_was_copied_by_half_goes_after_a_day),
-		cmocka_unit_test(only_what_a_network_brings_is_shared),
 		IN_DIR(who_copies_says_so_before_it_is_told),
 		IN_DIR(who_publishes_the_rest_has_the_claim),
 		IN_DIR(who_lacks_many_says_little),
