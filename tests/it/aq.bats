@@ -31,6 +31,7 @@ CONF
 }
 
 teardown_file() {
+  wait_until "$IT_BEHIND_SECONDS" no_builder_is_left
   [[ -z ${IT_DIR-} || -n ${AQ_IT_KEEP-} ]] || rm -rf "$IT_DIR"
 }
 
@@ -123,7 +124,7 @@ YAML
   run -0 --separate-stderr user aq run layer.yaml -- python -c 'import os; print(os.environ["AQ_RESOLUTION"], os.environ["AQ_ENV_PREFIX"])'
   assert_contains "$output" "inherited "
   prefix=${output#inherited }
-  wait_until 60 test -e "$prefix/lib/python3.9/site-packages/joblib/__pycache__/parallel.cpython-39.pyc"
+  wait_until "$IT_BEHIND_SECONDS" test -e "$prefix/lib/python3.9/site-packages/joblib/__pycache__/parallel.cpython-39.pyc"
   run -0 --separate-stderr user aq base list --json
   assert_contains "$output" '"children": 1'
 }

@@ -62,7 +62,7 @@ teardown() {
   run -0 --separate-stderr as_user srun --aq-requirements="$(asks 2)" sh -c 'echo "$AQ_RESOLUTION"'
   assert_equal "$output" created
   it_begin
-  wait_while "$IT_JOB_SECONDS" it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   runs reused
   assert_equal "$(how)" "with a worker"
   wait_until "$IT_JOB_SECONDS" is_reused_at_hand

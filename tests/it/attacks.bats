@@ -343,7 +343,7 @@ it_base() { aq --node "$1" base list --json | jq -r '.bases[0].name'; }
     echo "{channels: [conda-forge, hostile], dependencies: [python=3.12, aq-victim, {pip: [aq-names]}], variables: {N: $node}}" | it_file names.yaml >/dev/null
     rm -f "$(it_cache "$node")"/logs/*
     run -0 --separate-stderr as_user "${all[@]}" "$(command -v srun)" -w "$node" --aq-requirements="$IT_SUBMIT/names.yaml" /bin/true
-    wait_while "$IT_JOB_SECONDS" it_has_workers "$node"
+    wait_while "$IT_BEHIND_SECONDS" it_has_workers "$node"
     run ! touched
     run ! grep -h ATTACK "$(it_cache "$node")"/logs/*
     names=$(cat "$(it_cache "$node")"/logs/* | sed -n 's/^NAME //p' | sort -u)

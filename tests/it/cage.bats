@@ -32,7 +32,7 @@ setup() {
   VICTIM=$(cd "$CACHE/envs/$OTHER" && find . -name '*.sh' -links +1 | head -n 1)
 }
 teardown() {
-  wait_while "$IT_JOB_SECONDS" it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   it_end
 }
 
@@ -93,7 +93,7 @@ builds() {
   local name=$1
   shift
   run --separate-stderr "$@" aq --node n1 build --json "$IT_SUBMIT/$name.yaml"
-  wait_while "$IT_JOB_SECONDS" it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   said=$(cat "$CACHE"/logs/*.log | grep '^ATTACK' || :)
   if [[ $said == "" ]]; then
     printf '%s\n' "$output" "$stderr" >&2

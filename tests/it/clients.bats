@@ -76,7 +76,7 @@ client_builds() {
     it_forget
     be "$client"
     prefix=$(as_user srun --aq-requirements="$file" printenv AQ_ENV_PREFIX)
-    wait_while "$IT_JOB_SECONDS" it_has_workers n1
+    wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
     [[ -e $prefix/lib/python3.9/site-packages/idna/__pycache__/core.cpython-39.pyc ]]
     run -0 aq --node n1 verify --contents
   done

@@ -303,7 +303,7 @@ waits_for_lock() {
   assert_equal "$output" reused
   assert_equal "$(built | tr '\n' ' ')" "1 2 3 "
   # whoever asks for many keys leaves nothing for each, refused or not
-  wait_while "$IT_JOB_SECONDS" it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   assert_equal "$(it_key_files n1)" ""
   assert_equal "$(find "$(it_cache n1)"/work/pass/* -prune ! -name bytecode)" ""
 }

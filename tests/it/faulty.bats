@@ -12,7 +12,7 @@ setup_file() { it_node "$BATS_TEST_DIRNAME/../clients/faulty"; }
 teardown_file() { [[ -z ${IT_DIR-} || -n ${AQ_IT_KEEP-} ]] || rm -rf "$IT_DIR"; }
 
 setup() {
-  wait_while 30 somebody_works # a builder, once it has answered
+  wait_while "$IT_BEHIND_SECONDS" somebody_works # a builder, once it has answered
   rm -rf "${IT_DIR:?}/lib" "${IT_DIR:?}/run" "${IT_DIR:?}/run-public"
 }
 
@@ -28,7 +28,7 @@ build_with() {
 # Nothing is left that could be taken for an environment, nor anybody.
 nothing_is_left() {
   assert_equal "$(find "$IT_DIR/lib/envs" "$IT_DIR/lib/work/envs" "$IT_DIR/lib/meta" -mindepth 1)" ""
-  wait_while 30 somebody_works
+  wait_while "$IT_BEHIND_SECONDS" somebody_works
 }
 
 # A fault is remembered for some seconds; a new cache knows nothing of it.
@@ -65,7 +65,7 @@ fails() {
 
 @test "what a client leaves running is ended with it" {
   build_with daemon -0
-  wait_while 30 somebody_works
+  wait_while "$IT_BEHIND_SECONDS" somebody_works
 }
 
 @test "a link out of the prefix is only a link" {

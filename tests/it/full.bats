@@ -104,7 +104,7 @@ nothing_is_left() {
   assert_contains "$stderr" "make room there"
   is_there "$one"
   it_begin
-  wait_until 10 nobody_works
+  wait_until "$IT_BEHIND_SECONDS" nobody_works
   nothing_is_left
   # the next one of an array is told the same at once
   run -125 --separate-stderr as_user srun -w n1 --aq-requirements="$(asks 4)" true
@@ -171,6 +171,6 @@ nothing_is_left() {
   assert_contains "$stderr" "of which 'min_free' keeps 52.4 MB"
   assert_contains "$stderr" "make room there"
   it_begin
-  wait_until 10 nobody_works
+  wait_until "$IT_BEHIND_SECONDS" nobody_works
   nothing_is_left
 }

@@ -85,7 +85,7 @@ frees() { python3 -c 'import json,sys; print(json.load(sys.stdin)["freed"])'; }
   it_limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
   aq --node n1 build "$(asks 3)" >/dev/null 2>&1
   aq --node n1 build "$(asks 4)" >/dev/null 2>&1
-  wait_while 30 it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   # the caches stay: what is shared with them is not freed
   exec 9>"$IT_DIR/nodes/n1/run/locks/caches"
   flock -s 9
@@ -128,7 +128,7 @@ PY
   aq --node n1 build --isolated "$(asks 1)"
   aq --node n1 build "$(it_file linked.yaml <<<'{dependencies: [python=3.9, pip, six]}')"
   aq --node n1 build "$(asks 2)"
-  wait_while 60 it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   while read -r name kind; do
     kinds+="$kind "
     read -r own shared < <(blocks "$CACHE/envs/$name")
@@ -215,7 +215,7 @@ rows_are_whole() {
   for ((round = 1; round <= tries; round++)); do
     it_limits "max_age = 0" "min_free = 0"
     for i in 1 2 3 4; do build "$(asks "$i")" >/dev/null; done
-    wait_while 30 it_has_workers n1
+    wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
     it_limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
     aq --node n1 gc >/dev/null 2>&1 3>&- &
     pid=$!

@@ -32,7 +32,7 @@ hang_end() {
   go_on
   scancel --quiet --user="$AQ_TEST_USER"
   wait_until "$IT_JOB_SECONDS" cluster_is_idle "$IT_DIR" || :
-  wait_while 30 it_has_workers n1 || :
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1 || :
   take_away "$LIB"
   take_away "$RUN"
   it_end
@@ -117,7 +117,7 @@ is_waiting() {
 all_is_well() {
   go_on
   wait_until "$IT_JOB_SECONDS" cluster_is_idle "$IT_DIR"
-  wait_while "$IT_JOB_SECONDS" it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   it_nodes_are_fine
   runs reused || { cat "$IT_DIR/err" >&2; return 1; }
   it_begin

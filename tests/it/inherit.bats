@@ -232,10 +232,10 @@ PY
   local file first
   file=$(asks scikit-learn==1.6.0 threadpoolctl)
   build "$file"
-  wait_until "$IT_JOB_SECONDS" is_compiled
+  wait_until "$IT_BEHIND_SECONDS" is_compiled
   first=$prefix
   build "$(asks scikit-learn==1.6.0 threadpoolctl sklearn-free-plugin)"
-  wait_until "$IT_JOB_SECONDS" is_compiled
+  wait_until "$IT_BEHIND_SECONDS" is_compiled
   [[ $prefix != "$first" ]]
   [[ $first/lib/python3.9/site-packages/sklearn/__pycache__/base.cpython-39.pyc -ef \
     $prefix/lib/python3.9/site-packages/sklearn/__pycache__/base.cpython-39.pyc ]]
@@ -282,8 +282,8 @@ PY
   assert_equal "$(find "$prefix/lib/python3.12/site-packages" -name '*.pyc' | head -n 1)" ""
   wait_until "$IT_JOB_SECONDS" is_last "$(it_builders n1)"
   exec {lock}>&-
-  wait_until "$IT_JOB_SECONDS" no_mark
-  wait_while 30 it_has_workers n1
+  wait_until "$IT_BEHIND_SECONDS" no_mark
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   assert_equal "$(stat -c '%U %a %h' "$prefix/lib/python3.12/site-packages/joblib/__pycache__/parallel.cpython-312.pyc")" "root 444 1"
   check_bytecode 3.12 50
   assert_equal "$(find "$prefix" -perm /222 ! -type l | head -n 1)" ""
@@ -297,7 +297,7 @@ PY
   assert_equal "$((own + shared))" "$(du -s --block-size=1 "$prefix" | cut -f1)"
   build "$(asks joblib==1.4.2 threadpoolctl==3.5.0)" --isolated
   assert_equal "$kind" created
-  wait_until "$IT_JOB_SECONDS" no_mark
+  wait_until "$IT_BEHIND_SECONDS" no_mark
   [[ $prefix/lib/python3.9/site-packages/pip/__pycache__/__main__.cpython-39.pyc -ef \
     $(first_base)/lib/python3.9/site-packages/pip/__pycache__/__main__.cpython-39.pyc ]]
 }

@@ -44,7 +44,7 @@ a = json.load(open(sys.argv[1])); print(a["prefix"], a["resolution"])' "$IT_DIR/
 # forget PREFIX: what collecting would do.
 forget() {
   local name=${1##*/}
-  wait_while 30 it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   it_drop_row n1 "$name"
   rm -rf "${CACHE:?}/envs/$name" "$CACHE/meta/$name"
 }
@@ -77,7 +77,7 @@ imports() { as_user env -i PATH="$prefix/bin:/usr/bin:/bin" python -c "import $1
   local file tree sha pyc damage
   file=$(asks pure aq-pure==1.0)
   build "$file"
-  wait_while 30 it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   assert_equal "$(pycs "$prefix" | wc -l)" 2
   sha=$(sha256sum "$WHEELS/aq_pure-1.0-py3-none-any.whl" | cut -d' ' -f1)
   tree=$CACHE/work/bytecode/3.9/$sha
@@ -92,7 +92,7 @@ imports() { as_user env -i PATH="$prefix/bin:/usr/bin:/bin" python -c "import $1
     build "$file"
     assert_equal "$kind" inherited
     imports aq_pure.more
-    wait_while 30 it_has_workers n1
+    wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
     # every one a plain file of the one who makes them, with two names
     while read -r pyc; do
       assert_equal "$(stat -c '%F %U %a' "$pyc")" "regular file $AQ_BUILDER_USER 444"
@@ -108,9 +108,9 @@ imports() { as_user env -i PATH="$prefix/bin:/usr/bin:/bin" python -c "import $1
     --claim ../../../bin/python3.9 --claim '../../../../../../etc/passwd' --claim /etc/passwd
   it_wheel aq-pure 2.0 --file 'aq_pure/__init__.py=VALUE = 20'
   build "$(asks claims-1 aq-claims aq-pure==1.0)"
-  wait_while 30 it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   build "$(asks claims-2 aq-claims aq-pure==2.0)"
-  wait_while 30 it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   run -0 as_user env -i PATH="$prefix/bin:/usr/bin:/bin" python -c 'import aq_pure; print(aq_pure.VALUE)'
   assert_equal "$output" 20
   mine=$(find "$CACHE/work/bytecode" -name index -exec cat {} +)
@@ -134,7 +134,7 @@ imports() { as_user env -i PATH="$prefix/bin:/usr/bin:/bin" python -c "import $1
   it_wheel aq-file 1.0 --file aq_file/__init__.py= --file aq_file/__pycache__= --file 'aq_file/x.py/y.py='
   build "$(asks file aq-file)"
   imports aq_file
-  wait_while 30 it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
 
   it_wheel aq-climbs 1.0 --file ../../../../aq_climbed.py=
   ! build "$(asks climbs aq-climbs)" || [[ -z $(find "$CACHE" -name aq_climbed.py -not -path "$prefix/*" -not -path "*/work/wheels/*") ]]
@@ -163,7 +163,7 @@ PYTHON
   build "$(it_file compiles.yaml <<<'{dependencies: [python=3.12, {pip: [aq-compiles]}]}')"
   assert_equal "$kind" created
   assert_contains "$(cat "$prefix/lib/python3.12/py_compile.py")" trap
-  wait_while 60 it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   while read -r pyc; do
     assert_equal "$(stat -c '%F %U %a %h' "$pyc")" "regular empty file root 444 1"
     n=$((n + 1))
@@ -188,13 +188,13 @@ PYTHON
     mapfile -t builders < <(it_builders n1)
     ((${#builders[@]} == 0)) || kill -KILL "${builders[@]}" || :
     wait "$pid" || :
-    wait_while 10 it_has_workers n1
+    wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   done
   build "$file"
   imports aq_pure.more
   # it may be there already, and the next builder sees to its byte-code
   aq --node n1 build --refresh "$file" >/dev/null
-  wait_while 30 it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   assert_equal "$(pycs "$prefix" | wc -l)" 2
   assert_equal "$(it_half_built n1)" ""
 }

@@ -20,11 +20,11 @@ setup() {
   it_begin
   it_open
   limits
-  wait_while "$IT_JOB_SECONDS" it_has_workers "$NODE" # that compile for the base
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers "$NODE" # that compile for the base
 }
 teardown() {
   it_open
-  wait_while "$IT_JOB_SECONDS" it_has_workers "$NODE"
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers "$NODE"
   it_end
 }
 

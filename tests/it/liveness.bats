@@ -33,7 +33,7 @@ teardown() {
 }
 
 # A builder that still makes byte-code uses what it built.
-gc() { wait_while "$IT_JOB_SECONDS" it_has_workers n1 && it_gc n1 "$@"; }
+gc() { wait_while "$IT_BEHIND_SECONDS" it_has_workers n1 && it_gc n1 "$@"; }
 
 # WORK N: a program that says when it has begun, and uses its environment once
 # it may go on.

@@ -63,7 +63,7 @@ is_queued() { [[ -n $(squeue -h -n aq-build) ]]; }
   kill -TERM $pid
   wait || :
   wait_while "$IT_JOB_SECONDS" is_queued
-  wait_while "$IT_JOB_SECONDS" it_has_workers n1
-  wait_while "$IT_JOB_SECONDS" it_has_workers n2
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n2
   assert_equal "$(it_builds n1) $(it_builds n2)" "0 0"
 }

@@ -250,7 +250,7 @@ PY
     assert_equal "$output" good
     assert_contains "$stderr" "package 'wrong-index-1.0-0' has in the package cache another file than its index says: 'share/w'"
     assert_equal "$(find "$PKGS" -type d -name 'wrong-index*')$(ls "$PKGS/../alone")" ""
-    wait_while "$IT_JOB_SECONDS" it_has_workers n1
+    wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
     run -0 aq --node n1 verify --contents
   done
 }
@@ -278,6 +278,6 @@ run_in_background() {
 # it_forget_environments: the caches stay.
 it_forget_environments() {
   it_begin
-  wait_while "$IT_JOB_SECONDS" it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   rm -rf "$(it_cache n1)"/{envs,meta,cache.db*} "$IT_DIR/nodes/n1/run" "$IT_DIR/nodes/n1/run-public"
 }

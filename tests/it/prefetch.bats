@@ -47,7 +47,7 @@ has_tried() { [[ $(it_attempts n1) -ge "$1" ]] && ! it_has_workers n1; }
   allocates --aq-requirements="$SMALL" "AQ_VERBOSE=1 srun printenv AQ_RESOLUTION"
   wait_until "$IT_JOB_SECONDS" is_built 1
   assert_equal "$(steps)" 0
-  wait_while 30 it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   goes_on
   assert_equal "$(<"$IT_SUBMIT/alloc.status")" 0
   assert_equal "$(<"$IT_SUBMIT/alloc.out")" reused
@@ -83,7 +83,7 @@ has_tried() { [[ $(it_attempts n1) -ge "$1" ]] && ! it_has_workers n1; }
   allocates --aq-requirements="$SMALL" true
   wait_until "$IT_JOB_SECONDS" it_is_at_gate
   goes_on
-  wait_while 30 it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   it_open
   assert_equal "$(it_builds n1)" 0
   rm "$IT_SUBMIT/go" "$IT_SUBMIT/alloc.status"
@@ -138,7 +138,7 @@ has_tried() { [[ $(it_attempts n1) -ge "$1" ]] && ! it_has_workers n1; }
     as_user SLURM_CONF="$FORGED" FORGE="$(printf '%s' "$1" | sha256sum | cut -d ' ' -f 1)" FORGE_REQUEST="$1" \
       sbatch --wait -n1 -o /dev/null --wrap "until test -e $IT_SUBMIT/go; do sleep 0.1; done" 2>"$IT_DIR/forged.err" >&2 3>&- &
     wait_until "$IT_JOB_SECONDS" it_is_marked
-    wait_while "$IT_JOB_SECONDS" it_has_workers n1
+    wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
     touch "$IT_SUBMIT/go"
     wait $!
     rm "$IT_SUBMIT/go"

@@ -91,7 +91,7 @@ PY
 # is_closed PREFIX: everything of it is root's, linked once, and nobody writes it; once
 # its byte-code, which comes behind the answer, has only the place that it is for.
 is_closed() {
-  wait_while "$IT_JOB_SECONDS" it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   assert_equal "$(find "$1" \( ! -uid 0 -o -perm /7222 -o -type f -links +1 \) ! -type l | head -n 3)" ""
   assert_equal "$(find "$1" -type l ! -uid 0)" ""
 }

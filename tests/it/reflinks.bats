@@ -41,7 +41,7 @@ size() { echo $(($(aq --node n1 show --json "$1" | it_number "$2") / 1024)); }
   before=$(used_kb)
   run -0 --separate-stderr aq --node n1 build "$file"
   assert_contains "$output" linked
-  wait_until "$IT_JOB_SECONDS" is_compiled "$file"
+  wait_until "$IT_BEHIND_SECONDS" is_compiled "$file"
   grown=$(($(used_kb) - before))
   own=$(size "$file" size_own)
   shared=$(size "$file" size_shared)

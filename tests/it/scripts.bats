@@ -69,7 +69,7 @@ private() { echo "$(it_cache n1)/private/$(id -u "$1")"; }
   assert_contains "$stderr" "running the link script of 'aa-second'"
   grep -rqx 'a message' "$(private "$AQ_TEST_USER")/logs"
   [[ ! -e $one/.messages.txt ]]
-  wait_while "$IT_JOB_SECONDS" it_has_workers n1 # for its byte-code directories are opened
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1 # for its byte-code directories are opened
   assert_equal "$(find "$one" \( ! -uid 0 -o -perm /7222 \) ! -type l | head -n 3)" ""
   # it is there by now, and the look-up goes there at once
   runs "$AQ_TEST_USER" "$file" sh -c 'echo "$AQ_RESOLUTION $CONDA_PREFIX"'
@@ -218,7 +218,7 @@ exit 0"
   echo "$output $stderr"
   assert_equal "$status" 0
   assert_equal "$output" "42"$'\n'"idna"
-  wait_while "$IT_JOB_SECONDS" it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   name=$(newest)
   env=$(private "$AQ_TEST_USER")/envs/$name
   echo damage >>"$env/answer"

@@ -66,7 +66,7 @@ is_made_by_others() {
   it_forget_failures n1
   run -0 --separate-stderr it_unsealed aq --node n1 build --json "$1"
   prefix=$(it_number prefix <<<"$output")
-  wait_while "$IT_JOB_SECONDS" it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   it_drop_row n1 "${prefix##*/}"
   rm -r "$prefix" "$CACHE/meta/${prefix##*/}"
 }
@@ -170,7 +170,7 @@ exit 0
 SH
   for python in 3.9 3.12; do
     build "$(wheel_in $python aq-pure)"
-    wait_while 30 it_has_workers n1
+    wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
     before=$(find "$prefix" -printf '%p %m %U %s %C@\n' | sort)
     run -0 --separate-stderr as_user srun --aq-requirements="$(wheel_in $python aq-pure)" bash "$IT_SUBMIT/change.sh"
     assert_equal "$output" ""

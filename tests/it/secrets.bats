@@ -304,7 +304,7 @@ client_pid() { pgrep -f -u "$AQ_BUILDER_USER" "$IT_DIR/client/" | head -n 1; }
   for pid in $(it_builders n1); do kill -KILL "$pid"; done
   it_open
   it_wait "$JOB"
-  wait_while "$IT_JOB_SECONDS" it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   lacks aq-secrets /proc/[0-9]*/mountinfo 2>/dev/null
   assert_equal "$(find "$(it_cache n1)/work/secrets" -mindepth 1)" ""
 }

@@ -318,7 +318,7 @@ hangs_later() {
   assert_contains "$(cat "$IT_DIR/n3.err")" "this node goes on alone"
   kill -CONT "$(<"$IT_DIR/stopped")"
   # and what hung is gone
-  wait_while 30 pgrep -u "$AQ_BUILDER_USER" -f "aq-builder .*$IT_DIR/"
+  wait_while "$IT_BEHIND_SECONDS" pgrep -u "$AQ_BUILDER_USER" -f "aq-builder .*$IT_DIR/"
 }
 
 @test "what is private never goes there" {

@@ -99,7 +99,7 @@ impossible() { it_file impossible.yaml <<<'{channels: [conda-forge], dependencie
   wait_until "$IT_JOB_SECONDS" it_is_at_gate
   scancel "$first"
   it_wait "$first"
-  wait_while 10 it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   assert_equal "$(outcomes)" '{"hit":1,"created":1,"waited":1,"bound":1,"ended":1}'
 }
 

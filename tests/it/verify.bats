@@ -89,7 +89,7 @@ PY
     "base created created inherited linked"
   # while byte-code is made too
   is_clean
-  wait_while 60 it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   is_clean
   # and the sizes are du's
   local env
@@ -108,7 +108,7 @@ PY
   "${mine[@]}" build linked.yaml
   run -0 --separate-stderr "${mine[@]}" verify --contents
   assert_contains "$output" "3 environments, all of them are what their locks say"
-  wait_while 60 pgrep -u "$AQ_TEST_USER" aq-builder
+  wait_while "$IT_BEHIND_SECONDS" pgrep -u "$AQ_TEST_USER" aq-builder
   run -0 --separate-stderr "${mine[@]}" verify --contents
   as_user chmod u+w "$own/lib/python3.9/site-packages"
   as_user rm "$own/lib/python3.9/site-packages/threadpoolctl.py"
@@ -142,19 +142,19 @@ PY
   local site
   KIND=inherited
   build "$KIND"
-  wait_while 60 it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   site=$prefix/lib/python3.9/site-packages
   chmod 4755 "$site/threadpoolctl.py"
   repairs "'lib/python3.9/site-packages/threadpoolctl.py' has mode 04755, not 0555"
-  wait_while 60 it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   # another's, in its place
   cp --remove-destination "$site/__pycache__/threadpoolctl.cpython-39.pyc" "$site/__pycache__/aq_verify.cpython-39.pyc"
   repairs "'lib/python3.9/site-packages/__pycache__/aq_verify.cpython-39.pyc' of package 'aq-verify' was changed"
-  wait_while 60 it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   # that of the package, shared
   flip "$site/__pycache__/threadpoolctl.cpython-39.pyc"
   repairs "'lib/python3.9/site-packages/__pycache__/threadpoolctl.cpython-39.pyc' of package 'threadpoolctl' was changed"
-  wait_while 60 it_has_workers n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   sed -i '1s/.*/#!\/bin\/false/' "$prefix/bin/aq-verify"
   repairs "'bin/aq-verify' of package 'aq-verify' was changed"
   run -0 "$prefix/bin/aq-verify"

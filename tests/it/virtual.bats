@@ -48,7 +48,7 @@ teardown() { it_end; }
 has_driver() {
   local node=$IT_DIR/nodes/${2-n1}
   it_begin
-  wait_while "$IT_JOB_SECONDS" it_has_workers "${node##*/}"
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers "${node##*/}"
   rm -rf "$node/driver" "$node/run" "$node/run-public"
   [[ -z $1 ]] || echo "$1" >"$node/driver"
 }
