@@ -109,8 +109,10 @@ static int share_packages(struct build *b, const struct dialect *d,
 	struct aq_err why = { 0 };
 	int rc = 0;
 
+	if (!shared_is_used(b) || b->sharing.is_off)
+		return 0;
 	snprintf(program, sizeof(program), "%s", client);
-	if (!shared_is_used(b) || (d->download && !b->links_alone))
+	if (d->download && !b->links_alone)
 		return shared_archives(b, d, program, err);
 	if (!find_bundled(d, program, sizeof(program)))
 		rc = aq_fail(&why, AQ_SYS, "aq-rattler is not there, which fetches packages for others");

@@ -229,8 +229,6 @@ int shared_archives(struct build *b, const struct dialect *d,
 	struct aq_err why = { 0 };
 	int rc = 0;
 
-	if (!shared_is_used(b) || b->sharing.is_off)
-		return 0;
 	if (b->is_fetch || b->links_alone)
 		shared_add_names(b, AQ_LOCK_CONDA, &names);
 	else

@@ -207,7 +207,7 @@ has_wheel() {
 
 # fetches_with NAME: with that client, which AQ_IT_CLIENT may be, or its stand-in.
 fetches_with() {
-  [[ ${AQ_IT_CLIENT-} == *"$1" ]] || echo "client = $(it_stand_in "$1")" >>"$AQ_CONF"
+  it_client_is "$1"
   it_forget
   rm -rf "${SHARED:?}"/*
   run -0 --separate-stderr aq --node n1 fetch "$PURE"
@@ -224,7 +224,7 @@ fetches_with() {
 @test "with another client wheels travel once too, and aq fetches for it (a real one's, or its stand-in's)" {
   local alone
   it_has_bundled
-  [[ ${AQ_IT_CLIENT-} == *mamba ]] || echo "client = $(it_stand_in micromamba)" >>"$AQ_CONF"
+  it_client_is mamba
   as_one_alone "$BOTH"
   fetches_with mamba
   fetches_with conda

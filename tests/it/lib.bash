@@ -443,6 +443,9 @@ PY
   echo "$path"
 }
 
+# it_client_is NAME: it is the one that AQ_IT_CLIENT is, if it has that name, else its stand-in.
+it_client_is() { [[ ${AQ_IT_CLIENT-} == *"$1" ]] || echo "client = $(it_stand_in "$1")" >>"$AQ_CONF"; }
+
 # it_has_bundled: from now on aq-rattler is installed where Python has what it needs;
 # it_has_no_bundled: no more.
 it_has_bundled() {

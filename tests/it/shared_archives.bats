@@ -267,14 +267,11 @@ twin() {
   run ! grep -r hush-hush "$SHARED" "$IT_DIR/n1.err" "$IT_DIR/nodes/n1/lib/logs"
 }
 
-# client_is NAME: it is the one that AQ_IT_CLIENT is, if it has that name, else its stand-in.
-client_is() { [[ ${AQ_IT_CLIENT-} == *"$1" ]] || echo "client = $(it_stand_in "$1")" >>"$AQ_CONF"; }
-
 # travels_once NAME: archives do with that client, and a node gets them without the channel.
 travels_once() {
   local damaged
   it_has_bundled
-  client_is "$1"
+  it_client_is "$1"
   three
   run -0 --separate-stderr as_user srun -N4 --aq-requirements="$DEMO" sh -c "cat \$AQ_ENV_PREFIX/share/two"
   assert_equal "$output" "1111"
@@ -322,7 +319,7 @@ without_network() {
 
 @test "a mamba that finds another channel's package in its place has the archives from the others" {
   it_has_bundled
-  client_is mamba
+  it_client_is mamba
   twin
   build n2
   DEMO=$TWIN build n1
@@ -340,7 +337,7 @@ without_network() {
 
 # What nodes have without py-rattler is their client's alone.
 @test "with conda, where nothing fetches for others, each node builds by itself" {
-  client_is conda
+  it_client_is conda
   three
   run -0 --separate-stderr as_user srun -N3 --aq-requirements="$DEMO" sh -c "cat \$AQ_ENV_PREFIX/share/two"
   assert_equal "$output" "111"
