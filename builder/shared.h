@@ -38,9 +38,10 @@ AQ_CHECK int shared_resolve_instead(struct build *b, struct aq_err *err);
  */
 void shared_built(struct build *b);
 
-/* Where shared_is_used(), before 'd' links b->lock: what of its conda packages is not unpacked here comes from
- * shared_dir to b->archives, or is fetched, there too, and published.  What is not
- * there then the client fetches as always.  Fails with BUILD_ENDED alone.
+/* Where shared_is_used(), before 'd' links b->lock: what of its conda packages is not
+ * unpacked here comes from shared_dir to b->archives, or is fetched, there too, and
+ * published.  What is not there then the client fetches as always.  Fails with
+ * BUILD_ENDED alone.
  */
 AQ_CHECK int shared_archives(struct build *b, const struct dialect *d,
 			     const char *program, struct aq_err *err);
