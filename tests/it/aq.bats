@@ -30,10 +30,7 @@ CONF
   export IT_SUBMIT channel tools
 }
 
-teardown_file() {
-  wait_until "$IT_BEHIND_SECONDS" no_builder_is_left
-  [[ -z ${IT_DIR-} || -n ${AQ_IT_KEEP-} ]] || rm -rf "$IT_DIR"
-}
+teardown_file() { it_alone_down; }
 
 # user NAME=VALUE... COMMAND...: as the test user, with a home of the test's
 user() { as_user -C "$IT_SUBMIT" HOME="$IT_DIR/home" AQ_CONF="$AQ_CONF" "$@"; }

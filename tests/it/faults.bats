@@ -14,10 +14,9 @@ setup_file() {
   # all that was built goes
   printf '%s\n' "max_size = 1" "grace = 0" >>"$AQ_CONF"
 }
-teardown_file() { [[ -z ${IT_DIR-} || -n ${AQ_IT_KEEP-} ]] || rm -rf "$IT_DIR"; }
+teardown_file() { it_alone_down; }
 setup() {
-  # what goes on once it was answered
-  wait_while "$IT_JOB_SECONDS" pgrep -f "^aq-builder .*$AQ_CONF"
+  it_alone_idle
   rm -rf "${IT_DIR:?}/lib" "$IT_DIR/run" "$IT_DIR/run-public"
 }
 
@@ -81,7 +80,7 @@ faults() {
   aq base add "$python" --file "$IT_DIR/req.yaml"
   echo "{channels: [conda-forge], dependencies: [x=1, python=$python]}" >"$IT_DIR/req.yaml"
   aq pin "$(aq build --json "$IT_DIR/req.yaml" | jq -r '.prefix | split("/")[-1]')"
-  wait_while "$IT_JOB_SECONDS" pgrep -f "^aq-builder .*$AQ_CONF"
+  it_alone_idle
   verify_program
   before=$(inodes)
   for kind in open read look lock memory; do faults verify "$kind"; done

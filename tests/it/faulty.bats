@@ -9,15 +9,12 @@ load lib
 
 setup_file() { it_node "$BATS_TEST_DIRNAME/../clients/faulty"; }
 
-teardown_file() { [[ -z ${IT_DIR-} || -n ${AQ_IT_KEEP-} ]] || rm -rf "$IT_DIR"; }
+teardown_file() { it_alone_down; }
 
 setup() {
-  wait_while "$IT_BEHIND_SECONDS" somebody_works # a builder, once it has answered
+  it_alone_idle
   rm -rf "${IT_DIR:?}/lib" "${IT_DIR:?}/run" "${IT_DIR:?}/run-public"
 }
-
-# somebody_works: a builder, or what one has started.
-somebody_works() { pgrep -u "$AQ_BUILDER_USER,$AQ_PROBE_USER" >/dev/null || pgrep -x aq-builder >/dev/null; }
 
 # build_with FAULT [RUN'S OPTION]
 build_with() {
@@ -28,7 +25,7 @@ build_with() {
 # Nothing is left that could be taken for an environment, nor anybody.
 nothing_is_left() {
   assert_equal "$(find "$IT_DIR/lib/envs" "$IT_DIR/lib/work/envs" "$IT_DIR/lib/meta" -mindepth 1)" ""
-  wait_while "$IT_BEHIND_SECONDS" somebody_works
+  it_alone_idle
 }
 
 # A fault is remembered for some seconds; a new cache knows nothing of it.
@@ -65,7 +62,7 @@ fails() {
 
 @test "what a client leaves running is ended with it" {
   build_with daemon -0
-  wait_while "$IT_BEHIND_SECONDS" somebody_works
+  it_alone_idle
 }
 
 @test "a link out of the prefix is only a link" {

@@ -23,7 +23,7 @@ setup_file() {
   aq --node n1 base add 3.9 --file "$(it_file base.yaml <<<'{dependencies: [python=3.9, pip]}')" >/dev/null
 }
 teardown_file() {
-  wait_until "$IT_JOB_SECONDS" nobody_works || :
+  wait_until "$IT_BEHIND_SECONDS" nobody_works || :
   ! mountpoint -q "$IT_DIR/nodes/n1/lib" || umount "$IT_DIR/nodes/n1/lib"
   it_down
 }
@@ -48,7 +48,7 @@ build() { basename "$(aq --node n1 build --json "$(asks "$1")" 2>/dev/null | it_
 # leave MIB: let so much of the disk be free.
 leave() {
   local free
-  wait_until "$IT_JOB_SECONDS" nobody_works
+  wait_until "$IT_BEHIND_SECONDS" nobody_works
   sync -f "$CACHE"
   free=$(df --output=avail -B1 "$CACHE" | tail -n 1)
   fallocate -l "$((free - ($1 << 20)))" "$CACHE/ballast"
@@ -135,7 +135,7 @@ nothing_is_left() {
   one=$(build 1)
   it_begin
   [[ $(stat -c %b "$CACHE/trash/.reserve") -gt 0 ]]
-  wait_until "$IT_JOB_SECONDS" nobody_works
+  wait_until "$IT_BEHIND_SECONDS" nobody_works
   # root and all: not a block is left
   run ! dd if=/dev/zero of="$CACHE/ballast" bs=64k status=none
   run ! dd if=/dev/zero of="$CACHE/ballast" bs=512 oflag=append conv=notrunc status=none
@@ -163,7 +163,7 @@ nothing_is_left() {
   refute_contains "$stderr" "less than min_free is free"
   is_gone "$one"
   # and fails where nothing can go, with what min_free keeps
-  wait_until "$IT_JOB_SECONDS" nobody_works
+  wait_until "$IT_BEHIND_SECONDS" nobody_works
   rm "$CACHE/ballast"
   leave 60
   it_limits "max_age = 0" "min_free = 50M" "grace = 3600"

@@ -172,8 +172,8 @@ for e in json.load(sys.stdin)["environments"]: print(e["name"], e["kind"])')
   it_limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
   run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$(asks 4)" printenv AQ_ENV_PREFIX
   one=$(basename "$output")
-  wait_until 30 gone "$one"
-  wait_until 30 grep -q "$one" "$CACHE/logs/gc.log" # written at its end
+  wait_until "$IT_JOB_SECONDS" gone "$one"
+  wait_until "$IT_JOB_SECONDS" grep -q "$one" "$CACHE/logs/gc.log" # written at its end
   it_limits "max_age = 0" "min_free = 0"
 }
 
@@ -274,8 +274,8 @@ uid_of() { aq --node n1 show --json "$1" | it_number uid; }
   run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$(asks 4)" printenv AQ_ENV_PREFIX
   two=$(basename "$output")
   # the epilog starts it
-  wait_until 30 gone "$mine"
-  wait_until 30 grep -q "^$mine  *quota" "$CACHE/logs/gc.log"
+  wait_until "$IT_JOB_SECONDS" gone "$mine"
+  wait_until "$IT_JOB_SECONDS" grep -q "^$mine  *quota" "$CACHE/logs/gc.log"
   named "$two" && named "$theirs"
   assert_equal "$(grep -c quota "$CACHE/logs/gc.log")" 1
   # and it is kept with the manifest

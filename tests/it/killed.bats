@@ -34,7 +34,7 @@ killed_at() {
   run -0 --separate-stderr as_user srun --aq-requirements="$file" printenv AQ_RESOLUTION
   assert_equal "$output" "created"
   assert_equal "$(it_builds n1)" 1
-  wait_until "$IT_JOB_SECONDS" it_is_clean n1
+  wait_until "$IT_BEHIND_SECONDS" it_is_clean n1
   run -0 --separate-stderr as_user srun --aq-requirements="$file" printenv AQ_RESOLUTION
   assert_equal "$output" "reused"
 }
@@ -78,7 +78,7 @@ killed_at() {
       sh -c 'cat "$AQ_ENV_PREFIX/etc/conda/activate.d/activate-demo.sh"'
     assert_contains "$output" "ACTIVATE_DEMO"
     # a builder ends a moment after it has answered
-    wait_until "$IT_JOB_SECONDS" it_is_clean n1 || find "$(it_cache n1)/work/envs" >&2
+    wait_until "$IT_BEHIND_SECONDS" it_is_clean n1 || find "$(it_cache n1)/work/envs" >&2
     it_is_clean n1
   done
 }

@@ -99,6 +99,20 @@ CONF
   echo '{channels: [conda-forge], dependencies: [x]}' >"$IT_DIR/req.yaml"
 }
 
+# it_alone_works: somebody builds there, or does what a builder does behind its answer.
+it_alone_works() { pgrep -u "$AQ_BUILDER_USER,$AQ_PROBE_USER" >/dev/null || pgrep -x aq-builder >/dev/null; }
+
+# it_alone_idle: until nobody does.
+it_alone_idle() { wait_while "$IT_BEHIND_SECONDS" it_alone_works; }
+
+# it_alone_down: end that node, with all who work for it.
+it_alone_down() {
+  [[ -n ${IT_DIR-} && -z ${AQ_IT_KEEP-} ]] || return 0
+  pkill -KILL -x aq-builder || :
+  it_alone_idle
+  rm -rf "$IT_DIR"
+}
+
 # it_down: end it; whatever outlived it is a failure.
 it_down() {
   local status=0
@@ -122,9 +136,21 @@ it_end() {
     touch "$IT_DIR/failed"
     # what bats does not show of a command that `run --separate-stderr` ran
     [[ -z ${stderr-} ]] || printf 'standard error of the last run:\n%s\n' "$stderr"
+    it_look
   }
   it_nodes_are_fine
 }
+
+# it_look: the cluster as it is, for who reads of a failure on a machine that is gone.
+readonly IT_LOOK_LINES=8 # of a log or an output
+it_look() {
+  local file
+  squeue --all --format='job %A %u %N %T %r'
+  ps -e -ww -o pid=,ppid=,user=,stat=,ni=,etimes=,wchan:20=,args= | cut -c -200
+  while read -r file; do
+    [[ ! -s $file ]] || printf '%s:\n%s\n' "$file" "$(tail -n "$IT_LOOK_LINES" "$file")"
+  done < <(find "$IT_DIR"/{log,submit,nodes/*/lib/logs} -maxdepth 1 \( -name '*.log' -o -name '*.out' \) -mmin -5)
+} 2>/dev/null
 
 it_nodes_are_fine() {
   local bad
@@ -177,7 +203,7 @@ it_forget() {
   local node
   it_begin
   for node in "${IT_DIR:?}"/nodes/*; do
-    # what goes on once a job has its answer
+    it_end_compiling "${node##*/}"
     wait_while "$IT_BEHIND_SECONDS" it_has_workers "${node##*/}"
     rm -rf "${node:?}/lib" "$node/run" "$node/run-public"
   done
@@ -345,6 +371,15 @@ it_builders() {
   for pid in $(pgrep -f -- "^[^ ]*aq-builder .*$IT_DIR/etc/aq.conf .*--node $1( |\$)"); do
     parent=$(ps -o ppid= -p "$pid") || continue # it is gone
     [[ $(ps -o comm= -p "${parent// /}") == aq-builder ]] || echo "$pid"
+  done
+}
+
+# it_end_compiling NODE: kill those that do what goes on once a job has its answer,
+# behind all others (builder/limits_group.c), for what is to be removed anyway.
+it_end_compiling() {
+  local pid
+  for pid in $(it_builders "$1"); do
+    [[ $(ps -o ni= -p "$pid") -lt 10 ]] || kill -KILL "$pid" 2>/dev/null || :
   done
 }
 

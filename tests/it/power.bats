@@ -9,7 +9,7 @@ setup() {
   it_node "$BATS_TEST_DIRNAME/../clients/faulty"
   echo cached >"$IT_DIR/bin/FAULT"
 }
-teardown() { [[ -z ${IT_DIR-} || -n ${AQ_IT_KEEP-} ]] || rm -rf "$IT_DIR"; }
+teardown() { it_alone_down; }
 
 # cuts FILE-SYSTEM OPERATION [EVERY]
 cuts() {

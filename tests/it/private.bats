@@ -276,7 +276,7 @@ SH
 
 @test "verify says whose is damaged, and repairs it as that user's" {
   local damaged env name
-  wait_while "$IT_JOB_SECONDS" it_has_builders n1 # its byte-code too
+  wait_while "$IT_BEHIND_SECONDS" it_has_builders n1 # its byte-code too
   # one that can be had again: what it came from has not changed since
   damaged=$(find "$(private)/envs" -name aq_vcs.py -print -quit)
   env=${damaged%%/lib/python*}
@@ -380,7 +380,7 @@ assert p["aq-part"]["url"].endswith("@" + p["aq-part"]["sha256"] + "#subdirector
   file=$(asks twice "aq-vcs @ $(url aq-vcs)" idna)
   run -0 --separate-stderr as_user srun -w n1 --aq-workflow=mine --aq-requirements="$file" true
   run -0 --separate-stderr as_user srun -w n1 --aq-workflow=mine --aq-requirements="$(it_small)" true
-  wait_while "$IT_JOB_SECONDS" it_has_builders n1
+  wait_while "$IT_BEHIND_SECONDS" it_has_builders n1
   run -0 --separate-stderr aq --node n1 workflow list --json
   assert_equal "$(jq -c '[.workflows[] | [.name, .private_to]] | sort' <<<"$output")" \
     "[[\"mine\",null],[\"mine\",$(id -u "$AQ_TEST_USER")]]"

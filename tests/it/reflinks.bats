@@ -16,7 +16,7 @@ setup_file() {
   chmod 755 "$lib"
 }
 teardown_file() {
-  wait_until "$IT_JOB_SECONDS" nobody_works || :
+  wait_until "$IT_BEHIND_SECONDS" nobody_works || :
   ! mountpoint -q "$IT_DIR/nodes/n1/lib" || umount "$IT_DIR/nodes/n1/lib"
   it_down
 }

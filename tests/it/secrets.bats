@@ -295,7 +295,7 @@ client_pid() { pgrep -f -u "$AQ_BUILDER_USER" "$IT_DIR/client/" | head -n 1; }
   it_wait "$JOB"
   assert_contains "$(cat "$IT_SUBMIT/${JOB}_"*.out)" "refuses the credentials"
   assert_equal "$(it_builds n1)" 0
-  wait_until "$IT_JOB_SECONDS" it_is_clean n1
+  wait_until "$IT_BEHIND_SECONDS" it_is_clean n1
 }
 
 @test "a killed builder leaves nothing" {
