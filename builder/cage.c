@@ -140,11 +140,8 @@ static int open_pass(const struct build *b, const char *name, int *ret_fd,
 		     struct aq_err *err)
 {
 	cleanup_close int dir = -1;
-	char path[2 * BUILD_PATH_MAX];
-	int rc;
+	int rc = cage_open_seen(b, b->pass, &dir, err);
 
-	snprintf(path, sizeof(path), "%s/%s/%s", b->work, b->view, b->pass);
-	rc = aq_open_dir(AT_FDCWD, path, &dir, err);
 	if (rc)
 		return rc;
 	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)

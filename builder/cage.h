@@ -3,6 +3,7 @@
  * write, and how much it may take.  Its form is its phase's.
  *
  *   cage.c      what lies below work/ for it
+ *   cage_seen.c how root opens that
  *   confine.c   the phases, and how a child becomes one
  *   mounts.c    what it sees
  *   limits.h    how much it may take
@@ -44,6 +45,11 @@ void cage_clean(const struct build *b);
  */
 AQ_CHECK int cage_begin_alone(struct build *b, struct aq_err *err);
 AQ_CHECK int cage_end_alone(struct build *b, struct aq_err *err);
+/* Open the directory 'name' of what clients see of work/, where builder_user could put
+ * links.  AQ_MISS: not there.
+ */
+AQ_CHECK int cage_open_seen(const struct build *b, const char *name, int *ret_fd,
+			    struct aq_err *err);
 /* Write the file STEM.SUFFIX, in a directory of the build's own, that a program in the
  * cage is to read; its path there.
  */

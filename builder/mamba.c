@@ -241,13 +241,11 @@ static int write_explicit(struct build *b, bool is_for_others,
 /* Each that is in b->archives into the cache ('is_in'), or the other way. */
 static int link_archives(const struct build *b, bool is_in, struct aq_err *err)
 {
-	cleanup_close int work = -1, pkgs = -1, archives = -1;
-	int rc = packages_open_area(b, &work, err);
+	cleanup_close int pkgs = -1, archives = -1;
+	int rc = cage_open_seen(b, "pkgs", &pkgs, err);
 
 	if (!rc)
-		rc = aq_open_below(work, "pkgs", &pkgs, err);
-	if (!rc)
-		rc = aq_open_below(work, b->archives, &archives, err);
+		rc = cage_open_seen(b, b->archives, &archives, err);
 	for (size_t i = 0; !rc && i < b->lock->n_items; i++) {
 		const struct aq_lock_item *item = &b->lock->items[i];
 		char name[SHARED_ARCHIVE_SIZE];

@@ -50,15 +50,6 @@ static int open_places(const struct build *b, struct places *ret,
 	return rc ? rc : aq_open_below(work, PACKAGES_CHECKED, &ret->checked, err);
 }
 
-int packages_open_area(const struct build *b, int *ret_fd, struct aq_err *err)
-{
-	cleanup_close int work = -1;
-	int rc = aq_open_dir(AT_FDCWD, b->work, &work, err);
-
-	return rc ? rc : aq_open_below(work, b->view[0] ? b->view : ".", ret_fd,
-				       err);
-}
-
 /* False: it is no name of a directory, whatever clients make of it. */
 static bool name_dir(const struct aq_lock_item *item, char ret[PACKAGES_DIR_SIZE])
 {

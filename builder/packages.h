@@ -25,8 +25,6 @@
  */
 AQ_CHECK int packages_prepare(struct build *b, bool *ret_is_in_the_way,
 			      struct aq_err *err);
-/* Root's name of what a client sees of work/: builder_user could put links there. */
-AQ_CHECK int packages_open_area(const struct build *b, int *ret_fd, struct aq_err *err);
 /* Before one unpacks b->lock: where it has a directory for each channel, that is the
  * cache itself.  AQ_MISS: what is there is in the way.
  */

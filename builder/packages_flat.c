@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "builder/cage.h"
 #include "common/io.h"
 #include "common/text.h"
 
@@ -103,12 +104,10 @@ static int flatten(int pkgs, char *path, struct aq_err *err)
 
 int packages_flatten(const struct build *b, struct aq_err *err)
 {
-	cleanup_close int work = -1, pkgs = -1;
+	cleanup_close int pkgs = -1;
 	char path[PATH_MAX], last[PATH_MAX] = "";
-	int rc = packages_open_area(b, &work, err);
+	int rc = cage_open_seen(b, "pkgs", &pkgs, err);
 
-	if (!rc)
-		rc = aq_open_below(work, "pkgs", &pkgs, err);
 	for (size_t i = 0; !rc && i < b->lock->n_items; i++) {
 		const struct aq_lock_item *item = &b->lock->items[i];
 

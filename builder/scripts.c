@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "builder/builder.h"
+#include "builder/cage.h"
 #include "builder/dialect.h"
 #include "common/db.h"
 #include "common/io.h"
@@ -110,14 +111,11 @@ static int judge_package(const char *package, void *arg, struct aq_err *err)
 
 int scripts_judge_unpacked(struct build *b, struct aq_err *err)
 {
-	cleanup_close int work = -1, pkgs = -1;
-	char path[sizeof(b->view) + 8];
+	cleanup_close int pkgs = -1;
 	struct unpacked u = { .b = b };
 	struct aq_err ignored;
 
-	snprintf(path, sizeof(path), "%s/pkgs", b->view);
-	if (aq_open_dir(AT_FDCWD, b->work, &work, &ignored) != 0 ||
-	    aq_open_below(work, path, &pkgs, &ignored) != 0)
+	if (cage_open_seen(b, "pkgs", &pkgs, &ignored) != 0)
 		return 0;
 	u.pkgs = pkgs;
 	return aq_each_entry(pkgs, "pkgs", judge_package, &u, err);

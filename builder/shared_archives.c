@@ -82,14 +82,12 @@ static int hear(struct build *b, const struct shared_wanted *w,
 }
 
 /* What was fetched is told; until it is published what others had meanwhile is heard. */
-static int tell(struct build *b, const struct shared_program *told, bool is_whole,
-		struct aq_err *err)
+static int tell(struct build *b, const struct shared_program *told, struct aq_err *err)
 {
 	enum shared_heard heard = SHARED_HEARD_GOT;
 	int rc = 0;
 
-	if (!shared_tell(b, &b->sharing.archives, told,
-			 is_whole ? SHARED_TELL_LOCK : SHARED_TELL_OVER, "", 0))
+	if (!shared_tell(b, &b->sharing.archives, told, SHARED_TELL_OVER, "", 0))
 		return 0;
 	while (!rc && heard == SHARED_HEARD_GOT)
 		rc = shared_hear(b, &b->sharing.archives, &heard, NULL, err);
@@ -114,7 +112,7 @@ static int fetch(struct build *b, const struct shared_wanted *w,
 		shared_drop(&b->sharing.archives);
 		return aq_fail(err, (enum aq_class)failed, "%s", why.text);
 	}
-	rc = b->sharing.is_off ? 0 : tell(b, &told, !failed, err);
+	rc = b->sharing.is_off ? 0 : tell(b, &told, err);
 	if (!failed)
 		job->done |= job->ours;
 	else if (job->takes_all) /* nobody else is at work */
