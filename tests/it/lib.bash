@@ -100,7 +100,8 @@ CONF
 }
 
 # it_alone_works: somebody builds there, or does what a builder does behind its answer.
-it_alone_works() { pgrep -u "$AQ_BUILDER_USER,$AQ_PROBE_USER" >/dev/null || pgrep -x aq-builder >/dev/null; }
+# In a cache of one's own the client is nobody's but that user's.
+it_alone_works() { pgrep -u "$AQ_BUILDER_USER,$AQ_PROBE_USER" >/dev/null || pgrep -f -- "$IT_DIR/" >/dev/null; }
 
 # it_alone_idle: until nobody does.
 it_alone_idle() { wait_while "$IT_BEHIND_SECONDS" it_alone_works; }
@@ -145,7 +146,7 @@ it_end() {
 readonly IT_LOOK_LINES=8 # of a log or an output
 it_look() {
   local file
-  squeue --all --format='job %A %u %N %T %r'
+  timeout 10 squeue --all --format='job %A %u %N %T %r'
   ps -e -ww -o pid=,ppid=,user=,stat=,ni=,etimes=,wchan:20=,args= | cut -c -200
   while read -r file; do
     [[ ! -s $file ]] || printf '%s:\n%s\n' "$file" "$(tail -n "$IT_LOOK_LINES" "$file")"
