@@ -59,13 +59,12 @@ void bytecode_name_trees(const struct build *b, const char *work,
 /* Keep it, unless it is gone or damaged. */
 static void take_compiler(struct build *b, const struct aq_base *base)
 {
-	char name[128], python[2 * BUILD_PATH_MAX];
+	char python[2 * BUILD_PATH_MAX];
 	cleanup_close int fd = -1;
 
-	snprintf(name, sizeof(name), AQ_FLOCK_HOLD "%s", base->env);
 	snprintf(python, sizeof(python), "%s/envs/%s/bin/python",
 		 b->conf->cache_dir, base->env);
-	if (aq_flock_try(b->conf, name, AQ_FLOCK_SHARED, &fd, NULL) != 0 ||
+	if (aq_flock_hold(b->conf, base->env, &fd, NULL) != 0 ||
 	    faccessat(AT_FDCWD, python, X_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
 	snprintf(b->compiler, sizeof(b->compiler), "%s", base->env);
@@ -233,7 +232,7 @@ static int link_compiled(struct build *b, struct aq_err *err)
 	return rc;
 }
 
-/* The committed environment 'm', as its builder would see it.  Others may have a
+/* The committed environment 'm', which is held, as its builder would see it.  Others may have a
  * base's place in use (rmdir(2) takes mounts away), so that stays.
  */
 static int catch_up(struct build *b, struct aq_manifest *m, bool is_base,
@@ -281,10 +280,14 @@ static int look_up(struct build *b, const char *name, struct aq_manifest **ret_m
 	return 0;
 }
 
-/* AQ_BUSY: it is being built; AQ_MISS: its builder was killed before the row. */
+/* AQ_BUSY: it is being built or collected; AQ_MISS: its builder was killed before the row.
+ * It is held until we are through: the next one of its lock would have its name, and its
+ * place below work/.
+ */
 static int catch_up_one(const struct build *from, const char *name)
 {
 	cleanup_manifest struct aq_manifest *m = NULL;
+	cleanup_close int hold = -1;
 	struct build b = *from;
 	struct aq_err err = { 0 };
 	bool is_base = false;
@@ -296,7 +299,12 @@ static int catch_up_one(const struct build *from, const char *name)
 	/* a mark is older than its environment's row */
 	rc = aq_flock_check_build(b.conf, name, &err);
 	if (!rc)
+		rc = aq_flock_hold(b.conf, name, &hold, &err);
+	if (!rc)
 		rc = look_up(&b, name, &m, &is_base, &err);
+	/* unless it has begun since, with the mark that it found */
+	if (rc == AQ_MISS && aq_flock_check_build(b.conf, name, &err) != 0)
+		rc = AQ_BUSY;
 	if (!rc)
 		rc = catch_up(&b, m, is_base, &err);
 	aq_text_make_printable_text(err.text);

@@ -12,7 +12,6 @@
 #include "builder/prefix.h"
 #include "builder/seal.h"
 #include "builder/seal_inside.h"
-#include "common/flock.h"
 #include "common/io.h"
 #include "common/layout.h"
 #include "common/sums.h"
@@ -245,9 +244,7 @@ int seal_is_of(const struct build *b, int envs, struct aq_err *err)
 	return 0;
 }
 
-/* Under hold-NAME, so that nobody collects it while its notes are exchanged.
- * AQ_BUSY: held meanwhile; AQ_MISS: it went.
- */
+/* AQ_MISS: it went. */
 static int note(const struct build *b, const struct aq_manifest *m,
 		const struct aq_str *sums, struct aq_err *err)
 {
@@ -256,14 +253,8 @@ static int note(const struct build *b, const struct aq_manifest *m,
 					.canonical = m->canonical };
 	cleanup_store struct aq_store *store = NULL;
 	cleanup_env struct aq_env *env = NULL;
-	cleanup_close int hold = -1;
-	char lock[128];
-	int rc;
+	int rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
 
-	snprintf(lock, sizeof(lock), AQ_FLOCK_HOLD "%s", b->name);
-	rc = aq_flock_try(b->conf, lock, AQ_FLOCK_SHARED, &hold, err);
-	if (!rc)
-		rc = aq_store_open(b->conf, AQ_STORE_BUILD, &store, err);
 	if (!rc)
 		rc = aq_store_find_exact(store, b->name, &env, err);
 	if (!rc && env->created != m->env->created)

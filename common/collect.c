@@ -265,8 +265,8 @@ static bool is_enough(void *polls)
 	return --*(int *)polls <= 0;
 }
 
-/* A builder of something that inherits from it has it, or aq run: for long.  Or
- * who notes what byte-code was added: for a few flushes of the disk.
+/* A builder of something that inherits from it has it, one that compiles its byte-code,
+ * or aq run: for long.
  */
 static int take_hold(const struct aq_conf *conf, const char *name, int *ret_fd,
 		     struct aq_err *err)

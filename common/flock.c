@@ -126,6 +126,15 @@ int aq_flock_wait(const struct aq_conf *conf, const char *name,
 	return rc;
 }
 
+int aq_flock_hold(const struct aq_conf *conf, const char *env, int *ret_fd,
+		  struct aq_err *err)
+{
+	char name[sizeof(AQ_FLOCK_HOLD) + AQ_ENV_NAME_SIZE];
+
+	snprintf(name, sizeof(name), AQ_FLOCK_HOLD "%s", env);
+	return aq_flock_try(conf, name, AQ_FLOCK_SHARED, ret_fd, err);
+}
+
 void aq_flock_remove(int dirfd, const char *name, int fd)
 {
 	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };

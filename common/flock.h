@@ -37,6 +37,12 @@ AQ_CHECK int aq_flock_wait(const struct aq_conf *conf, const char *name,
 			   bool (*is_cancelled)(void *arg), void *arg,
 			   int *ret_fd, struct aq_err *err);
 
+/* As aq_flock_try(), shared, AQ_FLOCK_HOLD of the environment 'env'.  AQ_BUSY: it is
+ * just being collected.
+ */
+AQ_CHECK int aq_flock_hold(const struct aq_conf *conf, const char *env,
+			   int *ret_fd, struct aq_err *err);
+
 /* Remove the file 'name' of the lock 'fd', open to read and write, if nobody else holds
  * it: by flock(2), or by fcntl(2) as one of builder/turn.c's.
  */

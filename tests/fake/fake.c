@@ -33,8 +33,13 @@ void fake_pause_self(void)
 
 bool fake_fails(const char *name)
 {
-	if (!fake || is_paused || __atomic_add_fetch(&fake->calls, 1, __ATOMIC_SEQ_CST) !=
-			     fake->fail_at)
+	int n;
+
+	if (!fake || is_paused)
+		return false;
+	n = __atomic_add_fetch(&fake->calls, 1, __ATOMIC_SEQ_CST);
+	if (n != fake->fail_at &&
+	    (!fake->fail_name || strcmp(name, fake->fail_name) != 0))
 		return false;
 	snprintf(fake->failed, sizeof(fake->failed), "%s", name);
 	return true;

@@ -5,7 +5,7 @@
  * them but what passes in Slurm.
  *
  * Every call that can fail (Slurm's functions and the system's, in seams.c) is
- * counted, and the one with number 'fail_at' fails.
+ * counted, and the one with number 'fail_at' fails, or those named 'fail_name'.
  */
 #ifndef AQ_FAKE_H
 #define AQ_FAKE_H
@@ -26,6 +26,7 @@ struct fake {
 	const char *plugstack; /* plugstack.conf's argument */
 	uint32_t job, step, n_tasks, uid;
 	int fail_at; /* 0: nothing fails */
+	const char *fail_name; /* NULL: none */
 	bool has_hung_disk; /* what is to be executed hangs there */
 	bool loses_request; /* the environment arrives without it */
 	const char *workflow; /* what somebody made of RIM_WORKFLOW; or NULL */

@@ -106,7 +106,7 @@ gone() { [[ ! -e $1 ]]; }
   submitted nightly.sh
   after=$(tail -n 1 "$IT_SUBMIT/nightly-$JOB.out")
   [[ $before == "$(it_cache n1)"/envs/* && $before != "$after" ]]
-  wait_until "$IT_JOB_SECONDS" gone "$before"
+  wait_until "$IT_BEHIND_SECONDS" gone "$before"
   [[ -d $after ]]
 }
 

@@ -172,7 +172,7 @@ for e in json.load(sys.stdin)["environments"]: print(e["name"], e["kind"])')
   it_limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
   run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$(asks 4)" printenv AQ_ENV_PREFIX
   one=$(basename "$output")
-  wait_until "$IT_JOB_SECONDS" gone "$one"
+  wait_until "$IT_BEHIND_SECONDS" gone "$one"
   wait_until "$IT_JOB_SECONDS" grep -q "$one" "$CACHE/logs/gc.log" # written at its end
   it_limits "max_age = 0" "min_free = 0"
 }
@@ -230,6 +230,29 @@ rows_are_whole() {
   it_limits "max_age = 0" "min_free = 0"
 }
 
+# compilers: those who make byte-code, at it.
+compilers() { pgrep -u "$AQ_BUILDER_USER" -f -- "$CACHE/envs/[^ ]*/bin/python -I -S -c"; }
+
+@test "whose byte-code is being made stays until that is done" {
+  local i one pids files=()
+  for i in {1..12}; do files+=(--file "aq_long_$i.py=$(printf 'x = 1\n%.0s' {1..15000})"); done
+  it_wheel aq-long 1.0 "${files[@]}"
+  it_limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
+  one=$(build "$(it_file long.yaml <<<'{dependencies: [python=3.9, {pip: [aq-long]}]}')")
+  wait_until "$IT_JOB_SECONDS" compilers
+  mapfile -t pids < <(compilers)
+  kill -STOP "${pids[@]}"
+  gc
+  named "$one"
+  # else who asks for it again would build below its name, and lose that to who compiles
+  assert_equal "$(build "$IT_SUBMIT/long.yaml")" "$one"
+  kill -CONT "${pids[@]}"
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
+  gc
+  gone "$one"
+  it_limits "max_age = 0" "min_free = 0"
+}
+
 @test "jobs that Slurm does not know any more are forgotten when asked" {
   local one
   it_limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
@@ -274,7 +297,7 @@ uid_of() { aq --node n1 show --json "$1" | it_number uid; }
   run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$(asks 4)" printenv AQ_ENV_PREFIX
   two=$(basename "$output")
   # the epilog starts it
-  wait_until "$IT_JOB_SECONDS" gone "$mine"
+  wait_until "$IT_BEHIND_SECONDS" gone "$mine"
   wait_until "$IT_JOB_SECONDS" grep -q "^$mine  *quota" "$CACHE/logs/gc.log"
   named "$two" && named "$theirs"
   assert_equal "$(grep -c quota "$CACHE/logs/gc.log")" 1

@@ -74,14 +74,14 @@ is_all_that_runs() { [[ $(squeue -h -o %i) == "$1" ]]; }
   touch "$IT_SUBMIT/go"
   it_wait "$job"
   assert_contains "$(cat "$IT_SUBMIT/$job"_*.out)" fine
-  wait_until "$IT_JOB_SECONDS" gone "$a"
+  wait_until "$IT_BEHIND_SECONDS" gone "$a"
   there "$b"
   assert_equal "$(current flow)" "$b"
   # and by a hit: both are there, one is asked for
   a=$(uses "$A")
   b=$(uses "$B" --aq-workflow=flow)
   uses "$A" --aq-workflow=flow >/dev/null
-  wait_until "$IT_JOB_SECONDS" gone "$b"
+  wait_until "$IT_BEHIND_SECONDS" gone "$b"
   assert_equal "$(current flow)" "$a"
 }
 
@@ -99,7 +99,7 @@ is_all_that_runs() { [[ $(squeue -h -o %i) == "$1" ]]; }
   settle
   there "$a"
   exec {hold}>&- {lock}>&-
-  wait_until "$IT_JOB_SECONDS" gone "$a"
+  wait_until "$IT_BEHIND_SECONDS" gone "$a"
   there "$b"
 }
 
@@ -111,7 +111,7 @@ is_all_that_runs() { [[ $(squeue -h -o %i) == "$1" ]]; }
   it_wait "$job"
   a=$(basename "$(cat "$IT_SUBMIT/$job"_*.out)")
   [[ $a != "$b" && $a == *-1 ]]
-  wait_until "$IT_JOB_SECONDS" gone "$a"
+  wait_until "$IT_BEHIND_SECONDS" gone "$a"
   assert_equal "$(current flow)" "$b"
   there "$b"
 }
@@ -134,7 +134,7 @@ is_all_that_runs() { [[ $(squeue -h -o %i) == "$1" ]]; }
   settle
   there "$b"
   uses "$A" --aq-workflow=two >/dev/null
-  wait_until "$IT_JOB_SECONDS" gone "$b"
+  wait_until "$IT_BEHIND_SECONDS" gone "$b"
   there "$a"
 }
 
@@ -182,7 +182,7 @@ has_builders() { [[ $(it_builders n1 | wc -l) == "$1" ]]; }
   assert_contains "$stderr" "several users have a workflow 'flow': say whose by --user"
   # removing it is each one's own
   as_user -u "$AQ_OTHER_USER" srun -w n1 --aq-workflow=flow --aq-workflow-remove true
-  wait_until "$IT_JOB_SECONDS" gone "$b"
+  wait_until "$IT_BEHIND_SECONDS" gone "$b"
   there "$a"
   assert_equal "$(current flow)" "$a"
 }
@@ -194,8 +194,8 @@ has_builders() { [[ $(it_builders n1 | wc -l) == "$1" ]]; }
   it_begin
   run -0 --separate-stderr as_user AQ_CONF="$IT_DIR/etc/aq.conf" aq workflow remove flow
   assert_equal "$output" $'n1: removed\nn2: removed'
-  wait_until "$IT_JOB_SECONDS" gone "$a"
-  wait_until "$IT_JOB_SECONDS" test ! -e "$(it_cache n2)/envs/$a"
+  wait_until "$IT_BEHIND_SECONDS" gone "$a"
+  wait_until "$IT_BEHIND_SECONDS" test ! -e "$(it_cache n2)/envs/$a"
   run -4 --separate-stderr aq --node n2 workflow show flow
   # submitted again it is back
   uses "$A" --aq-workflow=flow >/dev/null
@@ -219,7 +219,7 @@ has_builders() { [[ $(it_builders n1 | wc -l) == "$1" ]]; }
   uses "$A" --aq-workflow=flow >/dev/null
   run -0 --separate-stderr aq --node n1 workflow remove flow
   assert_equal "$output" "n1: removed"
-  wait_until "$IT_JOB_SECONDS" gone "$a"
+  wait_until "$IT_BEHIND_SECONDS" gone "$a"
   run -0 --separate-stderr aq --node n1 workflow list
   assert_equal "$output" "no workflows on this node"
 }
@@ -307,7 +307,7 @@ SH
   b=$(grep -hv "^aq: " "$IT_SUBMIT/$job"_*.out | sort -u)
   assert_equal "$(current flow)" "$b"
   as_user srun -w n1 -n1 --aq-requirements="$A" --aq-workflow=flow true : -n1 true
-  wait_until "$IT_JOB_SECONDS" gone "$b"
+  wait_until "$IT_BEHIND_SECONDS" gone "$b"
 }
 
 @test "what somebody writes into the variable harms nothing" {
