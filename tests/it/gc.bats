@@ -230,8 +230,14 @@ rows_are_whole() {
   it_limits "max_age = 0" "min_free = 0"
 }
 
-# compilers: those who make byte-code, at it.
-compilers() { pgrep -u "$AQ_BUILDER_USER" -f -- "$CACHE/envs/[^ ]*/bin/python -I -S -c"; }
+# compilers NAME: the pids of those who make its byte-code.
+compilers() {
+  local pid pids=()
+  for pid in $(pgrep -u "$AQ_BUILDER_USER" -f -- "/bin/python -I -S -c"); do
+    ! tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" | grep -qxF "$CACHE/envs/$1" || pids+=("$pid")
+  done
+  ((${#pids[@]})) && echo "${pids[@]}"
+}
 
 @test "whose byte-code is being made stays until that is done" {
   local i one pids files=()
@@ -239,8 +245,9 @@ compilers() { pgrep -u "$AQ_BUILDER_USER" -f -- "$CACHE/envs/[^ ]*/bin/python -I
   it_wheel aq-long 1.0 "${files[@]}"
   it_limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
   one=$(build "$(it_file long.yaml <<<'{dependencies: [python=3.9, {pip: [aq-long]}]}')")
-  wait_until "$IT_JOB_SECONDS" compilers
-  mapfile -t pids < <(compilers)
+  # others' may be made first
+  wait_until "$IT_BEHIND_SECONDS" compilers "$one"
+  read -ra pids < <(compilers "$one")
   kill -STOP "${pids[@]}"
   gc
   named "$one"
