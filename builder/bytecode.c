@@ -232,8 +232,8 @@ static int link_compiled(struct build *b, struct aq_err *err)
 	return rc;
 }
 
-/* The committed environment 'm', which is held, as its builder would see it.  Others may have a
- * base's place in use (rmdir(2) takes mounts away), so that stays.
+/* The committed environment 'm', which is held, as its builder would see it.  Others
+ * may have a base's place in use (rmdir(2) takes mounts away), so that stays.
  */
 static int catch_up(struct build *b, struct aq_manifest *m, bool is_base,
 		    struct aq_err *err)

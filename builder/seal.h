@@ -23,8 +23,8 @@ AQ_CHECK int seal_note_metadata(struct build *b, struct aq_err *err);
  * nothing says more than the lock.  seal() looks once more.
  */
 AQ_CHECK int seal_check_metadata(struct build *b, struct aq_err *err);
-/* Note what the committed and held environment 'm', at b->prefix, holds by now, byte-code
- * too: its sizes, and what no package's record speaks for (common/sums.h).
+/* Note what the committed environment 'm', at b->prefix, which is held, has by now,
+ * byte-code too: its sizes, and what no package's record speaks for (common/sums.h).
  * Reading all that takes longer than a layer's build: for when nobody waits.
  */
 AQ_CHECK int seal_note(const struct build *b, struct aq_manifest *m,

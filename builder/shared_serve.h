@@ -19,7 +19,7 @@
 #define SHARED_SAYS_LOCK "lock "       /* GENERATION LENGTH, and the lock */
 /* What it is told, until end of file; nothing, or nothing more: the build ended. */
 #define SHARED_TELL_WORK "work\n"     /* before one of these: a client is at work */
-#define SHARED_TELL_OVER "over\n"     /* no lock could be had; archives as far as they could */
+#define SHARED_TELL_OVER "over\n"     /* no lock was had; archives, as far as they were */
 #define SHARED_TELL_LOCK "publish\n"  /* and the lock */
 
 /* -- what both do -- */

@@ -21,6 +21,17 @@ static void allow_prefetch(void)
 	fake->uid = 1; /* an account that there is */
 }
 
+/* A prolog without room for an answer, whose call number 'n' fails, too; 0: no other. */
+static void cannot_start(int n)
+{
+	fake->calls = 0;
+	fake->fail_at = n;
+	fake->fail_name = "memfd_create";
+	fake_prolog();
+	fake->fail_at = 0;
+	fake->fail_name = NULL;
+}
+
 /* A prolog that cannot start it has held all the same what the job asks for. */
 static void what_cannot_be_started_is_held_all_the_same(void **state)
 {
@@ -31,8 +42,11 @@ static void what_cannot_be_started_is_held_all_the_same(void **state)
 	assert_int_equal(mkdir("lib/private/1", 0750), 0);
 	assert_int_equal(fake_submit(S_CTX_LOCAL, FILES("a.yaml")), 0);
 	assert_true(fake->prefetch[0]);
-	fake->fail_name = "memfd_create";
-	fake_prolog();
+	cannot_start(0);
+	for (int n = fake->calls; n >= 0; n--) {
+		fake_epilog();
+		cannot_start(n);
+	}
 	assert_said("cannot make room for an answer");
 	assert_true(node_has("run/jobs/7.n1"));
 	assert_true(node_has("run/private/1/jobs/7.n1"));

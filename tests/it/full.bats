@@ -23,7 +23,7 @@ setup_file() {
   aq --node n1 base add 3.9 --file "$(it_file base.yaml <<<'{dependencies: [python=3.9, pip]}')" >/dev/null
 }
 teardown_file() {
-  wait_until "$IT_BEHIND_SECONDS" nobody_works || :
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1 || :
   ! mountpoint -q "$IT_DIR/nodes/n1/lib" || umount "$IT_DIR/nodes/n1/lib"
   it_down
 }
@@ -39,8 +39,6 @@ setup() {
 }
 teardown() { it_end; }
 
-nobody_works() { ! it_has_workers n1; }
-
 asks() { it_file "full-$1.yaml" <<<"{dependencies: [python=3.9, {pip: [aq-full-$1]}]}"; }
 
 build() { basename "$(aq --node n1 build --json "$(asks "$1")" 2>/dev/null | it_number prefix)"; }
@@ -48,7 +46,7 @@ build() { basename "$(aq --node n1 build --json "$(asks "$1")" 2>/dev/null | it_
 # leave MIB: let so much of the disk be free.
 leave() {
   local free
-  wait_until "$IT_BEHIND_SECONDS" nobody_works
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   sync -f "$CACHE"
   free=$(df --output=avail -B1 "$CACHE" | tail -n 1)
   fallocate -l "$((free - ($1 << 20)))" "$CACHE/ballast"
@@ -104,7 +102,7 @@ nothing_is_left() {
   assert_contains "$stderr" "make room there"
   is_there "$one"
   it_begin
-  wait_until "$IT_BEHIND_SECONDS" nobody_works
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   nothing_is_left
   # the next one of an array is told the same at once
   run -125 --separate-stderr as_user srun -w n1 --aq-requirements="$(asks 4)" true
@@ -135,7 +133,7 @@ nothing_is_left() {
   one=$(build 1)
   it_begin
   [[ $(stat -c %b "$CACHE/trash/.reserve") -gt 0 ]]
-  wait_until "$IT_BEHIND_SECONDS" nobody_works
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   # root and all: not a block is left
   run ! dd if=/dev/zero of="$CACHE/ballast" bs=64k status=none
   run ! dd if=/dev/zero of="$CACHE/ballast" bs=512 oflag=append conv=notrunc status=none
@@ -163,7 +161,7 @@ nothing_is_left() {
   refute_contains "$stderr" "less than min_free is free"
   is_gone "$one"
   # and fails where nothing can go, with what min_free keeps
-  wait_until "$IT_BEHIND_SECONDS" nobody_works
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   rm "$CACHE/ballast"
   leave 60
   it_limits "max_age = 0" "min_free = 50M" "grace = 3600"
@@ -171,6 +169,6 @@ nothing_is_left() {
   assert_contains "$stderr" "of which 'min_free' keeps 52.4 MB"
   assert_contains "$stderr" "make room there"
   it_begin
-  wait_until "$IT_BEHIND_SECONDS" nobody_works
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   nothing_is_left
 }

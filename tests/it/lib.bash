@@ -29,6 +29,7 @@ AQ_LIB=$BATS_TEST_DIRNAME/../lib
 readonly IT_JOB_SECONDS=120 # a job with a build in it, on a loaded machine
 # what a builder does once it has answered: with a tenth of what others get
 readonly IT_BEHIND_SECONDS=600
+readonly IT_BEHIND_NICE=10 # builder/limits_group.c's NICE_LAST, by which one knows it
 
 # it_up OPTION...: start the file's cluster (options: tests/lib/cluster -h).
 it_up() {
@@ -376,11 +377,11 @@ it_builders() {
 }
 
 # it_end_compiling NODE: kill those that do what goes on once a job has its answer,
-# behind all others (builder/limits_group.c), for what is to be removed anyway.
+# for what is to be removed anyway.
 it_end_compiling() {
   local pid
   for pid in $(it_builders "$1"); do
-    [[ $(ps -o ni= -p "$pid") -lt 10 ]] || kill -KILL "$pid" 2>/dev/null || :
+    [[ $(ps -o ni= -p "$pid") -lt $IT_BEHIND_NICE ]] || kill -KILL "$pid" 2>/dev/null || :
   done
 }
 

@@ -16,14 +16,12 @@ setup_file() {
   chmod 755 "$lib"
 }
 teardown_file() {
-  wait_until "$IT_BEHIND_SECONDS" nobody_works || :
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1 || :
   ! mountpoint -q "$IT_DIR/nodes/n1/lib" || umount "$IT_DIR/nodes/n1/lib"
   it_down
 }
 setup() { it_begin; }
 teardown() { it_end; }
-
-nobody_works() { ! it_has_workers n1; }
 
 used_kb() {
   sync -f "$(it_cache n1)"
