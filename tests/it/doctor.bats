@@ -168,7 +168,7 @@ finds() {
   finds state warning "belong to no row" "aq gc"
   mv "$(it_cache n1)/envs/0123456789abcdef0123-1" "$(it_cache n1)/trash/"
   finds state warning "wait in trash/" "aq gc"
-  aq --node n1 gc
+  it_gc n1
   finds state ok "nothing is left over"
   echo "min_free = 100000T" >>"$AQ_CONF"
   finds space warning "less than min_free" "aq gc"

@@ -34,7 +34,7 @@ setup() {
   it_forget_failures n1
   # an empty cache but for its base
   it_limits "max_age = 0" "min_free = 0" "grace = 0" "max_size = 1"
-  aq --node n1 gc
+  it_gc n1
   it_limits "max_age = 0" "min_free = 0" "grace = 0"
 }
 teardown() { it_end; }
@@ -144,7 +144,7 @@ nothing_is_left() {
   assert_equal "$output" reused
   it_begin
   it_limits "max_age = 0" "min_free = 0" "grace = 0" "max_size = 1"
-  aq --node n1 gc
+  it_gc n1
   is_gone "$one"
   [[ $(stat -c %b "$CACHE/trash/.reserve") -gt 0 ]]
 }

@@ -15,6 +15,7 @@ setup_file() {
 teardown_file() { it_down; }
 setup() {
   it_begin
+  it_limits "max_age = 0" "min_free = 0"
   CACHE=$(it_cache n1)
 }
 teardown() { it_end; }
@@ -73,7 +74,6 @@ gc() { it_gc n1 "$@"; }
   aq --node n1 unpin "$one"
   gc
   gone "$one"
-  it_limits "max_age = 0" "min_free = 0"
 }
 
 # on_disk: bytes of environments and caches, what has several names once.
@@ -96,7 +96,6 @@ frees() { python3 -c 'import json,sys; print(json.load(sys.stdin)["freed"])'; }
   exec 9>&-
   [[ $freed -gt 0 ]]
   assert_equal "$((before - after))" "$freed"
-  it_limits "max_age = 0" "min_free = 0"
 }
 
 # blocks PREFIX: "own shared" of the files below it, as du and stat count them: what has
@@ -124,7 +123,6 @@ PY
 
 @test "sizes are du's to the byte: created, linked, inherited and a base" {
   local name kind kinds
-  it_limits "max_age = 0" "min_free = 0"
   aq --node n1 build --isolated "$(asks 1)"
   aq --node n1 build "$(it_file linked.yaml <<<'{dependencies: [python=3.9, pip, six]}')"
   aq --node n1 build "$(asks 2)"
@@ -142,7 +140,6 @@ for e in json.load(sys.stdin)["environments"]: print(e["name"], e["kind"])')
 
 @test "a job's layer stays while its base is replaced; then both go" {
   local file layer old job
-  it_limits "max_age = 0" "min_free = 0"
   file=$(asks 1)
   layer=$(build "$file")
   old=$(aq --node n1 show "$layer" --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["base"])')
@@ -169,12 +166,13 @@ for e in json.load(sys.stdin)["environments"]: print(e["name"], e["kind"])')
 
 @test "an epilog starts collecting when a limit is passed, and waits for nothing" {
   local one
+  one=$(build "$(asks 4)")
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   it_limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
   run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$(asks 4)" printenv AQ_ENV_PREFIX
-  one=$(basename "$output")
-  wait_until "$IT_BEHIND_SECONDS" gone "$one"
+  assert_equal "$output" "$CACHE/envs/$one"
+  wait_until "$IT_JOB_SECONDS" gone "$one"
   wait_until "$IT_JOB_SECONDS" grep -q "$one" "$CACHE/logs/gc.log" # written at its end
-  it_limits "max_age = 0" "min_free = 0"
 }
 
 @test "what a killed collector or builder left goes, what is whole is rebuilt" {
@@ -182,6 +180,7 @@ for e in json.load(sys.stdin)["environments"]: print(e["name"], e["kind"])')
   one=$(build "$(asks 2)")
   two=$(build "$(asks 3)")
   three=$(build "$(asks 4)")
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   it_drop_row n1 "$one"
   it_drop_row n1 "$two"
   it_drop_row n1 "$three"
@@ -227,7 +226,6 @@ rows_are_whole() {
   gc
   assert_equal "$(aq --node n1 list | grep -c inherited)" 0
   assert_equal "$(find "$CACHE/envs" "$CACHE/meta" "$CACHE/trash" -mindepth 1 -maxdepth 1 ! -name '.*' ! -name 'base-*' | wc -l)" 2 # the base's
-  it_limits "max_age = 0" "min_free = 0"
 }
 
 # compilers NAME: the pids of those who make its byte-code.
@@ -249,15 +247,13 @@ compilers() {
   wait_until "$IT_BEHIND_SECONDS" compilers "$one"
   read -ra pids < <(compilers "$one")
   kill -STOP "${pids[@]}"
-  gc
+  it_gc_beside n1
   named "$one"
   # else who asks for it again would build below its name, and lose that to who compiles
   assert_equal "$(build "$IT_SUBMIT/long.yaml")" "$one"
   kill -CONT "${pids[@]}"
-  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   gc
   gone "$one"
-  it_limits "max_age = 0" "min_free = 0"
 }
 
 @test "jobs that Slurm does not know any more are forgotten when asked" {
@@ -279,7 +275,6 @@ compilers() {
   run -0 --separate-stderr gc --reconcile
   assert_contains "$output" "1 jobs that Slurm does not know"
   gone "$one"
-  it_limits "max_age = 0" "min_free = 0"
 }
 
 # uid_of NAME: for whom it was built.
@@ -295,6 +290,7 @@ uid_of() { aq --node n1 show --json "$1" | it_number uid; }
   assert_equal "$(uid_of "$theirs")" "$(id -u "$AQ_OTHER_USER")"
   run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$(asks 3)" printenv AQ_ENV_PREFIX
   mine=$(basename "$output")
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1 # byte-code counts
   size=$(aq --node n1 show --json "$mine" | it_number size_own)
   it_begin
   it_limits "max_age = 0" "min_free = 0" "grace = 0" "user_quota = $((size * 3 / 2))"
@@ -313,14 +309,13 @@ uid_of() { aq --node n1 show --json "$1" | it_number uid; }
   rm "$CACHE/cache.db"
   gc
   assert_equal "$(uid_of "$two")" "$(id -u "$AQ_TEST_USER")"
-  it_limits "max_age = 0" "min_free = 0"
 }
 
 @test "collecting all the time harms none of 100 jobs that use, inherit and build" {
   local i job jobs=() tasks=$((${AQ_COUNT_GC_JOBS:-100} / 5)) whole collector
   it_limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
   whole=$(it_file whole.yaml <<<'{dependencies: [prefix-demo]}')
-  (while [[ ! -e $IT_DIR/stop ]]; do gc >>"$IT_DIR/gc.log" 2>&1 || echo "FAILED" >>"$IT_DIR/gc.log"; done) 3>&- &
+  (while [[ ! -e $IT_DIR/stop ]]; do it_gc_beside n1 >>"$IT_DIR/gc.log" 2>&1 || echo "FAILED" >>"$IT_DIR/gc.log"; done) 3>&- &
   collector=$!
   for i in 1 2; do # layers, in steps of one's own too
     jobs+=("$(it_submit --array="1-$tasks" -w n1 --aq-requirements="$(asks "$i")" \
@@ -349,5 +344,4 @@ uid_of() { aq --node n1 show --json "$1" | it_number uid; }
   gc
   assert_equal "$(aq --node n1 list | grep -cE 'inherited|created')" 0
   assert_equal "$(it_refs n1 1)" 0
-  it_limits "max_age = 0" "min_free = 0"
 }

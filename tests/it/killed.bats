@@ -45,7 +45,7 @@ killed_at() {
   it_gate after solve
   job=$(it_submit --aq-requirements="$file" --wrap true)
   wait_until "$IT_JOB_SECONDS" it_is_at_gate
-  run -0 it_gc n1
+  run -0 it_gc_beside n1
   assert_contains "$(it_key_files n1)" "locks/key-"
   assert_contains "$(it_key_files n1)" "builds/"
   mapfile -t builders < <(it_builders n1)

@@ -271,8 +271,15 @@ it_restore() {
   mv "$2.new" "$2"
 }
 
-# it_gc NODE OPTION...: collect there, after the one that an epilog has started.
+# it_gc NODE OPTION...: collect there once nobody builds, and after the one that an epilog
+# has started: a builder that still makes byte-code uses what it built.
 it_gc() {
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers "$1"
+  it_gc_beside "$@"
+}
+
+# it_gc_beside NODE OPTION...: the same while somebody builds.
+it_gc_beside() {
   local node=$1 output
   shift
   while :; do

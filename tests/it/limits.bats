@@ -187,7 +187,7 @@ kill_one() {
   kill_one
   kill "$LEFT"
   # programs of it end with it, which may take a moment
-  is_gone() { it_gc "$NODE" >/dev/null && has_no_group "$GROUP"; }
+  is_gone() { it_gc_beside "$NODE" >/dev/null && has_no_group "$GROUP"; }
   wait_until 10 is_gone
 }
 

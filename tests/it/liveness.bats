@@ -32,8 +32,7 @@ teardown() {
   it_end
 }
 
-# A builder that still makes byte-code uses what it built.
-gc() { wait_while "$IT_BEHIND_SECONDS" it_has_workers n1 && it_gc n1 "$@"; }
+gc() { it_gc n1 "$@"; }
 
 # WORK N: a program that says when it has begun, and uses its environment once
 # it may go on.

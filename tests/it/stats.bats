@@ -64,7 +64,7 @@ impossible() { it_file impossible.yaml <<<'{channels: [conda-forge], dependencie
   local before freed
   before=$(stats '.counts')
   printf 'max_size = 1\ngrace = 0\n' >>"$IT_DIR/etc/aq.conf"
-  freed=$(aq --node n1 gc --json | jq '.freed + .caches_freed')
+  freed=$(it_gc n1 --json | jq '.freed + .caches_freed')
   sed -i '/^\(max_size\|grace\) /d' "$IT_DIR/etc/aq.conf"
   assert_equal "$(stats '[.counts.collected, .counts.collected_bytes]')" "[1,$freed]"
   assert_equal "$(stats '.counts | .collected = 0 | .collected_bytes = 0')" "$before"

@@ -56,6 +56,7 @@ is_clean() {
 repairs() {
   local lock
   lock=$(jq -r .lock "$IT_DIR/answer")
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1 # who makes byte-code uses it
   run -3 --separate-stderr verify "$name"
   assert_contains "$output" "$name: "
   assert_contains "$output" "$1"
@@ -218,6 +219,7 @@ PY
   layer=$name
   build base
   base=$name
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   job=$(it_submit -w n1 --aq-requirements="$file" --wrap "while [ ! -e $IT_SUBMIT/go ]; do sleep 0.1; done
     python -c 'import json, threadpoolctl; print(\"fine\")'")
   wait_until "$IT_JOB_SECONDS" it_job_is RUNNING "$job"
