@@ -12,6 +12,7 @@
 #include "common/collect_inside.h"
 #include "common/flock.h"
 #include "common/io.h"
+#include "common/layout.h"
 #include "common/usage.h"
 #include "common/walk.h"
 
@@ -96,10 +97,12 @@ int aq_collect_entry(const char *name, void *arg, struct aq_err *err)
 
 /* -- conda's packages and byte-code -- */
 
-/* The archives of packages that are not unpacked any more; nothing links them. */
+/* The archives of packages that are not unpacked any more, and rattler's locks of them;
+ * nothing links them.
+ */
 static int look_at_archive(const char *name, void *arg, struct aq_err *err)
 {
-	static const char *const ends[] = { ".conda", ".tar.bz2" };
+	static const char *const ends[] = { ".conda", ".tar.bz2", ".lock" };
 	cleanup_close int dir = -1;
 	struct caches *c = arg;
 	char stem[NAME_MAX + 1];
@@ -156,27 +159,90 @@ static int look_at_bytecode(const char *python, void *arg, struct aq_err *err)
 
 /* -- what was interrupted, and what sources were fetched and built -- */
 
+/* In bytes: what resolvers read of an index is fetched again, so it may grow to what they
+ * use every day (0.3 MiB a project), and not to what users may think of asking for.
+ */
+#define INDEX_MAX ((uint64_t)512 * 1024 * 1024)
+
+/* What of a leftover's kind is none. */
+enum keep {
+	KEEP_NOTHING,
+	KEEP_OF_ENV, /* what has the name of an environment that is there */
+	/* the same while it is empty: there it is mounted, and rmdir(2) takes mounts away */
+	KEEP_PLACE,
+	KEEP_COMPILER, /* what makes byte-code, which works without the caches' lock */
+};
+
 /* Where clients unpack before they rename, and what is such a place there.  In a
  * private domain also uv's repositories, and wheels that it built, which point to
  * archives and of which nothing is linked.
  */
 static const struct unfinished {
 	const char *sub, *prefix;
+	enum keep keep;
+	uint64_t max; /* bytes, which are no leftover yet */
 } unfinished[] = {
-	{ "work/tmp", "" }, /* TMPDIR */
-	{ "work/alone", "" }, /* of one build each */
-	{ "work/wheels", ".tmp" },
-	{ "work/pkgs", "." }, /* rattler: "." and the package's name, too */
-	{ "work/wheels", "git-v" },
-	{ "work/wheels", "sdists-v" },
-	{ "work/wheels", "builds-v" },
+	{ "work/tmp", "", 0, 0 }, /* TMPDIR */
+	{ "work/alone", "", 0, 0 }, /* of one build each */
+	{ "work/pass", "", KEEP_COMPILER, 0 },
+	{ "work/probe", "", KEEP_COMPILER, 0 },
+	/* half built; before the packages whose files it shares */
+	{ "work/envs", "", KEEP_PLACE, 0 },
+	/* of a base, or of one resolution */
+	{ "work/stubs", "", KEEP_OF_ENV, 0 },
+	{ "work/bare", "", KEEP_OF_ENV, 0 },
+	{ "work/wheels", ".tmp", 0, 0 },
+	{ "work/pkgs", ".", 0, 0 }, /* rattler: "." and the package's name, too */
+	{ "work/wheels", "git-v", 0, 0 },
+	{ "work/wheels", "sdists-v", 0, 0 },
+	{ "work/wheels", "builds-v", 0, 0 },
+	{ "work/wheels", "simple-v", 0, INDEX_MAX },
+	{ "work/wheels", "flat-index-v", 0, INDEX_MAX },
+	{ "work/wheels", "wheels-v", 0, INDEX_MAX }, /* metadata, and pointers */
+	{ "work/wheels", "pip", 0, INDEX_MAX },
+	{ "work/known", "", 0, INDEX_MAX },
+	{ "work/home", "", 0, INDEX_MAX }, /* what clients note there */
 };
 
 struct leftovers {
 	struct caches *c;
-	const char *prefix;
+	const struct unfinished *of;
 	int dir;
 };
+
+static int find_any(const char *name, void *arg, struct aq_err *err)
+{
+	(void)name;
+	(void)arg;
+	(void)err;
+	return AQ_BUSY;
+}
+
+/* A builder's programs may have put anything there. */
+static bool is_empty_dir(int dirfd, const char *name)
+{
+	cleanup_close int fd = -1;
+
+	return aq_open_dir(dirfd, name, &fd, NULL) == 0 &&
+	       aq_each_entry(fd, name, find_any, NULL, NULL) == 0;
+}
+
+static bool is_kept(const struct leftovers *l, const char *name)
+{
+	cleanup_close int envs = -1;
+	enum keep keep = l->of->keep;
+
+	if (!aq_starts_with(name, l->of->prefix))
+		return true;
+	if (keep == KEEP_COMPILER)
+		return strcmp(name, AQ_WORK_COMPILER) == 0;
+	if (keep == KEEP_NOTHING ||
+	    (keep == KEEP_PLACE && !is_empty_dir(l->dir, name)))
+		return false;
+	return aq_collect_open(l->c->conf, "envs", &envs, NULL) != 0 ||
+	       faccessat(envs, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+	       errno != ENOENT;
+}
 
 static int look_at_leftover(const char *name, void *arg, struct aq_err *err)
 {
@@ -184,13 +250,13 @@ static int look_at_leftover(const char *name, void *arg, struct aq_err *err)
 	cleanup_usage struct aq_usage usage = AQ_USAGE_INIT;
 	int rc;
 
-	if (!aq_starts_with(name, l->prefix))
+	if (is_kept(l, name))
 		return 0;
 	rc = aq_usage_add_tree(&usage, l->dir, name, err);
-	if (!rc && !l->c->is_dry)
-		rc = aq_remove_tree(l->dir, name, err);
+	if (rc || (l->of->max && usage.whole <= l->of->max))
+		return rc;
 	l->c->bytes += usage.whole;
-	return rc;
+	return l->c->is_dry ? 0 : aq_remove_tree(l->dir, name, err);
 }
 
 /* Nobody builds: whoever made it was killed. */
@@ -199,7 +265,7 @@ static int collect_unfinished(struct caches *c, struct aq_err *err)
 	int rc = 0;
 
 	for (size_t i = 0; !rc && i < ARRAY_LEN(unfinished); i++) {
-		struct leftovers l = { c, unfinished[i].prefix, -1 };
+		struct leftovers l = { c, &unfinished[i], -1 };
 		cleanup_close int dir = -1;
 
 		rc = aq_collect_open(c->conf, unfinished[i].sub, &dir, err);
@@ -233,6 +299,8 @@ int aq_collect_caches(const struct aq_conf *conf, bool is_dry,
 			      err);
 
 	*ret_bytes = 0;
+	if (!rc) /* what shares files with packages, and points to archives */
+		rc = collect_unfinished(&c, err);
 	c.sub = "work/pkgs";
 	c.mark = "info"; /* an unpacked package: mamba keeps indexes there too */
 	if (!rc)
@@ -243,8 +311,6 @@ int aq_collect_caches(const struct aq_conf *conf, bool is_dry,
 	if (!rc)
 		rc = aq_collect_each_entry(conf, "work/checked", look_at_checked,
 					   &c, err);
-	if (!rc) /* some of it points to archives, which go next */
-		rc = collect_unfinished(&c, err);
 	if (!rc)
 		rc = aq_collect_wheels(&c, err);
 	if (!rc)

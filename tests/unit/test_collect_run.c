@@ -156,91 +156,6 @@ static void caches_go_before_environments(void **state)
 	assert_true(is_there(conf, "envs", 1));
 }
 
-/* A directory 'sub' of the cache with a MiB in it. */
-static void add_dir(const struct aq_conf *conf, const char *sub)
-{
-	char path[512];
-
-	snprintf(path, sizeof(path), "%s/%s", conf->cache_dir, sub);
-	make_dir(path);
-	snprintf(path, sizeof(path), "%s/%s/f", conf->cache_dir, sub);
-	make_file(path, MIB);
-}
-
-#define SHA_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define SHA_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-
-static void what_a_killed_client_left_goes(void **state)
-{
-	static const char *const places[] = { "work/tmp/x", "work/wheels/.tmpA",
-					      "work/pkgs/.tmpB",
-					      "work/wheels/git-v2",
-					      "work/wheels/sdists-v11" };
-	struct aq_conf *conf = *state;
-	cleanup_close int builds = -1;
-	uint64_t bytes = 0;
-	char path[512];
-
-	add_dir(conf, "work/tmp");
-	add_dir(conf, "work/wheels");
-	add_dir(conf, "work/pkgs");
-	for (size_t i = 0; i < ARRAY_LEN(places); i++)
-		add_dir(conf, places[i]);
-	assert_int_equal(aq_flock_try(conf, AQ_FLOCK_CACHES, AQ_FLOCK_SHARED,
-				      &builds, NULL), 0);
-	assert_int_equal(aq_collect_caches(conf, false, &bytes, NULL), 0);
-	assert_int_equal(bytes, 0); /* it may be at work */
-	aq_close_fd(&builds);
-	assert_int_equal(aq_collect_caches(conf, true, &bytes, NULL), 0);
-	assert_true(bytes >= 4 * MIB); /* with work/tmp/f */
-	assert_int_equal(aq_collect_caches(conf, false, &bytes, NULL), 0);
-	assert_true(bytes >= 4 * MIB);
-	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-		snprintf(path, sizeof(path), "%s/%s", conf->cache_dir,
-			 places[i]);
-		assert_int_not_equal(access(path, F_OK), 0);
-	}
-	snprintf(path, sizeof(path), "%s/work/wheels/f", conf->cache_dir);
-	assert_int_equal(access(path, F_OK), 0); /* uv's own */
-}
-
-/* What uv unpacked of a wheel it knows by the file's time, so the file stays with it. */
-static void a_wheel_stays_as_long_as_it_is_pointed_to(void **state)
-{
-	static const struct {
-		const char *name;
-		bool stays;
-	} files[] = {
-		{ SHA_A ".whl", true }, { SHA_B ".whl", false }, { "half", false },
-		{ SHA_A ".whl.0123456789abcdef", false }, /* half, too */
-	};
-	static const char pointer[] = "\x92 half @" SHA_A "\xa1";
-	struct aq_conf *conf = *state;
-	uint64_t bytes = 0;
-	char path[512];
-
-	add_dir(conf, "work/wheels");
-	add_dir(conf, "work/wheels/files");
-	add_dir(conf, "work/wheels/wheels-v8");
-	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		snprintf(path, sizeof(path), "%s/work/wheels/files/%s",
-			 conf->cache_dir, files[i].name);
-		make_file(path, MIB);
-	}
-	snprintf(path, sizeof(path), "%s/work/wheels/wheels-v8/x.rev",
-		 conf->cache_dir);
-	assert_int_equal(aq_write_file(AT_FDCWD, path, pointer, strlen(pointer),
-				       NULL), 0);
-	assert_int_equal(aq_collect_caches(conf, true, &bytes, NULL), 0);
-	assert_true(bytes >= 3 * MIB && bytes < 5 * MIB);
-	assert_int_equal(aq_collect_caches(conf, false, &bytes, NULL), 0);
-	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		snprintf(path, sizeof(path), "%s/work/wheels/files/%s",
-			 conf->cache_dir, files[i].name);
-		assert_int_equal(access(path, F_OK) == 0, files[i].stays);
-	}
-}
-
 #define GIB (1024ll * MIB)
 
 static void make_log(const struct aq_conf *conf, const char *name, off_t bytes,
@@ -444,8 +359,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(no_more_goes_for_room_than_it_takes),
 		TEST(caches_go_before_environments),
-		TEST(what_a_killed_client_left_goes),
-		TEST(a_wheel_stays_as_long_as_it_is_pointed_to),
 		TEST(logs_go_when_they_are_old_or_too_much),
 		TEST(locks_of_keys_go_unless_they_are_held),
 		TEST(what_somebody_builds_with_stays),
