@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -232,11 +233,8 @@ static int link_compiled(struct build *b, struct aq_err *err)
 	return rc;
 }
 
-/* The committed environment 'm', which is held, as its builder would see it.  Others
- * may have a base's place in use (rmdir(2) takes mounts away), so that stays.
- */
-static int catch_up(struct build *b, struct aq_manifest *m, bool is_base,
-		    struct aq_err *err)
+/* The committed environment 'm', which is held, as its builder would see it. */
+static int catch_up(struct build *b, struct aq_manifest *m, struct aq_err *err)
 {
 	int end, rc;
 
@@ -249,14 +247,12 @@ static int catch_up(struct build *b, struct aq_manifest *m, bool is_base,
 	rc = cage_prepare(b, err);
 	if (!rc && b->lock->python)
 		rc = link_compiled(b, err);
-	if (!is_base)
-		cage_hide(b, b->name);
 	end = seal_note(b, m, rc ? NULL : err);
 	return rc ? rc : end;
 }
 
 static int look_up(struct build *b, const char *name, struct aq_manifest **ret_m,
-		   bool *ret_is_base, struct aq_err *err)
+		   struct aq_err *err)
 {
 	cleanup_store struct aq_store *store = NULL;
 	cleanup_env struct aq_env *env = NULL;
@@ -269,8 +265,6 @@ static int look_up(struct build *b, const char *name, struct aq_manifest **ret_m
 		rc = aq_store_bases(store, &bases, err);
 	if (rc)
 		return rc;
-	for (size_t i = 0; i < bases.n; i++)
-		*ret_is_base |= strcmp(bases.v[i].env, name) == 0;
 	if (aq_manifest_read(b->conf, name, ret_m, err) != 0)
 		return AQ_CORRUPT;
 	b->lock = (*ret_m)->lock;
@@ -290,7 +284,6 @@ static int catch_up_one(const struct build *from, const char *name)
 	cleanup_close int hold = -1;
 	struct build b = *from;
 	struct aq_err err = { 0 };
-	bool is_base = false;
 	int rc;
 
 	memset(b.shown, 0, sizeof(b.shown));
@@ -301,12 +294,19 @@ static int catch_up_one(const struct build *from, const char *name)
 	if (!rc)
 		rc = aq_flock_hold(b.conf, name, &hold, &err);
 	if (!rc)
-		rc = look_up(&b, name, &m, &is_base, &err);
+		rc = look_up(&b, name, &m, &err);
 	/* unless it has begun since, with the mark that it found */
 	if (rc == AQ_MISS && aq_flock_check_build(b.conf, name, &err) != 0)
 		rc = AQ_BUSY;
 	if (!rc)
-		rc = catch_up(&b, m, is_base, &err);
+		rc = catch_up(&b, m, &err);
+	/* who inherits from it holds it, too, and has its place in use: rmdir(2) takes
+	 * mounts away
+	 */
+	if (m && flock(hold, LOCK_EX | LOCK_NB) == 0)
+		cage_hide(&b, name);
+	if (rc && b.room.is_crossed) /* which is no fault of the package's */
+		rc = AQ_BUSY;
 	aq_text_make_printable_text(err.text);
 	if (rc && rc != AQ_MISS && b.log_fd >= 0)
 		dprintf(b.log_fd, "byte-code: %s\n", err.text);
@@ -373,9 +373,12 @@ void bytecode_catch_up(struct build *b)
 	if (aq_flock_wait(b->conf, AQ_FLOCK_BYTECODE, AQ_FLOCK_EXCLUSIVE, NULL,
 			  NULL, &lock, NULL) != 0)
 		return;
+	/* for all of them, which work with copies of 'b' */
+	if (!b->is_personal)
+		confine_begin(b, PHASE_PROBE);
 	/* the key's are another builder's by now */
-	snprintf(b->pass, sizeof(b->pass), "pass/bytecode");
-	snprintf(b->scratch, sizeof(b->scratch), "probe/bytecode");
+	snprintf(b->pass, sizeof(b->pass), "pass/" AQ_WORK_COMPILER);
+	snprintf(b->scratch, sizeof(b->scratch), "probe/" AQ_WORK_COMPILER);
 	marks.pending = pending;
 	do { /* marks may come meanwhile */
 		marks.has_done = false;

@@ -152,6 +152,7 @@ static void let_go(struct build *b)
 {
 	aq_close_fd(&b->progress_fd);
 	aq_close_fd(&b->alive_fd);
+	b->prefetch = 0; /* the end of its job ends nothing of what is still to do */
 	leave(b);
 }
 

@@ -271,12 +271,15 @@ static bool is_enough(void *polls)
 static int take_hold(const struct aq_conf *conf, const char *name, int *ret_fd,
 		     struct aq_err *err)
 {
-	int polls = HOLD_POLLS;
+	int polls = HOLD_POLLS, rc;
 	char lock[128];
 
 	snprintf(lock, sizeof(lock), AQ_FLOCK_HOLD "%s", name);
-	return aq_flock_wait(conf, lock, AQ_FLOCK_EXCLUSIVE, is_enough, &polls,
-			     ret_fd, err);
+	rc = aq_flock_wait(conf, lock, AQ_FLOCK_EXCLUSIVE, is_enough, &polls,
+			   ret_fd, err);
+	if (rc == AQ_BUSY)
+		rc = aq_fail(err, AQ_BUSY, "a builder still uses it, or aq run: try again when that has ended");
+	return rc;
 }
 
 int aq_collect_one(const struct aq_conf *conf, const struct aq_victim *victim,

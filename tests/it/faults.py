@@ -91,12 +91,13 @@ def wait_for_what_goes_on(conf: str) -> None:
 def heal(cache: Path) -> None:
     """As after any other run: nothing is damaged, and nothing lies about for ever.
 
-    Of a base the place stays where builders see it.
+    Of an environment that is there the place stays where builders see it: a base's, and
+    that of one whose byte-code is still to be made.
     """
     must("aq", "verify", "--contents")
     must("aq", "gc")
     left = [str(p) for d in ("work/envs", "trash") for p in (cache / d).glob("[!.]*")]
-    places = bases() if left else set()
+    places = {p.name for p in (cache / "envs").glob("*")}
     left = [p for p in left if Path(p).name not in places or any(Path(p).iterdir())]
     envs, meta = ({p.name for p in (cache / d).glob(f"{HEX * 20}-*")} for d in ("envs", "meta"))
     if left or envs != meta:

@@ -238,7 +238,7 @@ compilers() {
 }
 
 @test "whose byte-code is being made stays until that is done" {
-  local i one pids files=()
+  local i one pids hold files=()
   for i in {1..12}; do files+=(--file "aq_long_$i.py=$(printf 'x = 1\n%.0s' {1..15000})"); done
   it_wheel aq-long 1.0 "${files[@]}"
   it_limits "max_size = 1" "grace = 0" "min_free = 0" "max_age = 0"
@@ -251,9 +251,16 @@ compilers() {
   named "$one"
   # else who asks for it again would build below its name, and lose that to who compiles
   assert_equal "$(build "$IT_SUBMIT/long.yaml")" "$one"
+  # as a build that inherits from it, which has it mounted there
+  exec {hold}<"$IT_DIR/nodes/n1/run/locks/hold-$one"
+  flock -s "$hold"
   kill -CONT "${pids[@]}"
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
+  [[ -d $CACHE/work/envs/$one ]]
+  exec {hold}<&-
   gc
   gone "$one"
+  [[ ! -e $CACHE/work/envs/$one ]]
 }
 
 @test "jobs that Slurm does not know any more are forgotten when asked" {

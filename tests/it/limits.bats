@@ -191,6 +191,36 @@ kill_one() {
   wait_until 10 is_gone
 }
 
+@test "a builder that only makes byte-code leaves no group" {
+  local file lock pid first second group locks=$IT_DIR/nodes/$NODE/run/locks
+  is_limited || skip "no control groups can be made here"
+  it_forget
+  aq --node "$NODE" gc >/dev/null # there are locks
+  file=$(it_file late.yaml <<<'{channels: [conda-forge], dependencies: [python=3.9, threadpoolctl]}')
+  # who makes byte-code waits for this
+  exec {lock}>"$locks/bytecode"
+  flock "$lock"
+  it_gate before solve
+  aq --node "$NODE" build "$file" 3>&- 2>"$IT_DIR/first.err" &
+  first=$!
+  wait_until "$IT_JOB_SECONDS" it_is_at_gate
+  pid=$(of_builder)
+  group=$(group_of "$pid")
+  [[ -n $group ]]
+  aq --node "$NODE" build "$file" 3>&- 2>"$IT_DIR/second.err" &
+  second=$!
+  wait_until "$IT_JOB_SECONDS" grep -q "another job builds" "$IT_DIR/second.err"
+  it_open
+  wait "$first"
+  wait "$second"
+  # the one that found it is left
+  kill -KILL "$pid"
+  exec {lock}>&-
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers "$NODE"
+  assert_equal "$(ls "$(it_cache "$NODE")/work/bytecode/pending")" ""
+  assert_equal "$(groups_of "${group%-*}-*")" ""
+}
+
 # is_too_much: which of the two is seen first is chance.
 is_too_much() {
   [[ $stderr == *"larger than a build may write ("* || $stderr == *"the build fills the disk: it has written more than "* ]] || {

@@ -100,6 +100,24 @@ has_tried() { [[ $(it_attempts n1) -ge "$1" ]] && ! it_has_workers n1; }
   assert_equal "$(it_attempts n1)" 2
 }
 
+@test "what is done behind the answer does not end with the job" {
+  local lock name locks=$IT_DIR/nodes/n1/run/locks
+  aq --node n1 gc >/dev/null # there are locks
+  # who makes byte-code waits for this
+  exec {lock}>"$locks/bytecode"
+  flock "$lock"
+  allocates --aq-requirements="$(it_file python.yaml <<<'{channels: [conda-forge], dependencies: [python=3.9, threadpoolctl]}')" "srun true" # else nothing keeps it
+  wait_until "$IT_JOB_SECONDS" is_built 1
+  goes_on
+  it_begin
+  [[ -n $(it_builders n1) ]]
+  exec {lock}>&-
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
+  name=$(aq --node n1 list --json | jq -r '.environments[0].name')
+  [[ -e $(it_cache n1)/envs/$name/lib/python3.9/site-packages/__pycache__/threadpoolctl.cpython-39.pyc ]]
+  assert_equal "$(ls "$(it_cache n1)/work/bytecode/pending")" ""
+}
+
 @test "what cannot be had is the step's to hear, and no node's harm" {
   allocates --aq-requirements="$NONE" "srun true"
   wait_until "$IT_JOB_SECONDS" begun

@@ -214,7 +214,7 @@ PY
 }
 
 @test "what a job uses is left alone, and so is its base, until it ends" {
-  local file=$IT_SUBMIT/inherited.yaml job layer base
+  local file=$IT_SUBMIT/inherited.yaml job layer base hold
   build inherited
   layer=$name
   build base
@@ -234,6 +234,12 @@ PY
   it_wait "$job"
   assert_equal "$(cat "$IT_SUBMIT/${job}"_*.out)" fine
   it_begin
+  # a builder that makes its byte-code, or aq run
+  exec {hold}<"$IT_DIR/nodes/n1/run/locks/hold-$layer"
+  flock -s "$hold"
+  run -3 --separate-stderr verify --repair
+  assert_contains "$output" "$layer: 'bin/extra' is of no package, and was not there when it was built; not repaired: a builder still uses it"
+  exec {hold}<&-
   run -0 --separate-stderr verify --repair
   assert_contains "$output" "; repaired"
   is_clean
