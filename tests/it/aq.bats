@@ -92,6 +92,7 @@ YAML
 
 @test "an interrupted build ends, leaves nothing that counts, and the next succeeds" {
   user tee other.yaml >/dev/null <<<'{channels: [conda-forge], dependencies: [python=3.12, scikit-learn]}'
+  it_alone_idle # byte-code counts
   user aq list --json >"$IT_DIR/before"
   user aq build other.yaml 2>"$IT_DIR/progress" &
   wait_until 60 grep -q installing "$IT_DIR/progress"

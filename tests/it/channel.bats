@@ -104,6 +104,7 @@ parts() { as_user srun --aq-requirements="$MANY" sh -c "ls \$AQ_ENV_PREFIX/share
   run -0 --separate-stderr as_user srun --aq-requirements="$ONE" printenv AQ_RESOLUTION
   assert_equal "$output" reused
   # what lies unpacked is linked again without it
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   rm "$(it_cache n1)"/envs/*/share/part-1
   run -3 aq --node n1 verify
   it_begin # nothing uses it any more

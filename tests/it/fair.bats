@@ -329,6 +329,7 @@ waits_for_lock() {
   # once their own can go, it goes
   touch "$IT_SUBMIT/go"
   it_wait "$job"
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   run -0 --separate-stderr as_user srun -w n1 --aq-requirements="$(it_file third.yaml <<<'{channels: [conda-forge], dependencies: [prefix-demo, activate-demo]}')" printenv AQ_RESOLUTION
   assert_equal "$output" created
 }

@@ -37,6 +37,7 @@ victims() {
   local node i
   for node in "${NODES[@]}"; do
     for ((i = 1; i <= VICTIMS; i++)); do aq --node "$node" build "$(asks "9000$i")" >/dev/null 2>&1; done
+    wait_while "$IT_BEHIND_SECONDS" it_has_workers "$node" # which uses them
     python3 -c 'import sqlite3, sys
 db = sqlite3.connect(sys.argv[1], timeout=30)
 db.execute("UPDATE environments SET last_used = 1")

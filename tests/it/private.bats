@@ -359,6 +359,7 @@ assert p["aq-part"]["url"].endswith("@" + p["aq-part"]["sha256"] + "#subdirector
   assert_equal "$status" 125
   assert_contains "$stderr" "'user_quota' allows"
   it_limits "user_quota = 10M" "grace = 0"
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1 # who makes byte-code uses it
   runs "$AQ_TEST_USER" "$file" true
   assert_equal "$status" 0
   assert_equal "$(n_private "$AQ_TEST_USER")" 1
