@@ -56,7 +56,8 @@ static const char *guess(const struct aq_conf *conf, const char *text,
 		names[n++] = conf->channels[i].name;
 	memcpy(word, text + from, len - from);
 	word[len - from] = '\0';
-	return aq_nearest(word, names, n);
+	return from == 0 && strcmp(word, "defaults") == 0 ?
+		       NULL : aq_nearest(word, names, n);
 }
 
 static int fail_unknown(const struct aq_conf *conf, const char *text,

@@ -159,8 +159,9 @@ static int look_at_bytecode(const char *python, void *arg, struct aq_err *err)
 
 /* -- what was interrupted, and what sources were fetched and built -- */
 
-/* In bytes: what resolvers read of an index is fetched again, so it may grow to what they
- * use every day (0.3 MiB a project), and not to what users may think of asking for.
+/* In bytes: what resolvers read of pip's index is fetched again, so it may grow to what
+ * they use every day (0.3 MiB a project), and not to what users may think of asking for.
+ * Which channels there are is the administrator's to say: their indexes have no limit.
  */
 #define INDEX_MAX ((uint64_t)512 * 1024 * 1024)
 
@@ -173,9 +174,10 @@ enum keep {
 	KEEP_COMPILER, /* what makes byte-code, which works without the caches' lock */
 };
 
-/* Where clients unpack before they rename, and what is such a place there.  In a
- * private domain also uv's repositories, and wheels that it built, which point to
- * archives and of which nothing is linked.
+/* Where builders and clients put what they have not finished, and what is such a place
+ * there; in a private domain also uv's repositories, and wheels that it built, which point
+ * to archives and of which nothing is linked.  What is made of an environment goes with
+ * it.  And what resolvers keep of an index.
  */
 static const struct unfinished {
 	const char *sub, *prefix;
@@ -188,8 +190,7 @@ static const struct unfinished {
 	{ "work/probe", "", KEEP_COMPILER, 0 },
 	/* half built; before the packages whose files it shares */
 	{ "work/envs", "", KEEP_PLACE, 0 },
-	/* of a base, or of one resolution */
-	{ "work/stubs", "", KEEP_OF_ENV, 0 },
+	{ "work/stubs", "", KEEP_OF_ENV, 0 }, /* others are of one resolution */
 	{ "work/bare", "", KEEP_OF_ENV, 0 },
 	{ "work/wheels", ".tmp", 0, 0 },
 	{ "work/pkgs", ".", 0, 0 }, /* rattler: "." and the package's name, too */
@@ -201,7 +202,6 @@ static const struct unfinished {
 	{ "work/wheels", "wheels-v", 0, INDEX_MAX }, /* metadata, and pointers */
 	{ "work/wheels", "pip", 0, INDEX_MAX },
 	{ "work/known", "", 0, INDEX_MAX },
-	{ "work/home", "", 0, INDEX_MAX }, /* what clients note there */
 };
 
 struct leftovers {
@@ -259,7 +259,7 @@ static int look_at_leftover(const char *name, void *arg, struct aq_err *err)
 	return l->c->is_dry ? 0 : aq_remove_tree(l->dir, name, err);
 }
 
-/* Nobody builds: whoever made it was killed. */
+/* Nobody builds: nobody will finish it. */
 static int collect_unfinished(struct caches *c, struct aq_err *err)
 {
 	int rc = 0;

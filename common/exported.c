@@ -6,10 +6,14 @@
 #include "common/matchspec.h"
 #include "common/text.h"
 
-#define BY_PIP "pypi_0"
+/* Before CEP 23's packages, which are not pip's whatever the file's name says. */
+#define SAYS_IT "# Note: This is a conda requirements file"
 static const char blanks[] = " \t\r\f\v";
 static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 			      "0123456789._+!-";
+/* A name, or a URL. */
+static const char channel_letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789._+!-/:";
 
 /* A line, its blanks cut off both ends. */
 struct line {
@@ -27,36 +31,57 @@ static struct line cut(const char *text)
 	return l;
 }
 
+static bool is(const struct line *l, const char *text)
+{
+	return l->len == strlen(text) && memcmp(l->text, text, l->len) == 0;
+}
+
 static bool is_nothing(const struct line *l)
 {
 	return !l->len || *l->text == '#';
 }
 
-/* Whether it is three words with '=' between them; where the last one begins. */
-static bool is_package(const struct line *l, const char **ret_build)
+struct package {
+	struct line name, version, build;
+};
+
+/* Take a word of the line's, and the '=' behind it. */
+static bool take(const char **p, struct line *ret)
 {
-	const char *p = l->text;
+	*ret = (struct line){ *p, strspn(*p, letters) };
+	*p += ret->len;
+	return ret->len && *(*p)++ == '=';
+}
 
-	for (int i = 0; i < 2; i++) {
-		size_t n = strspn(p, letters);
+static bool read_package(const struct line *l, struct package *ret)
+{
+	const char *p = l->text, *colons = memmem(p, l->len, "::", 2);
 
-		if (!n || p[n] != '=')
-			return false;
-		p += n + 1;
-	}
-	*ret_build = p;
-	return p < l->text + l->len && strspn(p, letters) == l->len - (size_t)(p - l->text);
+	if (colons && strspn(p, channel_letters) < (size_t)(colons - p))
+		return false;
+	if (colons)
+		p = colons + strlen("::");
+	if (!take(&p, &ret->name))
+		return false;
+	p += *p == '=';
+	if (!take(&p, &ret->version))
+		return false;
+	ret->build = (struct line){ p, l->len - (size_t)(p - l->text) };
+	return is(&ret->build, "<pip>") ||
+	       (ret->build.len && strspn(p, letters) >= ret->build.len);
 }
 
 bool aq_exported_is(const char *text)
 {
-	const char *build;
+	struct package p;
 
 	for (; *text; text = aq_next_line(text)) {
 		struct line l = cut(text);
 
+		if (aq_starts_with(l.text, SAYS_IT))
+			return true;
 		if (!is_nothing(&l))
-			return is_package(&l, &build);
+			return read_package(&l, &p);
 	}
 	return false;
 }
@@ -65,21 +90,25 @@ static void read_line(struct aq_reading *r, struct aq_place at,
 		      const struct line *l)
 {
 	cleanup_str struct aq_str out = AQ_STR_INIT(AQ_SPEC_MAX);
-	const size_t suffix = strlen("=" BY_PIP);
-	const char *build;
+	char show[AQ_SHOW_SIZE];
+	struct package p;
 	struct aq_err err;
-	bool is_pip = is_package(l, &build) && l->len > suffix &&
-		      memcmp(l->text + l->len - suffix, "=" BY_PIP, suffix) == 0;
-	size_t name = strcspn(l->text, "=");
+	bool is_package = read_package(l, &p);
+	bool is_pip = is_package && (is(&p.build, "pypi_0") || is(&p.build, "<pip>"));
 
-	if (is_pip)
-		aq_str_add_fmt(&out, "%.*s==%.*s", (int)name, l->text,
-			       (int)(l->len - suffix - name - 1),
-			       l->text + name + 1);
+	if (is_pip) /* of conda's channel "pypi" */
+		aq_str_add_fmt(&out, "%.*s==%.*s", (int)p.name.len, p.name.text,
+			       (int)p.version.len, p.version.text);
 	else
 		aq_str_add_mem(&out, l->text, l->len);
 	if (aq_text_done(&out, "a line", &err))
 		aq_problem_err(&r->problems, at, &err);
+	else if (is_package && is(&p.build, "dev_0"))
+		aq_problem(&r->problems, at,
+			   "'%s' was an editable install of code that the "
+			   "nodes may not have: remove it, or name a released "
+			   "package",
+			   aq_show(aq_str_get(&out), show));
 	else if (is_pip)
 		aq_pip_requirement(&r->pip, at, aq_str_get(&out));
 	else

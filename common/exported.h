@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `conda list --export` prints and `conda create --file` takes: a package a line,
- * without its channel.
+/* What conda writes and `conda create --file` takes, a package a line: `conda list --export`,
  *
  *   # platform: linux-64
  *   python=3.9.6=h1_0
  *   six=1.17.0=pypi_0
  *
- * pypi_0 is what conda calls the build of what pip installed (conda/core/prefix_data.py).
+ * and `conda export --format=requirements` (CEP 23), which says what it is:
+ *
+ *   # Note: This is a conda requirements file (MatchSpec format)
+ *   conda-forge::python==3.9.6=h1_0
+ *   numpy
+ *
+ * pypi_0 is what conda calls the build of what pip installed (conda/core/prefix_data.py),
+ * and once called <pip>; dev_0 what was installed to be edited.
  */
 #ifndef AQ_EXPORTED_H
 #define AQ_EXPORTED_H
@@ -15,8 +21,9 @@
 
 #include "common/sections.h"
 
-/* Whether 'text' is such a file: its first line that is neither blank nor a comment is
- * NAME=VERSION=BUILD, which is neither a map nor a requirement of pip's.
+/* Whether 'text' is such a file: a comment before its packages says so, or the first of them
+ * is [CHANNEL::]NAME=VERSION=BUILD, with '=' or '==' before the version, which is neither a
+ * map nor a requirement of pip's.
  */
 bool aq_exported_is(const char *text);
 

@@ -27,8 +27,9 @@ AQ_CHECK int aq_layout_prepare(const struct aq_conf *conf, struct aq_err *err);
 bool aq_layout_is_trusted(const struct aq_conf *conf);
 
 /* Below cache_dir/work: wheels that nodes share (builder/shared_wheels.c). */
-#define AQ_WORK_COMPILER "bytecode" /* below pass/ and probe/: who makes byte-code */
 #define AQ_WORK_WHEEL_FILES "wheels/files"
+/* Below its pass/ and probe/: who makes byte-code. */
+#define AQ_WORK_COMPILER "bytecode"
 
 /* All that was written below cache_dir is on disk when it returns 0: clients flush
  * nothing.  What others wrote to that file system is flushed with it, so no hook may

@@ -230,7 +230,7 @@ static int check_text(const char *text, struct aq_err *err)
 		return aq_fail(err, AQ_USER, "'%s' is over %d characters",
 			       aq_show(text, show), AQ_SPEC_MAX);
 	for (const char *c = text; *c; c++)
-		if ((*c < ' ' && *c != '\t') || *c > '~')
+		if ((*c < ' ' && *c != '\t' && strcmp(c, "\n") != 0) || *c > '~')
 			return aq_fail(err, AQ_USER,
 				       "'%s' has a character that a package "
 				       "spec cannot have",
@@ -247,7 +247,8 @@ int aq_matchspec_parse(const char *text, struct aq_matchspec *ret,
 
 	if (rc)
 		return rc;
-	p.copy = strndup(text, strcspn(text, "#")); /* conda: a comment */
+	/* a comment, or the end of YAML's block scalar, as conda has them */
+	p.copy = strndup(text, strcspn(text, "#\n"));
 	if (!p.copy)
 		return aq_match_oom(err);
 	rc = read_pieces(&p, &spec);

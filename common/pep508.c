@@ -174,7 +174,8 @@ static int parse_versions(struct scan *s, char **ret)
 	if (!text)
 		return out_of_memory(s);
 	rc = refuse_options(s, text);
-	if (!rc && *text == '=' && !strchr("= \t", text[1]))
+	if (!rc && ((*text == '=' && !strchr("= \t", text[1])) ||
+		    aq_starts_with(text, "::")))
 		rc = fail_req(s, "is a conda spec: write it outside of pip's "
 				 "list, or '==' for pip");
 	if (rc)

@@ -165,6 +165,12 @@ static int normalise(const struct aq_pip *pip, const char *file,
 			     "constraint '%s' has extras, which pip does not "
 			     "take: leave them out",
 			     aq_show(text, show));
+	if (!rc && !constraint && !r.url && strcmp(r.name, "python") == 0)
+		rc = aq_fail(err, AQ_USER,
+			     "'%s' is no package of pip's: remove it, and write "
+			     "Python's version as 'python=3.12' below "
+			     "'dependencies:' of an environment.yml",
+			     aq_show(text, show));
 	if (!rc && r.url)
 		rc = judge_direct(pip, &r, text, constraint, err);
 	if (rc)
@@ -251,13 +257,13 @@ static void strip_line(char *line)
 		line[--len] = '\0';
 }
 
-static void read_lines(struct aq_pip *pip, const char *file, char *text,
-		       bool constraint)
+/* The lines of 'text', which it cuts: a file's from its first one on, or all at 'at'. */
+static void read_lines(struct aq_pip *pip, struct aq_place at, bool is_file,
+		       char *text, bool constraint)
 {
-	size_t number = 1;
+	size_t number = at.line, column = at.column;
 
 	while (text) {
-		struct aq_place at = { file, number, 1 };
 		char *end = text, *next;
 
 		for (;;) {
@@ -265,24 +271,30 @@ static void read_lines(struct aq_pip *pip, const char *file, char *text,
 
 			end += strcspn(end, "\n");
 			number++;
-			if (end == text || !*end || is_comment)
+			if (end == text || end[-1] != '\\' || is_comment)
 				break;
-			if (end[-1] == '\\') {
-				end[-1] = end[0] = ' ';
-			} else if (end - text > 1 && end[-1] == '\r' &&
-				   end[-2] == '\\') {
-				end[-2] = end[-1] = end[0] = ' ';
-			} else {
+			end[-1] = ' ';
+			if (!*end)
 				break;
-			}
+			*end = ' ';
 		}
 		next = *end ? end + 1 : NULL;
 		*end = '\0';
 		strip_line(text);
-		at.column += strspn(text, " \t");
+		at.column = column + (is_file ? strspn(text, " \t") : 0);
 		aq_pip_line(pip, at, text, constraint);
+		if (is_file)
+			at.line = number;
 		text = next;
 	}
+}
+
+static void read_file(struct aq_pip *pip, const char *file, char *text,
+		      bool constraint)
+{
+	const struct aq_place first = { file, 1, 1 };
+
+	read_lines(pip, first, true, text, constraint);
 }
 
 /* Read the file that a line at 'at' includes. */
@@ -325,7 +337,7 @@ static void include(struct aq_pip *pip, struct aq_place at, const char *name,
 	pip->open[pip->depth].dev = st.st_dev;
 	pip->open[pip->depth++].ino = st.st_ino;
 	if (text.len)
-		read_lines(pip, aq_str_get(&path), text.s, constraint);
+		read_file(pip, aq_str_get(&path), text.s, constraint);
 	pip->depth--;
 }
 
@@ -347,6 +359,8 @@ static void read_include(struct aq_pip *pip, struct aq_place at,
 	}
 	memcpy(name, value, len);
 	name[len] = '\0';
+	if (aq_starts_with(name, "file:") && name[5] != '/') /* pip before 21 */
+		memmove(name, name + 5, len - 4);
 	if (strstr(name, "://"))
 		aq_problem(pip->problems, at,
 			   "included file '%s' is a URL: write the path of a "
@@ -384,18 +398,31 @@ void aq_pip_line(struct aq_pip *pip, struct aq_place at, const char *text,
 		add_requirement(pip, at, text, constraint);
 }
 
+void aq_pip_item(struct aq_pip *pip, struct aq_place at, const char *text)
+{
+	cleanup_free char *lines = strdup(text);
+	struct aq_err err;
+
+	if (lines) {
+		read_lines(pip, at, false, lines, false);
+	} else {
+		aq_fail(&err, AQ_SYS, "out of memory for a requirement");
+		aq_problem_err(pip->problems, at, &err);
+	}
+}
+
 /* "dependencies:", which no requirement is: where it stands, or line 0. */
 static struct aq_place find_key(const char *file, const char *text)
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyz_-";
 	struct aq_place at = { file, 1, 1 };
 
-	while (*text && (*text == '#' || strchr("\r\n", *text))) {
+	while (*text && (*text == '#' || *text == '\n')) {
 		text = aq_next_line(text);
 		at.line++;
 	}
 	text += strspn(text, letters);
-	if (*text != ':' || !text[1] || !strchr(" \t\r\n", text[1]))
+	if (*text != ':' || !text[1] || !strchr(" \t\n", text[1]))
 		at.line = 0;
 	return at;
 }
@@ -410,5 +437,5 @@ void aq_pip_text(struct aq_pip *pip, const char *file, char *text)
 			   "belong: give an environment file a name that ends "
 			   "with '.yaml'");
 	else
-		read_lines(pip, file, text, false);
+		read_file(pip, file, text, false);
 }

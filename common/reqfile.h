@@ -47,6 +47,11 @@ struct aq_pip {
 void aq_pip_line(struct aq_pip *pip, struct aq_place at, const char *text,
 		 bool constraint);
 
+/* Take an item of a list, read at 'at': lines, as conda writes them into a requirements
+ * file for pip.
+ */
+void aq_pip_item(struct aq_pip *pip, struct aq_place at, const char *text);
+
 /* Take one requirement, read at 'at': nothing else that a line may be. */
 void aq_pip_requirement(struct aq_pip *pip, struct aq_place at,
 			const char *text);

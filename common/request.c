@@ -93,7 +93,7 @@ static void read_text(struct aq_reading *r, char *text, size_t len)
 	case AQ_REQUEST_EXPLICIT:
 		aq_explicit_read(r, text);
 		break;
-	case AQ_REQUEST_EXPORTED: /* which has a package */
+	case AQ_REQUEST_EXPORTED:
 		aq_exported_read(r, text);
 		break;
 	case AQ_REQUEST_REQUIREMENTS:
@@ -132,6 +132,7 @@ static int by_name(const void *a, const void *b)
 static const char *const wants[] = {
 	[AQ_REQUEST_YAML] = "list packages below 'dependencies:'",
 	[AQ_REQUEST_EXPLICIT] = "list packages below '@EXPLICIT'",
+	[AQ_REQUEST_EXPORTED] = "write a package a line, for example 'numpy'",
 	[AQ_REQUEST_REQUIREMENTS] =
 		"write a requirement a line, for example 'numpy>=2'",
 };

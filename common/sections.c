@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/sections.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,18 @@ static void read_channels(struct aq_reading *r, const struct aq_yaml *n)
 
 /* -- dependencies -- */
 
+/* "python3.9", "pypy3.9": of no Python. */
+static int check_python(const char *version, struct aq_err *err)
+{
+	char show[AQ_SHOW_SIZE];
+
+	return isalpha((unsigned char)*version) ?
+		       aq_fail(err, AQ_USER,
+			       "python version '%s' is not one: write for "
+			       "example '3.12'",
+			       aq_show(version, show)) : 0;
+}
+
 void aq_sections_python(struct aq_reading *r, struct aq_place at,
 			const char *version)
 {
@@ -96,7 +109,9 @@ void aq_sections_python(struct aq_reading *r, struct aq_place at,
 
 	if (r->is_python_bad)
 		return;
-	rc = aq_vspec_and(r->req->python ? r->req->python : "*", version, &both,
+	rc = check_python(version, &err);
+	if (!rc)
+		rc = aq_vspec_and(r->req->python ? r->req->python : "*", version, &both,
 			  &err);
 	if (rc) {
 		aq_problem_err(&r->problems, at, &err);
@@ -176,7 +191,7 @@ static void read_pip_list(struct aq_reading *r, const struct aq_yaml *n)
 	}
 	for (n = n->child; n; n = n->next)
 		if (is_item(r, n, "a requirement"))
-			aq_pip_line(&r->pip, place(r, n), n->text, false);
+			aq_pip_item(&r->pip, place(r, n), n->text);
 }
 
 /* micromamba's selectors: a spec for some platforms.  Slurm's are Linux. */
@@ -240,7 +255,7 @@ static void read_requirements(struct aq_reading *r, const struct aq_yaml *n)
 		return;
 	for (n = n->child; n; n = n->next)
 		if (is_item(r, n, "a requirement"))
-			aq_pip_line(&r->pip, place(r, n), n->text, false);
+			aq_pip_item(&r->pip, place(r, n), n->text);
 }
 
 int aq_python_normalise(const char *text, char **ret, struct aq_err *err)
@@ -251,6 +266,11 @@ int aq_python_normalise(const char *text, char **ret, struct aq_err *err)
 	int rc;
 
 	text += strspn(text, " \t");
+	if (*text == '^') /* poetry's */
+		return aq_fail(err, AQ_USER,
+			       "python version '%s' is not one: write for "
+			       "example '>=3.9,<4'",
+			       aq_show(text, show));
 	aq_str_add_fmt(&whole, "python%s%s",
 		       strchr("=<>!~(", *text) ? " " : "=", text);
 	rc = aq_text_done(&whole, "a version of Python", err);
@@ -263,8 +283,10 @@ int aq_python_normalise(const char *text, char **ret, struct aq_err *err)
 			       "python version '%s' is not one: write for "
 			       "example '3.12'",
 			       aq_show(text, show));
-	*ret = steal(&spec.version);
-	return 0;
+	rc = check_python(text, err);
+	if (!rc)
+		*ret = steal(&spec.version);
+	return rc;
 }
 
 static void read_python_version(struct aq_reading *r, const struct aq_yaml *n)
@@ -425,6 +447,22 @@ static void refuse_key(struct aq_reading *r, const struct aq_yaml *n)
 			   aq_show(n->key, show));
 }
 
+static const struct aq_yaml *find_key(const struct aq_yaml *root, const char *name)
+{
+	const struct aq_yaml *n = root->child;
+
+	while (n && strcmp(n->key, name) != 0)
+		n = n->next;
+	return n;
+}
+
+/* conda-lock's, or pixi's. */
+static bool is_lock(const struct aq_yaml *root)
+{
+	return find_key(root, "version") &&
+	       (find_key(root, "package") || find_key(root, "packages"));
+}
+
 void aq_sections_read(struct aq_reading *r, const struct aq_yaml *root)
 {
 	if (root->kind != AQ_YAML_MAP) {
@@ -433,6 +471,12 @@ void aq_sections_read(struct aq_reading *r, const struct aq_yaml *root)
 			   "with packages below it is expected; a file of pip's "
 			   "requirements has a name that ends with '.txt', a "
 			   "Python file one that ends with '.py'");
+		return;
+	}
+	if (is_lock(root)) {
+		aq_problem(&r->problems, place(r, root),
+			   "a lock file of another tool: give the environment "
+			   "file that it was made from");
 		return;
 	}
 	for (const struct aq_yaml *n = root->child; n; n = n->next) {

@@ -147,16 +147,11 @@ static int check_utf8(const char *mem, size_t len, struct aq_err *err)
 	return 0;
 }
 
-int aq_text_decode(const char *mem, size_t len, struct aq_str *out,
-		   struct aq_err *err)
+static int decode_utf8(const char *mem, size_t len, struct aq_str *out,
+		       struct aq_err *err)
 {
-	const unsigned char *u = (const unsigned char *)mem;
 	int rc;
 
-	if (len >= 2 && u[0] == 0xff && u[1] == 0xfe)
-		return decode_utf16(u, len, 1, out, err);
-	if (len >= 2 && u[0] == 0xfe && u[1] == 0xff)
-		return decode_utf16(u, len, 0, out, err);
 	/* editors and scripts put one before another */
 	for (; len >= 3 && memcmp(mem, "\xef\xbb\xbf", 3) == 0; len -= 3)
 		mem += 3;
@@ -165,6 +160,38 @@ int aq_text_decode(const char *mem, size_t len, struct aq_str *out,
 		return rc;
 	aq_str_add_mem(out, mem, len);
 	return aq_str_done(out, "a file's text", err);
+}
+
+/* CR LF, and CR alone, which ends a line for YAML, pip and Python, too. */
+static void make_line_ends(struct aq_str *s, size_t from)
+{
+	size_t to = from;
+
+	for (size_t i = from; i < s->len; i++)
+		if (s->s[i] != '\r')
+			s->s[to++] = s->s[i];
+		else if (s->s[i + 1] != '\n')
+			s->s[to++] = '\n';
+	if (to < s->len)
+		aq_str_truncate(s, to);
+}
+
+int aq_text_decode(const char *mem, size_t len, struct aq_str *out,
+		   struct aq_err *err)
+{
+	const unsigned char *u = (const unsigned char *)mem;
+	size_t from = out->len;
+	int rc;
+
+	if (len >= 2 && u[0] == 0xff && u[1] == 0xfe)
+		rc = decode_utf16(u, len, 1, out, err);
+	else if (len >= 2 && u[0] == 0xfe && u[1] == 0xff)
+		rc = decode_utf16(u, len, 0, out, err);
+	else
+		rc = decode_utf8(mem, len, out, err);
+	if (!rc)
+		make_line_ends(out, from);
+	return rc;
 }
 
 /* Whether the code point is one that a terminal does not show as a character:

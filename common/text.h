@@ -27,8 +27,8 @@ AQ_CHECK int aq_text_read(int fd, size_t max, struct aq_str *out,
 			  struct aq_err *err);
 
 /* Make UTF-8 of mem[0..len): a UTF-8 byte order mark is dropped, UTF-16 with
- * a mark is converted.  The result, appended to 'out', has no NUL, no mark
- * and is valid UTF-8; AQ_USER (with the line) if that cannot be.
+ * a mark is converted.  The result, appended to 'out', has no NUL, no mark, "\n" where a
+ * line ends, and is valid UTF-8; AQ_USER (with the line) if that cannot be.
  */
 AQ_CHECK int aq_text_decode(const char *mem, size_t len, struct aq_str *out,
 			    struct aq_err *err);

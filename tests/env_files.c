@@ -34,7 +34,7 @@ static const struct reason {
 	const char *name, *says;
 } reasons[] = {
 	{ "channel", "in the administrator's map" },
-	{ "editable", "is an editable install" },
+	{ "editable", "an editable install" },
 	{ "repository", "is a URL or a repository" },
 	{ "repository", "is a URL, which" },
 	{ "repository", "is a repository, which" },
@@ -49,7 +49,7 @@ static const struct reason {
 	{ "alias", "aliases are not supported" },
 	{ "not-yaml", "not valid YAML" },
 	{ "no-map", "not an environment file" },
-	{ "lock", "is of a lock file" },
+	{ "lock", "lock file" },
 	{ "devenv", "is conda-devenv's" },
 	{ "unknown-key", "unknown key" },
 	{ "empty-item", "empty item" },

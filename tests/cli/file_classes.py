@@ -105,7 +105,7 @@ REFUSED = {
     "quotes": conda("python>='3.10'"),
     "not-yaml": "dependencies:\n\t- six\n",
     "no-map": "- six\n",
-    "lock": "package: []\nmetadata: {}\n",
+    "lock": "version: 1\nmetadata: {}\npackage: []\n",
     "devenv": conda("six") + "environment: {A: b}\n",
     "unknown-key": conda("six") + "dependancies: [x]\n",
     "empty-item": conda("six\n  -"),

@@ -74,7 +74,7 @@ static void what_killed_builders_left_goes(void **state)
 {
 	static const char *const dirs[] = {
 		"work/pkgs", "work/wheels", "work/pass", "work/probe",
-		"work/envs", "work/stubs", "work/bare", "work/known", "work/home",
+		"work/envs", "work/stubs", "work/bare", "work/known",
 		"envs/" ENV_A, "envs/" ENV_B,
 	};
 	static const char *const gone[] = {
@@ -86,7 +86,7 @@ static void what_killed_builders_left_goes(void **state)
 	};
 	static const char *const kept[] = {
 		"work/pass/bytecode", "work/probe/bytecode", "work/stubs/" ENV_A,
-		"work/bare/" ENV_A, "work/home/.cache",
+		"work/bare/" ENV_A,
 		"work/wheels/simple-v28", "work/known/x",
 	};
 	struct aq_conf *conf = *state;

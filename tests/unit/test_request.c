@@ -84,6 +84,15 @@ static void test_python(void **state)
 	expect_refused("python_version: 3.9 x\n",
 		       "%:1:17: python version '3.9 x' is not one: write for "
 		       "example '3.12'");
+	expect_refused("dependencies: [python=pypy]\n",
+		       "%:1:16: python version 'pypy.*' is not one: write for "
+		       "example '3.12'");
+	expect_refused("python_version: pypy3.9\n",
+		       "%:1:17: python version 'pypy3.9' is not one: write for "
+		       "example '3.12'");
+	expect_refused("python_version: ^3.9\n",
+		       "%:1:17: python version '^3.9' is not one: write for "
+		       "example '>=3.9,<4'");
 }
 
 static void test_channels(void **state)
@@ -109,6 +118,10 @@ static void test_channels(void **state)
 		       "map: name one of conda-forge, bioconda, pytorch, or "
 		       "ask for it to be added\n"
 		       "%:2:16: channel 'x' is not in the administrator's "
+		       "map: name one of conda-forge, bioconda, pytorch, or "
+		       "ask for it to be added");
+	expect_refused("dependencies: ['defaults::a']\n",
+		       "%:1:16: channel 'defaults' is not in the administrator's "
 		       "map: name one of conda-forge, bioconda, pytorch, or "
 		       "ask for it to be added");
 	expect_refused("channels: ['https://u:secret@a.example/x']\n"
@@ -175,6 +188,9 @@ static void test_refused_files(void **state)
 	expect_refused("metadata: 1\n",
 		       "%:1:1: key 'metadata' is of a lock file: give the "
 		       "environment file that it was made from");
+	expect_refused("version: 6\nenvironments: {}\npackages: []\n",
+		       "%:1:1: a lock file of another tool: give the environment "
+		       "file that it was made from");
 	expect_refused("quux: 1\n",
 		       "%:1:1: unknown key 'quux': remove it, or write one of "
 		       "name, channels, dependencies, python_version, "

@@ -35,6 +35,19 @@ static void test_includes(void **state)
 		       "it: No such file or directory\n"
 		       "%/a.txt:7:1: included file 'https://a.example/' is a "
 		       "URL: write the path of a file");
+	/* pip splits lines as Python does, and joins the last one with nothing */
+	write_file("a.txt", TEXT_AND_SIZE("b # y\ra>1 # y\r\n-r file:b.txt\rb \\\r # z\\"));
+	expect("requirements: [-r a.txt]\n",
+	       "aq-request 1\npython 3.12.*\npip a>1\npip b\npip x\n");
+	/* conda writes items into such a file, too */
+	expect("dependencies:\n- |\n  c\n- pip:\n  - 'a # x'\n  - |\n    b\n    x \\\n    >1 # y\n",
+	       "aq-request 1\npython 3.12.*\nconda c\npip a\npip b\npip x>1\n");
+	expect_refused("requirements: ['python==3.8', 'conda-forge::a']\n",
+		       "%:1:16: 'python==3.8' is no package of pip's: remove it, "
+		       "and write Python's version as 'python=3.12' below "
+		       "'dependencies:' of an environment.yml\n"
+		       "%:1:31: 'conda-forge::a' is a conda spec: write it outside "
+		       "of pip's list, or '==' for pip");
 	write_file("c.txt", TEXT_AND_SIZE("y[z]\n"));
 	expect_refused("requirements: [--constraint c.txt]\n",
 		       "%/c.txt:1:1: constraint 'y[z]' has extras, which pip "

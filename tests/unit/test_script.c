@@ -376,6 +376,31 @@ static void an_exported_list_is_its_packages(void **state)
 	expect_same("packages.yml", text, yaml);
 	expect("p", "a=1=pypi_0", "aq-request 1\npython 3.12.*\npip a==1\n");
 	expect("p", "a=1=0", "aq-request 1\nconda a ==1 0\n");
+	expect("p", "a=1=<pip>", "aq-request 1\npython 3.12.*\npip a==1\n");
+}
+
+/* Whatever their name: CEP 23's is "requirements.txt". */
+static void condas_requirements_are_its_packages(void **state)
+{
+	static const char specs[] =
+		"# Note: This is a conda requirements file (MatchSpec format)\n"
+		"# Contains conda package specifications, not pip requirements\n"
+		"\npython\nsamtools\n";
+	static const char builds[] =
+		"conda-forge::_libgcc_mutex==0.1=conda_forge\n"
+		"https://mirror.example/bioconda::a==1.2=h0_0\n"
+		"pypi::six==1.17.0=pypi_0\n"
+		"python==3.11.8=hab00c5b_0_cpython\n";
+
+	(void)state;
+	expect_same("requirements.txt", specs, "dependencies: [python, samtools]");
+	expect("r.txt", "# Note: This is a conda requirements file (MatchSpec format)\n",
+	       "r.txt:1:1: nothing is asked for: write a package a line, for "
+	       "example 'numpy'");
+	expect_same("requirements.txt", builds,
+		    "dependencies:\n- conda-forge::_libgcc_mutex=0.1=conda_forge\n"
+		    "- bioconda::a=1.2=h0_0\n"
+		    "- python=3.11.8=hab00c5b_0_cpython\n- pip: [six==1.17.0]\n");
 }
 
 /* What any other kind of file could begin with is none. */
@@ -397,6 +422,9 @@ static void an_exported_lists_errors_have_their_places(void **state)
 	       "p.txt:5:3: 'b==': version '==' is missing behind the operator\n"
 	       "p.txt:6:1: '-r x=1=pypi_0' looks like an option: write a "
 	       "package's name");
+	expect("p.txt", "a=1=0\nb=0.1=dev_0\n",
+	       "p.txt:2:1: 'b=0.1=dev_0' was an editable install of code that the "
+	       "nodes may not have: remove it, or name a released package");
 }
 
 int main(void)
@@ -411,6 +439,7 @@ int main(void)
 		cmocka_unit_test(code_may_be_longer_than_a_request),
 		cmocka_unit_test(many_blocks_without_end_take_no_time),
 		cmocka_unit_test(an_exported_list_is_its_packages),
+		cmocka_unit_test(condas_requirements_are_its_packages),
 		cmocka_unit_test(nothing_else_is_an_exported_list),
 		cmocka_unit_test(an_exported_lists_errors_have_their_places),
 	};
