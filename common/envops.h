@@ -19,8 +19,10 @@
  * request brings 30 KiB at most.
  */
 #define AQ_ENVOPS_MAX (64 * 1024)
-/* AQ_UNDO as a variable: small beside the 32 KiB that Slurm carries safely. */
-#define AQ_UNDO_MAX (8 * 1024)
+/* AQ_UNDO as a variable: below the 32 KiB that Slurm carries safely, and three times what
+ * an environment with conda's compilers needs in a shell where others are active.
+ */
+#define AQ_UNDO_MAX (24 * 1024)
 
 enum aq_envop_kind {
 	AQ_ENVOP_SET,     /* NAME=value */
