@@ -42,7 +42,7 @@ static int judge(struct build *b, const struct aq_lock *lock,
 
 	host_find(b, lock, &host);
 	rc = shared_judge(b->conf, b->req, &host,
-			  b->base_manifest ? b->base.lock : "", lock, err);
+			  b->base_manifest ? b->base_manifest->lock : NULL, lock, err);
 	if (!rc && lock->base[0])
 		rc = inherit_check(b, err);
 	return rc;

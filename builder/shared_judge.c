@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/dist_info.h"
 #include "common/key.h"
+#include "common/pep508.h"
 #include "common/sources.h"
 #include "common/url.h"
 
@@ -20,8 +22,11 @@ struct judging {
 	const struct aq_request *req;
 	const struct aq_host *host;
 	const struct aq_strv *channels;
-	const struct aq_lock *lock;
+	const struct aq_lock *lock, *base; /* of this node's base; or NULL */
 };
+
+/* Characters: what of a name of conda's may be a part of pip's for the same package. */
+#define PART_LEAST 3
 
 static int refuse(const char *what, const struct aq_lock_item *item,
 		  struct aq_err *err)
@@ -156,6 +161,65 @@ static bool is_of_index(const struct aq_conf *conf, const char *url)
 	return false;
 }
 
+/* conda may call it otherwise: pytorch is torch, and matplotlib-base matplotlib. */
+static bool may_have(const struct aq_lock *lock, const char *name)
+{
+	if (aq_dist_info_wheel(lock, name, strlen(name)))
+		return true;
+	for (size_t i = 0; i < lock->n_items; i++) {
+		const struct aq_lock_item *item = &lock->items[i];
+
+		if (item->kind == AQ_LOCK_CONDA &&
+		    (strstr(item->name, name) ||
+		     (strlen(item->name) >= PART_LEAST && strstr(name, item->name))))
+			return true;
+	}
+	return false;
+}
+
+/* Whether pip could have meant it: what is not sure may be. */
+static bool is_version(const char *versions, const char *version)
+{
+	cleanup_free char *public = strdup(version);
+
+	if (!public || strstr(versions, "==="))
+		return true;
+	if (!strchr(versions, '+')) /* PEP 440: then any local version is meant */
+		public[strcspn(public, "+")] = '\0';
+	return !*versions || aq_vspec_matches(versions, public) != AQ_MATCH_NO;
+}
+
+static int check_pip(const struct judging *j, const char *text, bool is_wanted,
+		     struct aq_err *err)
+{
+	cleanup_requirement struct aq_requirement r = { 0 };
+	const struct aq_lock_item *wheel;
+	int rc = aq_requirement_parse(text, &r, err);
+
+	/* whether a marker is true, and what a URL's file is, a resolver knows */
+	if (rc || r.marker || r.url)
+		return rc;
+	wheel = aq_dist_info_wheel(j->lock, r.name, strlen(r.name));
+	if (wheel && !is_version(r.versions, wheel->version))
+		return aq_fail(err, AQ_USER, "'%s' is asked for, it has the wheel of %s",
+			       text, wheel->version);
+	if (is_wanted && !may_have(j->lock, r.name) &&
+	    !(j->base && may_have(j->base, r.name)))
+		return aq_fail(err, AQ_USER, "it lacks '%s'", text);
+	return 0;
+}
+
+static int check_pips(const struct judging *j, struct aq_err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < j->req->pip.n; i++)
+		rc = check_pip(j, j->req->pip.v[i], true, err);
+	for (size_t i = 0; !rc && i < j->req->constraints.n; i++)
+		rc = check_pip(j, j->req->constraints.v[i], false, err);
+	return rc;
+}
+
 /* -- all -- */
 
 static int check_item(const struct aq_conf *conf,
@@ -177,12 +241,12 @@ static int check_item(const struct aq_conf *conf,
 	return refuse("would be built from its source", item, err);
 }
 
-static int check_head(const struct aq_request *req, const char *base_lock,
+static int check_head(const struct aq_request *req, const struct aq_lock *base,
 		      const struct aq_lock *lock, struct aq_err *err)
 {
 	if (strcmp(lock->platform, aq_platform_subdir()) != 0)
 		return aq_fail(err, AQ_USER, "it is for '%s'", lock->platform);
-	if (lock->base[0] && strcmp(lock->base, base_lock) != 0)
+	if (lock->base[0] && (!base || strcmp(lock->base, base->digest) != 0))
 		return aq_fail(err, AQ_USER, "it inherits from what is no base here");
 	if (req->python && (!lock->python ||
 			    aq_vspec_matches(req->python, lock->python) ==
@@ -193,12 +257,13 @@ static int check_head(const struct aq_request *req, const char *base_lock,
 }
 
 int shared_judge(const struct aq_conf *conf, const struct aq_request *req,
-		 const struct aq_host *host, const char *base_lock,
+		 const struct aq_host *host, const struct aq_lock *base,
 		 const struct aq_lock *lock, struct aq_err *err)
 {
 	cleanup_strv struct aq_strv channels = AQ_STRV_INIT(4096);
-	const struct judging j = { conf, req, host, &channels, lock };
-	int rc = check_head(req, base_lock, lock, err);
+	const struct judging j = { conf, req, host, &channels, lock,
+				   lock->base[0] ? base : NULL };
+	int rc = check_head(req, base, lock, err);
 
 	if (!rc)
 		rc = aq_sources_channels(req, conf, &channels, err);
@@ -206,5 +271,7 @@ int shared_judge(const struct aq_conf *conf, const struct aq_request *req,
 		rc = check_item(conf, &channels, &lock->items[i], err);
 	if (!rc && !lock->base[0])
 		rc = check_specs(&j, err);
+	if (!rc)
+		rc = check_pips(&j, err);
 	return rc ? rc : check_virtuals(&j, err);
 }

@@ -12,13 +12,15 @@
 
 /* 'lock' is hostile, parsed.  Of this platform; its conda packages from the channels
  * of 'req', and such as its specs ask for; wheels from the index's host, or below
- * `find_links`; nothing that would be built, or that needs what 'host' is not known to have.  A layer's base is 'base_lock' ("": none
- * is), and whether that has the conda part is the caller's to say.
+ * `find_links`, and such as its requirements ask for, as far as their names and versions
+ * tell; nothing that would be built, or that needs what 'host' is not known to have.  A
+ * layer's base has the lock 'base' (NULL: none is), and whether that has the conda part is
+ * the caller's to say.
  * AQ_USER with what is not so.
  */
 AQ_CHECK int shared_judge(const struct aq_conf *conf,
 			  const struct aq_request *req,
-			  const struct aq_host *host, const char *base_lock,
+			  const struct aq_host *host, const struct aq_lock *base,
 			  const struct aq_lock *lock, struct aq_err *err);
 
 #endif

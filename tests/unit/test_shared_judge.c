@@ -41,7 +41,7 @@ static void expect_judged_for(const char *request, const char *items,
 		 strncmp(items, "platform", 8) == 0 ? items + 9 : items);
 	if (aq_lock_parse(text, strlen(text), &lock, &err) != 0)
 		fail_msg("%s: %s", err.text, text);
-	rc = shared_judge(&example_conf, req, &host, "", lock, &err);
+	rc = shared_judge(&example_conf, req, &host, NULL, lock, &err);
 	if (rc != (why ? AQ_USER : 0))
 		fail_msg("%d, %s: %s", rc, err.text, text);
 	if (why && !strstr(err.text, why))
@@ -88,6 +88,58 @@ static void a_lock_is_what_this_node_could_have(void **state)
 	BAD_WHEEL("https://mirror.example:444/six-1.0-py3-none-any.whl");
 	BAD_WHEEL("file:///etc/six-1.0-py3-none-any.whl");
 	expect_judged(ALL "source " WHEEL " " SHA " six 1.0\n", "would be built from its source");
+}
+
+/* What a resolver left out, or another node's hand took away. */
+static void wheels_are_such_as_are_asked_for(void **state)
+{
+#define PIP(text) "aq-request 1\npython 3.9.*\nchannel conda-forge\nconda numpy\npip " text "\n"
+#define LOCK HEAD NUMPY PYTHON
+#define SIX(version) LOCK "wheel " WHEEL " " SHA " six " version "\n"
+	(void)state;
+	expect_judged_for(PIP("six"), SIX("1.0"), NULL);
+	expect_judged_for(PIP("six>=1,<2"), SIX("1.17.0"), NULL);
+	expect_judged_for(PIP("six==1"), SIX("1.0+cu118"), NULL);
+	expect_judged_for(PIP("six==1.*,!=1.5.*"), SIX("1.4"), NULL);
+	expect_judged_for(PIP("six===1.0"), SIX("2.0"), NULL); /* text, which nobody compares */
+	expect_judged_for(PIP("six[extra]==1.17"), SIX("1.16"), "'six[extra]==1.17' is asked for, it has the wheel of 1.16");
+	expect_judged_for(PIP("six>=1.5"), SIX("1.4"), "'six>=1.5' is asked for");
+	expect_judged_for(PIP("six"), LOCK, "it lacks 'six'");
+	expect_judged_for(PIP("six; python_version < \"3\""), LOCK, NULL);
+	/* conda has it, in whatever name */
+	expect_judged_for(PIP("numpy"), LOCK, NULL);
+	expect_judged_for(PIP("umpy"), LOCK, NULL);
+	expect_judged_for(PIP("numpy-extra"), LOCK, NULL);
+	expect_judged_for(PIP("six\nconstraint six<2"), SIX("2.0"), "'six<2' is asked for");
+	expect_judged_for(PIP("numpy\nconstraint six<2"), LOCK, NULL);
+}
+
+static void a_layer_has_what_its_base_has(void **state)
+{
+	static const char request[] = PIP("six\npip threadpoolctl");
+	cleanup_request struct aq_request *req = NULL;
+	cleanup_lock struct aq_lock *base = NULL;
+	char text[4096];
+
+	(void)state;
+	assert_int_equal(aq_request_parse(request, strlen(request), &example_conf,
+					  &req, NULL), 0);
+	snprintf(text, sizeof(text), "aq-lock 1\nplatform %s\n" SIX("1.0"),
+		 aq_platform_subdir());
+	assert_int_equal(aq_lock_parse(text, strlen(text), &base, NULL), 0);
+	for (int has_it = 0; has_it < 2; has_it++) {
+		cleanup_lock struct aq_lock *lock = NULL;
+		struct aq_err err = { 0 };
+
+		snprintf(text, sizeof(text), "aq-lock 1\nplatform %s\n" HEAD "base %s\n%s",
+			 aq_platform_subdir(), base->digest,
+			 has_it ? "wheel " WHEEL " " SHA " threadpoolctl 3.5.0\n" : "");
+		assert_int_equal(aq_lock_parse(text, strlen(text), &lock, NULL), 0);
+		assert_int_equal(shared_judge(&example_conf, req, &host, base, lock,
+					      &err), has_it ? 0 : AQ_USER);
+		if (!has_it)
+			assert_non_null(strstr(err.text, "it lacks 'threadpoolctl'"));
+	}
 }
 
 /* Of virtual packages, in the order of a lock. */
@@ -151,7 +203,7 @@ static void wheels_of_find_links_and_of_pypi(void **state)
 		snprintf(text, sizeof(text), "aq-lock 1\nplatform %s\n" NUMPY "wheel %s " SHA " a 1\n",
 			 aq_platform_subdir(), url);
 		assert_int_equal(aq_lock_parse(text, strlen(text), &lock, NULL), 0);
-		if (shared_judge(&conf, req, &host, "", lock, NULL) != (is_good ? 0 : AQ_USER))
+		if (shared_judge(&conf, req, &host, NULL, lock, NULL) != (is_good ? 0 : AQ_USER))
 			fail_msg("%s", url);
 	}
 }
@@ -160,6 +212,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_lock_is_what_this_node_could_have),
+		cmocka_unit_test(wheels_are_such_as_are_asked_for),
+		cmocka_unit_test(a_layer_has_what_its_base_has),
 		cmocka_unit_test(what_a_lock_needs_this_node_has),
 		cmocka_unit_test(wheels_of_find_links_and_of_pypi),
 	};
