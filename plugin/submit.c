@@ -3,6 +3,7 @@
  * what the nodes get is a snapshot.  An error ends the command before anything
  * is queued.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +11,15 @@
 
 #include "plugin/rim.h"
 
+/* What the first component of a het job names. */
+struct component {
+	const char *value; /* or NULL */
+	size_t n_seen;     /* values when it was last looked */
+};
+
 /* A submission: het components share it, so there is one a process. */
 static struct {
+	bool is_allocator; /* sbatch or salloc */
 	char *carrier; /* what an outer job hands down, or NULL */
 	struct aq_strv values; /* as the callback got them */
 	bool is_isolated, is_refresh;
@@ -19,6 +27,8 @@ static struct {
 	struct aq_strv workflows; /* as 'values' */
 	bool is_remove_inherited;
 	size_t n_removes; /* times that --aq-workflow-remove called back */
+	bool has_first;   /* component been through, with these */
+	struct component first_file, first_workflow;
 } submission = { .values = AQ_STRV_INIT(RIM_VALUES_MAX),
 		 .workflows = AQ_STRV_INIT(RIM_VALUES_MAX) };
 
@@ -76,6 +86,7 @@ static char *copy_variable(const char *name)
 
 void rim_submit_start(bool is_allocator)
 {
+	submission.is_allocator = is_allocator;
 	if (is_allocator)
 		forget_outer_job();
 	submission.carrier = copy_variable(RIM_CARRIER);
@@ -109,7 +120,9 @@ void rim_submit_workflow_remove(void)
 	submission.n_removes++;
 }
 
-/* How many components the command line has: `srun A : B` has two. */
+/* How many components the command line has: `srun A : B` has two, and for srun so has
+ * `srun echo :`.
+ */
 static size_t count_components(void)
 {
 	char buf[4096], before[2] = { 0 };
@@ -328,29 +341,80 @@ static void submit_file(spank_t sp, const struct rim_args *args,
 		submit_request(sp, args, w->file.value, NULL);
 }
 
-void rim_submit_finish(spank_t sp, const struct rim_args *args)
+/* Whether a component after the first has named something else; then what it has is
+ * known, too.
+ */
+static bool names_other(const struct aq_strv *values, struct component *first)
+{
+	bool is_other = false;
+
+	for (size_t i = first->n_seen; i < values->n; i++)
+		is_other |= !first->value || strcmp(values->v[i], first->value) != 0;
+	first->n_seen = values->n;
+	return is_other;
+}
+
+/* sbatch comes here for each component, calling back before for what the component names
+ * and for what the first one did, in that order (22.05 and 24.11, by running it).  What all
+ * of them run with is what it has after the first: what a later one names would be lost.
+ * In salloc, which runs the command itself, the last one counts, and srun shares it among
+ * the components of a step.
+ */
+static void check_components(const struct wish *w)
+{
+	struct component *file = &submission.first_file;
+	struct component *workflow = &submission.first_workflow;
+
+	if (!submission.is_allocator ||
+	    aq_starts_with(program_invocation_short_name, "salloc"))
+		return;
+	if (!submission.has_first) {
+		submission.has_first = true;
+		*file = (struct component){ w->file.value, submission.values.n };
+		*workflow = (struct component){ w->workflow.value,
+						submission.workflows.n };
+		return;
+	}
+	if (names_other(&submission.values, file)) {
+		slurm_error("--" RIM_OPTION ": the components of a heterogeneous job share one environment: name it for the first component, and no other for the next");
+		give_up();
+	}
+	if (names_other(&submission.workflows, workflow)) {
+		slurm_error("--" RIM_OPTION_WORKFLOW ": the components of a heterogeneous job share one workflow: name it for the first component, and no other for the next");
+		give_up();
+	}
+}
+
+static void submit(spank_t sp, const struct rim_args *args, const struct wish *w)
 {
 	cleanup_free char *jobs_request = copy_variable(RIM_REQUEST);
-	const struct wish w = read_wish();
 
-	check_values(RIM_OPTION, &submission.values, &w.file, "environment");
-	check_values(RIM_OPTION_WORKFLOW, &submission.workflows, &w.workflow,
+	check_values(RIM_OPTION, &submission.values, &w->file, "environment");
+	check_values(RIM_OPTION_WORKFLOW, &submission.workflows, &w->workflow,
 		     "workflow");
-	check_flags(&w);
-	check_workflow(&w);
-	if (w.is_remove) {
+	check_flags(w);
+	check_workflow(w);
+	if (w->is_remove) {
 		export_request(sp, AQ_REQUEST_NONE, NULL, false);
-		export_workflow(&w);
+		export_workflow(w);
 		return;
 	}
 	if (submission.is_refresh)
 		export(RIM_REFRESH, "1");
-	if (has_file(&w))
-		submit_file(sp, args, &w);
-	else if (submission.is_isolated && has_request(&w))
-		submit_request(sp, args, NULL, w.snapshot);
-	if (names_workflow(&w))
-		export_workflow(&w);
+	if (has_file(w))
+		submit_file(sp, args, w);
+	else if (submission.is_isolated && has_request(w))
+		submit_request(sp, args, NULL, w->snapshot);
+	if (names_workflow(w))
+		export_workflow(w);
 	else
 		leave_workflow(jobs_request);
+}
+
+void rim_submit_finish(spank_t sp, const struct rim_args *args)
+{
+	const struct wish w = read_wish();
+
+	submit(sp, args, &w);
+	check_components(&w);
 }

@@ -134,6 +134,43 @@ SH
   assert_equal "$(squeue -h)" ""
 }
 
+# het FIRST SECOND: the text of a batch script with options for each of two components,
+# which says what it and its steps run in.
+het() {
+  cat <<BATCH
+#SBATCH -n1 $1
+#SBATCH hetjob
+#SBATCH -n1 $2
+echo "\${WHICH-none}"
+for i in 0 1; do srun --het-group=\$i sh -c 'echo "\${WHICH-none}"'; done
+BATCH
+}
+
+# refused FIRST SECOND WHY: sbatch does not take it.
+refused() {
+  run -1 --separate-stderr as_user sbatch -o /dev/null "$(it_file het.sh <<<"#!/bin/bash"$'\n'"$(het "$1" "$2")")"
+  assert_contains "$stderr" "the components of a heterogeneous job share one $3: name it for the first component"
+}
+
+@test "the components of a heterogeneous job share one environment, or sbatch says so" {
+  local options
+  for options in "" "--aq-requirements=$A"; do
+    run -0 --separate-stderr batch "$(het "--aq-requirements=$A" "$options")"
+    assert_equal "$output" $'a\na\na'
+  done
+  run -0 --separate-stderr batch "$(het --aq-requirements=none "")"
+  assert_equal "$output" $'none\nnone\nnone'
+  refused "--aq-requirements=$A" "--aq-requirements=$B" environment
+  refused "" "--aq-requirements=$B" environment
+  run -1 --separate-stderr as_user sbatch -n1 : -n1 --aq-requirements="$B" --wrap true
+  assert_contains "$stderr" "the components of a heterogeneous"
+  refused "--aq-requirements=$A --aq-workflow=one" "--aq-workflow=two" workflow
+  assert_equal "$(squeue -h)" ""
+  # what salloc runs has one environment anyway
+  run -0 --separate-stderr as_user salloc --quiet -n1 : -n1 --aq-requirements="$B" srun --het-group=0,1 printenv WHICH
+  assert_equal "$output" $'b\nb'
+}
+
 @test "a step drops its lease, a job what it referred to" {
   local job
   job=$(it_submit -w n1 --wrap "for i in 1 2 3; do srun --aq-requirements=$A true; done; touch $IT_SUBMIT/stepped; sleep 600")
