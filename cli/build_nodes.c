@@ -41,6 +41,7 @@ struct building {
 	struct work at[AT_ONCE];
 	struct term_progress progress;
 	struct json json;
+	bool has_begun; /* to print JSON */
 	bool has_refused, has_failed;
 };
 
@@ -288,10 +289,11 @@ int build_on_nodes(const struct cli *cli, const char *file)
 		if (cli->has_json) {
 			json_begin(&b.json, stdout);
 			json_open(&b.json, "nodes", '[');
+			b.has_begun = true;
 		}
 		rc = run(&b, &err);
 	}
-	if (!rc && cli->has_json) {
+	if (b.has_begun) { /* whatever came of it */
 		json_close(&b.json, ']');
 		json_end(&b.json);
 	}

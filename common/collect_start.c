@@ -59,7 +59,7 @@ __attribute__((noreturn)) static void collect(const struct aq_conf *conf)
 		 aq_conf_site(conf)->cache_dir);
 	(void)unlink(path);
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-		  0644);
+		  0600);
 	if (setsid() < 0 || fork() != 0)
 		_exit(0);
 	if (fd >= 0 && (dup2(fd, 1) < 0 || dup2(fd, 2) < 0))
