@@ -341,9 +341,7 @@ static void submit_file(spank_t sp, const struct rim_args *args,
 		submit_request(sp, args, w->file.value, NULL);
 }
 
-/* Whether a component after the first has named something else; then what it has is
- * known, too.
- */
+/* Whether one of the values that came since the last call is not the first component's. */
 static bool names_other(const struct aq_strv *values, struct component *first)
 {
 	bool is_other = false;
