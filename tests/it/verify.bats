@@ -66,6 +66,7 @@ repairs() {
   build "$KIND"
   assert_equal "$(jq -r '"\(.resolution) \(.lock)"' "$IT_DIR/answer")" "reused $lock"
   assert_equal "$prefix" "$CACHE/envs/$name"
+  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1 # what is damaged next has been noted
 }
 
 # flip FILE: one bit, as a disk would; size and times stay.
