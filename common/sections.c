@@ -88,16 +88,21 @@ static void read_channels(struct aq_reading *r, const struct aq_yaml *n)
 
 /* -- dependencies -- */
 
-/* "python3.9", "pypy3.9": of no Python. */
-static int check_python(const char *version, struct aq_err *err)
+static int fail_python(const char *version, const char *example,
+		       struct aq_err *err)
 {
 	char show[AQ_SHOW_SIZE];
 
+	return aq_fail(err, AQ_USER,
+		       "python version '%s' is not one: write for example '%s'",
+		       aq_show(version, show), example);
+}
+
+/* "python3.9", "pypy3.9": of no Python. */
+static int check_python(const char *version, struct aq_err *err)
+{
 	return isalpha((unsigned char)*version) ?
-		       aq_fail(err, AQ_USER,
-			       "python version '%s' is not one: write for "
-			       "example '3.12'",
-			       aq_show(version, show)) : 0;
+		       fail_python(version, "3.12", err) : 0;
 }
 
 void aq_sections_python(struct aq_reading *r, struct aq_place at,
@@ -111,8 +116,8 @@ void aq_sections_python(struct aq_reading *r, struct aq_place at,
 		return;
 	rc = check_python(version, &err);
 	if (!rc)
-		rc = aq_vspec_and(r->req->python ? r->req->python : "*", version, &both,
-			  &err);
+		rc = aq_vspec_and(r->req->python ? r->req->python : "*",
+				  version, &both, &err);
 	if (rc) {
 		aq_problem_err(&r->problems, at, &err);
 		r->is_python_bad = true;
@@ -262,15 +267,11 @@ int aq_python_normalise(const char *text, char **ret, struct aq_err *err)
 {
 	cleanup_matchspec struct aq_matchspec spec = { 0 };
 	cleanup_str struct aq_str whole = AQ_STR_INIT(AQ_SPEC_MAX + 16);
-	char show[AQ_SHOW_SIZE];
 	int rc;
 
 	text += strspn(text, " \t");
 	if (*text == '^') /* poetry's */
-		return aq_fail(err, AQ_USER,
-			       "python version '%s' is not one: write for "
-			       "example '>=3.9,<4'",
-			       aq_show(text, show));
+		return fail_python(text, ">=3.9,<4", err);
 	aq_str_add_fmt(&whole, "python%s%s",
 		       strchr("=<>!~(", *text) ? " " : "=", text);
 	rc = aq_text_done(&whole, "a version of Python", err);
@@ -279,10 +280,7 @@ int aq_python_normalise(const char *text, char **ret, struct aq_err *err)
 	if (rc)
 		return rc;
 	if (aq_matchspec_is_special(&spec))
-		return aq_fail(err, AQ_USER,
-			       "python version '%s' is not one: write for "
-			       "example '3.12'",
-			       aq_show(text, show));
+		return fail_python(text, "3.12", err);
 	rc = check_python(text, err);
 	if (!rc)
 		*ret = steal(&spec.version);

@@ -341,15 +341,18 @@ static void submit_file(spank_t sp, const struct rim_args *args,
 		submit_request(sp, args, w->file.value, NULL);
 }
 
-/* Whether one of the values that came since the last call is not the first component's. */
-static bool names_other(const struct aq_strv *values, struct component *first)
+/* Of the values that came since the last call each is the first component's. */
+static void check_component(const char *option, const struct aq_strv *values,
+			    struct component *first, const char *share)
 {
-	bool is_other = false;
-
-	for (size_t i = first->n_seen; i < values->n; i++)
-		is_other |= !first->value || strcmp(values->v[i], first->value) != 0;
-	first->n_seen = values->n;
-	return is_other;
+	for (; first->n_seen < values->n; first->n_seen++) {
+		if (first->value &&
+		    strcmp(values->v[first->n_seen], first->value) == 0)
+			continue;
+		slurm_error("--%s: the components of a heterogeneous job share one %s: name it for the first component, and no other for the next",
+			    option, share);
+		give_up();
+	}
 }
 
 /* sbatch comes here for each component, calling back before for what the component names
@@ -373,14 +376,9 @@ static void check_components(const struct wish *w)
 						submission.workflows.n };
 		return;
 	}
-	if (names_other(&submission.values, file)) {
-		slurm_error("--" RIM_OPTION ": the components of a heterogeneous job share one environment: name it for the first component, and no other for the next");
-		give_up();
-	}
-	if (names_other(&submission.workflows, workflow)) {
-		slurm_error("--" RIM_OPTION_WORKFLOW ": the components of a heterogeneous job share one workflow: name it for the first component, and no other for the next");
-		give_up();
-	}
+	check_component(RIM_OPTION, &submission.values, file, "environment");
+	check_component(RIM_OPTION_WORKFLOW, &submission.workflows, workflow,
+			"workflow");
 }
 
 static void submit(spank_t sp, const struct rim_args *args, const struct wish *w)

@@ -148,15 +148,12 @@ PY
   site=$prefix/lib/python3.9/site-packages
   chmod 4755 "$site/threadpoolctl.py"
   repairs "'lib/python3.9/site-packages/threadpoolctl.py' has mode 04755, not 0555"
-  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   # another's, in its place
   cp --remove-destination "$site/__pycache__/threadpoolctl.cpython-39.pyc" "$site/__pycache__/aq_verify.cpython-39.pyc"
   repairs "'lib/python3.9/site-packages/__pycache__/aq_verify.cpython-39.pyc' of package 'aq-verify' was changed"
-  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   # that of the package, shared
   flip "$site/__pycache__/threadpoolctl.cpython-39.pyc"
   repairs "'lib/python3.9/site-packages/__pycache__/threadpoolctl.cpython-39.pyc' of package 'threadpoolctl' was changed"
-  wait_while "$IT_BEHIND_SECONDS" it_has_workers n1
   sed -i '1s/.*/#!\/bin\/false/' "$prefix/bin/aq-verify"
   repairs "'bin/aq-verify' of package 'aq-verify' was changed"
   run -0 "$prefix/bin/aq-verify"
